@@ -1,0 +1,126 @@
+# Everything a person or CI does with a checkout. `make` alone lists the targets.
+#
+# Nothing here needs root. Finished steps leave a stamp in .make/, written last and named by the hash of what they were
+# made from: an interrupted step is done again, a finished one is not, and a changed lock makes a new environment.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+# The interpreter that creates the environment. Any 3.11 or later will do: make venv PYTHON=python3.12
+PYTHON ?= python3
+# The demo leaves its processes running for you to look round when KEEP=1.
+KEEP ?=
+# More arguments for pytest: make unit ARGS='tests/house -k fetch'
+ARGS ?=
+
+BIN := .venv/bin
+LOCK := $(shell sha256sum deploy/locks/dev.txt pyproject.toml deploy/tools/wheel_data.py 2>/dev/null | sha256sum | cut -c1-16)
+VENV := .make/venv-$(LOCK)
+CODE := extproc tests bench examples deploy/tools/wheel_data.py deploy/tools/fetch
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PYTHONDONTWRITEBYTECODE := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# -- the environment -------------------------------------------------------------------------------------------------
+
+.PHONY: venv
+venv: $(VENV) ## create .venv from the lock, every package checked against its hash
+
+$(VENV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "holdpoint needs Python 3.11 or later, and \`$(PYTHON)\` is not; try: make venv PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "\`$(PYTHON)\` cannot create virtual environments; on Debian and Ubuntu install the package python3-venv" >&2; exit 1; }
+	@mkdir -p .make
+	@exec 9>.make/lock; command -v flock >/dev/null && flock 9; \
+	if [ ! -e $(VENV) ]; then \
+	  echo "Creating .venv and installing $$(grep -c '==' deploy/locks/dev.txt) packages; about half a minute."; \
+	  rm -rf .make/venv-* .venv; \
+	  $(PYTHON) -m venv .venv; \
+	  $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r deploy/locks/dev.txt; \
+	  $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .; \
+	  $(BIN)/python -m pip check --quiet; \
+	  touch $(VENV); \
+	fi
+
+.PHONY: tools
+tools: .venv/bin/opa ## get OPA: from PATH, the cache, a Go build (a minute, once) or its release
+
+.PHONY: jaeger
+jaeger: .venv/bin/jaeger ## get Jaeger: from PATH, the cache, its release (with web pages) or a Go build (minutes, once)
+
+.venv/bin/opa: deploy/tools/opa/go.mod deploy/tools/fetch | $(VENV)
+	@place=$$(PATH="$${PATH#$(CURDIR)/$(BIN):}" deploy/tools/fetch opa) && ln -sfn "$$place" $@ && touch -h $@
+
+.venv/bin/jaeger: deploy/tools/jaeger/go.mod deploy/tools/fetch | $(VENV)
+	@place=$$(PATH="$${PATH#$(CURDIR)/$(BIN):}" deploy/tools/fetch --prefer-release jaeger) && ln -sfn "$$place" $@ && touch -h $@
+
+# -- for people ------------------------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: $(VENV) tools jaeger ## run the demo: an agent, the gateway, a person who approves (KEEP=1 leaves it running)
+	@KEEP="$(KEEP)" $(BIN)/python -m examples.demo
+
+.PHONY: bench
+bench: $(VENV) tools ## measure: CPU and latency of each step of the path
+	@$(BIN)/python -m bench
+
+.PHONY: docs
+docs: $(VENV) ## check the documentation: settings described, examples valid, links alive
+	@$(BIN)/python -m pytest -q -k "doc or docs or readme" $(ARGS)
+
+.PHONY: fmt
+fmt: $(VENV) tools ## format Python and Rego in place
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --quiet --fix . || true
+	@$(BIN)/opa fmt --write policies
+
+# -- checks ----------------------------------------------------------------------------------------------------------
+
+.PHONY: test
+test: lint types contracts rego unit ## everything CI runs
+
+.PHONY: lint
+lint: $(VENV) ## ruff: rules and formatting
+	@echo "== lint"
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+
+.PHONY: types
+types: $(VENV) ## mypy, strict
+	@echo "== types"
+	@$(BIN)/mypy --no-error-summary $(CODE)
+
+.PHONY: contracts
+contracts: $(VENV) ## import contracts: which package may import which
+	@echo "== import contracts"
+	@out=$$($(BIN)/lint-imports --no-timing 2>&1) || { echo "$$out"; exit 1; }
+
+.PHONY: rego
+rego: $(VENV) tools ## policies: format, strict check, tests
+	@echo "== rego"
+	@unformatted=$$($(BIN)/opa fmt --list policies); \
+	if [ -n "$$unformatted" ]; then echo "not formatted (make fmt): $$unformatted" >&2; exit 1; fi
+	@$(BIN)/opa check --strict policies
+	@$(BIN)/opa test policies
+
+.PHONY: unit
+unit: $(VENV) tools jaeger ## pytest, with the real Envoy, OPA and Jaeger (ARGS= for more arguments)
+	@echo "== pytest"
+	@$(BIN)/python -m pytest -q $(ARGS)
+
+.PHONY: lock
+lock: ## resolve the dependencies anew into deploy/locks (needs uv)
+	@deploy/locks/update
+
+.PHONY: clean
+clean: ## remove what make made here; the tool cache in your home stays
+	@rm -rf .venv .make dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

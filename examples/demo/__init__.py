@@ -1,0 +1,1 @@
+"""`python -m examples.demo`: the gateway, two upstreams, a real agent and a person who approves, on one machine."""

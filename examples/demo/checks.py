@@ -1,0 +1,174 @@
+"""Did what the demo claims happen? Each claim is checked against what the upstreams received and what the agent wrote down."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from examples.demo.customer_api import CUSTOMERS
+
+REFUND_PATH = "/customers/1042/refunds"
+MASKED_CARD = "[masked:card]"
+MASKED_SSN = "[masked:ssn]"
+MASKED_KEY = "[masked:aws-key]"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One claim, whether it is true, and what shows it (or what was found instead)."""
+
+    claim: str
+    true: bool
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the checks look at.
+
+    transcript: the agent's lines; customer_api, model_server: the lines of the upstreams' logs (see upstream.ReceivedLog);
+    approver: who approved the refund, or None; approved_at: when, RFC 3339 in UTC, or None; secret: what was pasted.
+    """
+
+    transcript: Sequence[dict[str, Any]]
+    customer_api: Sequence[dict[str, Any]]
+    model_server: Sequence[dict[str, Any]]
+    approver: str | None
+    approved_at: str | None
+    secret: str
+
+
+def run_checks(evidence: Evidence) -> list[Check]:
+    """All claims of the demo, in the order of its story."""
+    return [
+        check_masked(evidence),
+        check_refund(evidence),
+        check_delete(evidence),
+        check_secret(evidence),
+        check_credentials(evidence),
+        check_finished(evidence),
+    ]
+
+
+def results_of(transcript: Sequence[dict[str, Any]], tool: str) -> list[str]:
+    """What `tool` answered the agent, call by call."""
+    return [r["content"] for line in transcript if line["kind"] == "results" for r in line["results"] if r["name"] == tool]
+
+
+def check_masked(evidence: Evidence) -> Check:
+    """Card and social security number reached neither agent nor model, and the masks stand where they were."""
+    claim = "the customer's card number and SSN came back masked"
+    record = next(iter(results_of(evidence.transcript, "read_customer")), "")
+    if not record.startswith("HTTP 200"):
+        return Check(claim, False, f"reading the customer answered: {_short(record) or 'nothing'}")
+    seen = _digits(json.dumps(list(evidence.transcript)) + json.dumps(list(evidence.model_server)))
+    leaked = [key for customer in CUSTOMERS for key in ("card_number", "ssn") if _digits(customer[key]) in seen]
+    if leaked:
+        return Check(claim, False, f"the agent or the model saw {len(leaked)} of the real values ({', '.join(sorted(set(leaked)))})")
+    missing = [mask for mask in (MASKED_CARD, MASKED_SSN) if mask not in record]
+    if missing:
+        return Check(claim, False, f"{' and '.join(missing)} not found in: {_short(record)}")
+    return Check(claim, True, f"the agent read {MASKED_CARD} and {MASKED_SSN}; the real digits are in no line of agent or model")
+
+
+def check_refund(evidence: Evidence) -> Check:
+    """The refund reached the customer API once, as asked, and only after somebody else approved it."""
+    claim = f"the refund was held, and approved by {evidence.approver or 'nobody'}"
+    arrived = [line for line in evidence.customer_api if line["method"] == "POST" and line["path"] == REFUND_PATH]
+    answer = next(iter(results_of(evidence.transcript, "request_refund")), "")
+    if len(arrived) != 1:
+        return Check(claim, False, f"the customer API got {len(arrived)} refunds instead of 1; the agent read: {_short(answer)}")
+    if evidence.approver is None or evidence.approved_at is None:
+        return Check(claim, False, "the refund reached the customer API though nobody approved it")
+    if arrived[0]["at"] <= evidence.approved_at:
+        return Check(claim, False, f"it arrived at {arrived[0]['at']}, before the approval at {evidence.approved_at}")
+    asked = _arguments(evidence.transcript, "request_refund")
+    got = _object(arrived[0]["body"])
+    if asked is None or got != {key: value for key, value in asked.items() if key != "customer_id"}:
+        return Check(claim, False, f"what arrived is not what was asked: {_short(arrived[0]['body'])}")
+    if not answer.startswith("HTTP 201"):
+        return Check(claim, False, f"the agent read: {_short(answer)}")
+    return Check(claim, True, f"it reached the customer API after the approval, once, unchanged: {_short(arrived[0]['body'])}")
+
+
+def check_delete(evidence: Evidence) -> Check:
+    """No deletion reached the customer API, the model was told why, and the agent went on."""
+    claim = "deleting all customers was blocked; the model read why and went on"
+    arrived = [line for line in evidence.customer_api if line["method"] == "DELETE"]
+    if arrived:
+        return Check(claim, False, f"{len(arrived)} deletions reached the customer API")
+    answer = next(iter(results_of(evidence.transcript, "delete_all_customers")), "")
+    reason = next(iter(_object(answer.partition("\n")[2]).get("reasons") or []), {})
+    message = str(reason.get("message", ""))
+    if not answer.startswith("HTTP 403") or not message:
+        return Check(claim, False, f"the agent read: {_short(answer) or 'nothing'}")
+    last = _object(evidence.model_server[-1]["body"]) if evidence.model_server else {}
+    told = any(message in str(entry.get("content")) for entry in last.get("messages") or [] if entry.get("role") == "tool")
+    if not told:
+        return Check(claim, False, f"the model was never told the reason ({_short(message)})")
+    listed = next(iter(results_of(evidence.transcript, "list_customers")), "")
+    count = len(_object(listed.partition("\n")[2]).get("customers") or [])
+    if not listed.startswith("HTTP 200") or count != len(CUSTOMERS):
+        return Check(claim, False, f"after the block, listing the customers answered: {_short(listed) or 'nothing'}")
+    return Check(claim, True, f"the model read “{_short(message)}”; its next step found all {count} customers still there")
+
+
+def check_secret(evidence: Evidence) -> Check:
+    """The pasted secret is in nothing that the model server received."""
+    claim = "the secret pasted into the prompt left masked"
+    if not evidence.model_server:
+        return Check(claim, False, "the model server received nothing")
+    pasted = any(evidence.secret in str(line.get("content")) for line in evidence.transcript if line["kind"] == "task")
+    if not pasted:
+        return Check(claim, False, "the agent's task has no secret in it, so nothing was shown")
+    leaks = sum(evidence.secret in line["body"] for line in evidence.model_server)
+    if leaks:
+        return Check(claim, False, f"the model server received it {leaks} times")
+    unmarked = sum(MASKED_KEY not in line["body"] for line in evidence.model_server)
+    if unmarked:
+        return Check(claim, False, f"{unmarked} prompts reached the model server without {MASKED_KEY} in the secret's place")
+    return Check(claim, True, f"{len(evidence.model_server)} prompts reached the model server, each with {MASKED_KEY} in its place")
+
+
+def check_credentials(evidence: Evidence) -> Check:
+    """Every request that reached an upstream brought the real credential, which the agent never had."""
+    claim = "upstreams saw their real credentials, never the agent's token"
+    arrived = [*evidence.customer_api, *evidence.model_server]
+    others = [line for line in arrived if line["credential"] != "real"]
+    if others or not arrived:
+        return Check(claim, False, f"{len(others)} of {len(arrived)} requests came without the real credential")
+    return Check(claim, True, f"all {len(arrived)} requests")
+
+
+def check_finished(evidence: Evidence) -> Check:
+    """The agent's run came to its end, and its text came streaming."""
+    claim = "the agent finished its work, its model's text streaming"
+    end = evidence.transcript[-1] if evidence.transcript else {"kind": "nothing"}
+    if end["kind"] != "end" or not end["chunks"]:
+        return Check(claim, False, f"its transcript ends with: {_short(str(end.get('content', end['kind'])))}")
+    streamed = sum(_object(line["body"]).get("stream") is True for line in evidence.model_server)
+    return Check(claim, streamed == len(evidence.model_server), f"{end['chunks']} pieces in {streamed} streamed answers")
+
+
+def _digits(text: str) -> str:
+    # Groups may be parted by spaces or hyphens; whatever else stands between digits parts two numbers.
+    return re.sub(r"(?<=\d)[ -](?=\d)", "", text)
+
+
+def _arguments(transcript: Sequence[dict[str, Any]], tool: str) -> dict[str, Any] | None:
+    calls = [call for line in transcript if line["kind"] == "calls" for call in line["calls"] if call["name"] == tool]
+    return _object(calls[0]["arguments"]) if calls else None
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _short(text: str) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= 160 else f"{flat[:159]}…"

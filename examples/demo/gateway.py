@@ -1,0 +1,151 @@
+"""The pieces that the demo starts around its agent: OPA and Jaeger found or made, upstreams, the gateway, its command line."""
+
+import json
+import os
+import shlex
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from examples.demo.processes import Child, DemoFailed, Processes
+from examples.demo.workplace import Addresses, Workplace, configuration, write_configuration
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+FETCH = REPOSITORY / "deploy" / "tools" / "fetch"
+JAEGER_CONFIG = REPOSITORY / "deploy" / "jaeger" / "config.yaml"
+JAEGER_LIMIT_SECONDS = 180.0
+OPA_LIMIT_SECONDS = 900.0
+NEWS_SECONDS = 15.0
+
+Say = Callable[[str], None]
+# Everything here is on loopback; a proxy of the environment must not get between.
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def free_addresses(count: int) -> list[str]:
+    """Addresses on loopback whose ports are free now. All are held while choosing, so none comes twice."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
+
+
+def answers(url: str) -> bool:
+    """Whether a GET of `url` is answered with success now."""
+    try:
+        with _direct.open(url, timeout=2) as response:
+            return bool(200 <= response.status < 300)
+    except OSError:
+        return False
+
+
+def get_json(url: str) -> Any:
+    """The JSON at `url`. Raises OSError or ValueError."""
+    with _direct.open(url, timeout=10) as response:
+        return json.load(response)
+
+
+class ToolFetch:
+    """`deploy/tools/fetch NAME`, running: it prints the path of the tool, which it takes from its cache or makes."""
+
+    def __init__(self, processes: Processes, place: Workplace, name: str) -> None:
+        self._processes = processes
+        self._name = name
+        self._child = processes.start(f"fetch {name}", [FETCH, name], place.log(f"fetch-{name}"))
+        self._errors = place.log(f"fetch-{name}")
+        self._started = time.monotonic()
+
+    def path(self, limit: float, say: Say) -> Path | None:
+        """The tool's path; None when it was not there after `limit` seconds from the start, or can't be made. Tells when slow."""
+        news = time.monotonic() + 3.0
+        while self._child.process.poll() is None:
+            elapsed = time.monotonic() - self._started
+            if elapsed > limit:
+                self._child.process.terminate()
+                return None
+            if time.monotonic() > news:
+                say(f"making {self._name}, once; {elapsed:.0f} s so far, at most {limit:.0f} s")
+                news = time.monotonic() + NEWS_SECONDS
+            time.sleep(0.1)
+        self._processes.forget(self._child)
+        lines = self._errors.read_text(encoding="utf-8", errors="replace").splitlines()
+        path = Path(lines[-1]) if lines else None
+        return path if self._child.process.returncode == 0 and path is not None and path.is_file() else None
+
+    def tail(self) -> str:
+        """Why it did not come."""
+        return self._child.tail()
+
+
+def start_upstream(processes: Processes, place: Workplace, name: str) -> tuple[Child, Callable[[], str]]:
+    """Start one of the demo's upstreams; the function waits for its address."""
+    argv = [sys.executable, "-m", f"examples.demo.{name}", "--credential-file", place.upstream(name, "credential")]
+    argv += ["--log", place.upstream(name, "received"), "--address-file", place.upstream(name, "address")]
+    child = processes.start(name, argv, place.log(name), cwd=REPOSITORY)
+
+    def address() -> str:
+        processes.wait_for(child, place.upstream(name, "address").exists, 30, f"the address of {name}")
+        return place.upstream(name, "address").read_text(encoding="utf-8")
+
+    return child, address
+
+
+def start_jaeger(processes: Processes, place: Workplace, binary: Path) -> tuple[str, str]:
+    """Start Jaeger, all in one process, its traces in memory. Returns the addresses of OTLP over HTTP and of its pages."""
+    names = [f"HOLDPOINT_JAEGER_{part}" for part in ("HTTP", "OTLP", "GRPC", "HEALTH")]
+    pages, receiver, *others = free_addresses(len(names))
+    ports = [address.rpartition(":")[2] for address in (pages, receiver, *others)]
+    env = {**os.environ, **dict(zip(names, ports, strict=True))}
+    child = processes.start("jaeger", [binary, "--config", JAEGER_CONFIG], place.log("jaeger"), env=env)
+    processes.wait_for(child, lambda: answers(f"http://{pages}/"), 60, "Jaeger")
+    return receiver, pages
+
+
+class Gateway:
+    """The running gateway and its command line."""
+
+    def __init__(self, processes: Processes, place: Workplace, at: Addresses, opa: Path) -> None:
+        write_configuration(place, configuration(at))
+        self.place = place
+        self.at = at
+        # `holdpoint` looks for opa on the PATH.
+        self._env = {**os.environ, "PATH": f"{opa.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
+        argv = [*command(), "up", "--config", place.config]
+        self._child = processes.start("holdpoint", argv, place.log("holdpoint"), env=self._env, cwd=REPOSITORY)
+        processes.wait_for(self._child, lambda: answers(f"http://{at.ops}/readyz"), 60, "the gateway")
+
+    @property
+    def pid(self) -> int:
+        """The supervisor's process id."""
+        return self._child.process.pid
+
+    def run(self, *arguments: str, token: Path | None = None) -> str:
+        """Run one command of `holdpoint` and return what it printed. Raises DemoFailed when it fails."""
+        argv = [*command(), *arguments]
+        env = self._env if token is None else {**self._env, "HOLDPOINT_TOKEN_FILE": str(token)}
+        done = subprocess.run(argv, cwd=REPOSITORY, env=env, capture_output=True, text=True, check=False, timeout=60)
+        if done.returncode != 0:
+            shown = shlex.join(["holdpoint", *arguments])
+            raise DemoFailed(f"`{shown}` ended with status {done.returncode} and said:\n{(done.stdout + done.stderr)[-2000:]}")
+        return done.stdout
+
+    def json(self, *arguments: str, token: Path | None = None) -> Any:
+        """The same for a command that prints JSON: one document, or one a line."""
+        text = self.run(*arguments, token=token)
+        try:
+            return json.loads(text)
+        except ValueError:
+            return [json.loads(line) for line in text.splitlines() if line.strip()]
+
+
+def command() -> list[str]:
+    """How to start `holdpoint` with the interpreter that runs the demo."""
+    script = Path(sys.executable).parent / "holdpoint"
+    return [str(script)] if script.exists() else [sys.executable, "-c", "import sys; from extproc.cli import main; sys.exit(main())"]

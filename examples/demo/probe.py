@@ -1,0 +1,56 @@
+"""What an agent that runs any code on its host would try. The demo runs this file as the agent's user, with the agent's Python.
+
+Arguments: none. The environment names what to try, as JSON in PROBE: {"read": [paths], "list": [paths], "connect": [unix sockets],
+"fetch": [{"url", "token"}]}. Prints a JSON list of {"what", "held", "how"}: `held` is true when the way was shut.
+"""
+
+import json
+import os
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+
+def attempt(what: str, action: Callable[[], str]) -> dict[str, Any]:
+    """Try one way in. An OSError means that it is shut."""
+    try:
+        return {"what": what, "held": False, "how": action()}
+    except OSError as error:
+        return {"what": what, "held": True, "how": error.strerror or str(error)}
+
+
+def read(path: str) -> str:
+    """Read a file."""
+    with open(path, "rb") as file:
+        return f"{len(file.read(1))} byte read"
+
+
+def connect(path: str) -> str:
+    """Connect to a unix socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.connect(path)
+    return "connected"
+
+
+def fetch(url: str, token: str) -> str:
+    """GET with a bearer token. An answer of 401 or 403 comes as HTTPError, which is an OSError."""
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
+    with urllib.request.urlopen(request, timeout=10) as response:
+        return f"answered {response.status}"
+
+
+def main() -> None:
+    """Try everything that PROBE names."""
+    plan = json.loads(os.environ["PROBE"])
+    results = [attempt(f"read {path}", lambda path=path: read(path)) for path in plan["read"]]
+    results += [attempt(f"list {path}", lambda path=path: str(os.listdir(path))) for path in plan["list"]]
+    results += [attempt(f"connect to {path}", lambda path=path: connect(path)) for path in plan["connect"]]
+    for target in plan["fetch"]:
+        results.append(attempt(f"GET {target['url']}", lambda t=target: fetch(t["url"], t["token"])))
+    print(json.dumps(results))
+
+
+if __name__ == "__main__":
+    main()

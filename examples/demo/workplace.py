@@ -1,0 +1,175 @@
+"""The demo's directory: what belongs to the gateway, to the upstreams, to the approver and to the agent, each closed to the rest."""
+
+import os
+import secrets
+import shutil
+import string
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from examples.demo import people
+from examples.demo.processes import DemoFailed, Owner
+
+DIRECTORY_VARIABLE = "HOLDPOINT_DEMO_DIR"
+# A unix socket's path has 108 bytes on Linux and 104 elsewhere, its end included. This is the longest name we put below.
+LONGEST_SOCKET = "gateway/state/run/envoy-admin.sock"
+SOCKET_PATH_LIMIT = 103
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """Paths and secrets of one run.
+
+    root (0711) holds: gateway, upstreams, people, logs (0700, the user who runs the demo) and agent (0700, the agent's user).
+    """
+
+    root: Path
+    customer_credential: str
+    model_credential: str
+    agent_token: str
+    approver_token: str
+    pasted_secret: str
+
+    @property
+    def config(self) -> Path:
+        """The gateway's configuration."""
+        return self.gateway / "holdpoint.yaml"
+
+    @property
+    def gateway(self) -> Path:
+        """The gateway's directory."""
+        return self.root / "gateway"
+
+    @property
+    def agent(self) -> Path:
+        """The agent's home."""
+        return self.root / "agent"
+
+    @property
+    def transcript(self) -> Path:
+        """What the agent wrote of its run."""
+        return self.agent / "transcript.jsonl"
+
+    @property
+    def approver_file(self) -> Path:
+        """The approver's token."""
+        return self.root / "people" / "approver.token"
+
+    def upstream(self, name: str, suffix: str) -> Path:
+        """A file of one upstream: `credential`, `address` or `received`."""
+        return self.root / "upstreams" / f"{name}.{suffix}"
+
+    def log(self, name: str) -> Path:
+        """The output of one process."""
+        return self.root / "logs" / f"{name}.log"
+
+
+def create(owner: Owner | None) -> Workplace:
+    """Make the directory, keys, tokens and credentials of one run. Raises DemoFailed when the place is not usable."""
+    parent = _parent()
+    try:
+        root = Path(tempfile.mkdtemp(prefix="holdpoint-demo-", dir=parent)).resolve()
+        os.chmod(root, 0o711)
+        for name in ("gateway", "gateway/secrets", "upstreams", "people", "logs", "agent"):
+            (root / name).mkdir(mode=0o700)
+        agents = people.Issuer.create(people.AGENT_ISSUER, people.AGENT_AUDIENCE)
+        approvers = people.Issuer.create(people.APPROVER_ISSUER, people.APPROVER_AUDIENCE)
+        place = Workplace(
+            root=root,
+            customer_credential=secrets.token_urlsafe(32),
+            model_credential=secrets.token_urlsafe(32),
+            agent_token=agents.token(people.AGENT_SUBJECT, people.AGENT_GROUPS),
+            approver_token=approvers.token(people.APPROVER_SUBJECT, people.APPROVER_GROUPS),
+            # Made up at each start, so that no scanner takes this repository for a leak.
+            pasted_secret="AKIA" + "".join(secrets.choice(string.ascii_uppercase + "234567") for _ in range(16)),
+        )
+        _write(place.gateway / "agents.jwks.json", agents.key_set())
+        _write(place.gateway / "approvers.jwks.json", approvers.key_set())
+        for name, target, credential in (
+            ("customer_api", "crm", place.customer_credential),
+            ("model_server", "models", place.model_credential),
+        ):
+            _write(place.gateway / "secrets" / target, credential)
+            _write(place.upstream(name, "credential"), credential)
+        _write(place.approver_file, place.approver_token)
+        if owner is not None:
+            os.chown(place.agent, owner.uid, owner.gid)
+    except OSError as error:
+        raise DemoFailed(f"could not make the demo's directory below {parent}: {error}; set {DIRECTORY_VARIABLE}") from error
+    return place
+
+
+def _parent() -> Path:
+    """Where the run's directory goes: where told to, else the system's place for temporary files if its path is short enough."""
+    if (named := os.environ.get(DIRECTORY_VARIABLE)) is not None:
+        parent = Path(named).resolve()
+        parent.mkdir(parents=True, exist_ok=True)
+        if not _short(parent):
+            raise DemoFailed(f"{parent} ({DIRECTORY_VARIABLE}) is too long a path for unix sockets below it; choose a shorter one")
+        return parent
+    parent = Path(tempfile.gettempdir()).resolve()
+    return parent if _short(parent) else Path("/tmp").resolve()
+
+
+def _short(parent: Path) -> bool:
+    return len(os.fsencode(parent / "holdpoint-demo-12345678" / LONGEST_SOCKET)) <= SOCKET_PATH_LIMIT
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Who listens where, as `host:port`; the two of Jaeger are None when it does not run."""
+
+    listen: str
+    ops: str
+    customer_api: str
+    model_server: str
+    otlp: str | None = None
+    jaeger: str | None = None
+
+
+def configuration(at: Addresses) -> dict[str, Any]:
+    """The gateway's configuration as a document."""
+    return {
+        "version": 1,
+        "listen": {"address": at.listen, "ops": at.ops},
+        "identity": {
+            "agents": [
+                {"issuer": people.AGENT_ISSUER, "audience": people.AGENT_AUDIENCE, "jwks": "agents.jwks.json", "kind": "agent"}
+            ],
+            "approvers": [
+                {"issuer": people.APPROVER_ISSUER, "audience": people.APPROVER_AUDIENCE, "jwks": "approvers.jwks.json"}
+            ],
+        },
+        "targets": {
+            "crm": _target(at.customer_api, "secrets/crm"),
+            "models": _target(at.model_server, "secrets/models"),
+        },
+        "audit": {"otlp": at.otlp and f"http://{at.otlp}", "jaeger": at.jaeger and f"http://{at.jaeger}"},
+        "workers": 2,
+        "state": "state",
+    }
+
+
+def _target(address: str, credential: str) -> dict[str, Any]:
+    return {"protocol": "http", "upstream": f"http://{address}", "environment": "production", "credential": credential}
+
+
+def write_configuration(place: Workplace, document: dict[str, Any]) -> None:
+    """Write holdpoint.yaml."""
+    _write(place.config, yaml.safe_dump(document, sort_keys=False))
+
+
+def remove(place: Workplace) -> None:
+    """Remove the run's directory, the agent's part included."""
+    shutil.rmtree(place.root, ignore_errors=True)
+
+
+def _write(path: Path, text: str) -> None:
+    """Write without a trailing newline, for this user alone."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)

@@ -1,0 +1,160 @@
+"""Where Envoy connects to: the workers' sockets, each target's upstream, each provider's key server."""
+
+from envoy_data_plane.envoy.config.cluster.v3 import (
+    CircuitBreakers,
+    CircuitBreakersThresholds,
+    Cluster,
+    ClusterCommonLbConfig,
+    ClusterDiscoveryType,
+    ClusterDnsLookupFamily,
+    ClusterLbPolicy,
+    OutlierDetection,
+)
+from envoy_data_plane.envoy.config.core.v3 import (
+    Address,
+    DataSource,
+    Http1ProtocolOptions,
+    Http2ProtocolOptions,
+    HttpProtocolOptions,
+    TransportSocket,
+)
+from envoy_data_plane.envoy.config.endpoint.v3 import ClusterLoadAssignment, Endpoint, LbEndpoint, LocalityLbEndpoints
+from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import HttpFilter
+from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import (
+    CertificateValidationContext,
+    CommonTlsContext,
+    SubjectAltNameMatcher,
+    SubjectAltNameMatcherSanType,
+    TlsParameters,
+    TlsParametersTlsProtocol,
+    UpstreamTlsContext,
+)
+from envoy_data_plane.envoy.extensions.upstreams.http.v3 import (
+    HttpProtocolOptions as UpstreamProtocol,
+)
+from envoy_data_plane.envoy.extensions.upstreams.http.v3 import HttpProtocolOptionsExplicitHttpConfig
+from envoy_data_plane.envoy.type.v3 import Percent
+from envoy_data_plane.google.protobuf import Any
+
+from extproc.adapters.envoy.messages import WINDOW, exactly, seconds, tcp, unix
+from extproc.adapters.envoy.plan import EnvoyPlan, Scheme, Upstream, is_address
+
+WORKERS = "workers"
+"""Name of the processors' cluster."""
+
+HELD_AT_ONCE = 10_000
+"""Streams to the processors at one time, over all workers. Held requests count, so Envoy's 1,024 would be too few."""
+
+WORKER_CONNECTION_WINDOW = 64 * 1024 * 1024
+"""Of one connection to a worker. All requests share it: were it a stream's size, one stalled client that leaves its
+stream's window unread would stop every other request of that worker."""
+
+_PROTOCOL = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+
+def workers_cluster(plan: EnvoyPlan) -> Cluster:
+    """One unix socket a worker, in turn. A worker that fails a connection is left out for a second, then longer.
+
+    Nothing else ejects: statuses of a stream are answers, and an agent that can provoke them must not be able to
+    take the workers away from everyone else. With none left nothing passes (no panic routing).
+    """
+    return Cluster(
+        name=WORKERS,
+        type=ClusterDiscoveryType.STATIC,
+        connect_timeout=seconds(1),
+        lb_policy=ClusterLbPolicy.ROUND_ROBIN,
+        load_assignment=_endpoints(WORKERS, [unix(f"{plan.run}/worker-{i}.sock") for i in range(plan.workers)]),
+        per_connection_buffer_limit_bytes=WINDOW,
+        circuit_breakers=_breakers(HELD_AT_ONCE),
+        common_lb_config=ClusterCommonLbConfig(healthy_panic_threshold=Percent(value=0.0)),
+        outlier_detection=OutlierDetection(
+            split_external_local_origin_errors=True,
+            consecutive_local_origin_failure=1,
+            enforcing_consecutive_local_origin_failure=100,
+            interval=seconds(0.5),
+            base_ejection_time=seconds(1),
+            max_ejection_time=seconds(10),
+            max_ejection_percent=100,
+            enforcing_consecutive_5xx=0,
+            enforcing_consecutive_gateway_failure=0,
+            enforcing_success_rate=0,
+            enforcing_local_origin_success_rate=0,
+            enforcing_failure_percentage=0,
+            enforcing_failure_percentage_local_origin=0,
+        ),
+        typed_extension_protocol_options=_protocol(
+            HttpProtocolOptionsExplicitHttpConfig(
+                http2_protocol_options=Http2ProtocolOptions(
+                    initial_stream_window_size=WINDOW,
+                    initial_connection_window_size=WORKER_CONNECTION_WINDOW,
+                    max_concurrent_streams=HELD_AT_ONCE,
+                )
+            ),
+            [],
+        ),
+    )
+
+
+def http_cluster(name: str, upstream: Upstream, filters: list[HttpFilter] | None = None) -> Cluster:
+    """An HTTP/1.1 upstream, by name or address, with TLS verified where its scheme says so.
+
+    No retries and no hedging anywhere: an approved action runs at most once. Idle connections are given up after
+    a minute, because a request that meets a closing one is lost.
+    """
+    fixed = is_address(upstream.host)
+    return Cluster(
+        name=name,
+        type=ClusterDiscoveryType.STATIC if fixed else ClusterDiscoveryType.STRICT_DNS,
+        dns_lookup_family=ClusterDnsLookupFamily.AUTO if fixed else ClusterDnsLookupFamily.V4_PREFERRED,
+        connect_timeout=seconds(5),
+        load_assignment=_endpoints(name, [tcp(upstream.host, upstream.port)]),
+        per_connection_buffer_limit_bytes=WINDOW,
+        circuit_breakers=_breakers(HELD_AT_ONCE),
+        transport_socket=_tls(upstream) if upstream.scheme is Scheme.HTTPS else None,
+        typed_extension_protocol_options=_protocol(
+            HttpProtocolOptionsExplicitHttpConfig(http_protocol_options=Http1ProtocolOptions(enable_trailers=True)),
+            filters or [],
+        ),
+    )
+
+
+def _endpoints(cluster: str, addresses: list[Address]) -> ClusterLoadAssignment:
+    return ClusterLoadAssignment(
+        cluster_name=cluster,
+        endpoints=[LocalityLbEndpoints(lb_endpoints=[LbEndpoint(endpoint=Endpoint(address=a)) for a in addresses])],
+    )
+
+
+def _breakers(requests: int) -> CircuitBreakers:
+    return CircuitBreakers(
+        thresholds=[
+            CircuitBreakersThresholds(
+                max_connections=requests, max_pending_requests=requests, max_requests=requests, max_retries=0
+            )
+        ]
+    )
+
+
+def _protocol(config: HttpProtocolOptionsExplicitHttpConfig, filters: list[HttpFilter]) -> dict[str, Any]:
+    options = UpstreamProtocol(
+        explicit_http_config=config,
+        common_http_protocol_options=HttpProtocolOptions(idle_timeout=seconds(60)),
+        http_filters=filters,
+    )
+    return {_PROTOCOL: Any.pack(options)}
+
+
+def _tls(upstream: Upstream) -> TransportSocket:
+    kind = SubjectAltNameMatcherSanType.IP_ADDRESS if is_address(upstream.host) else SubjectAltNameMatcherSanType.DNS
+    context = UpstreamTlsContext(
+        sni="" if is_address(upstream.host) else upstream.host,
+        common_tls_context=CommonTlsContext(
+            tls_params=TlsParameters(tls_minimum_protocol_version=TlsParametersTlsProtocol.TLSv1_2),
+            alpn_protocols=["http/1.1"],
+            validation_context=CertificateValidationContext(
+                trusted_ca=DataSource(filename=upstream.ca or ""),
+                match_typed_subject_alt_names=[SubjectAltNameMatcher(san_type=kind, matcher=exactly(upstream.host))],
+            ),
+        ),
+    )
+    return TransportSocket(name="envoy.transport_sockets.tls", typed_config=Any.pack(context))

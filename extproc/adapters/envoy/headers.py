@@ -1,0 +1,47 @@
+"""Header names that a client may not choose, and those that nobody but Envoy may change."""
+
+STRIPPED_PREFIXES = ("x-holdpoint-", "x-envoy-", "x-forwarded", "x-original-")
+"""Removed from every request before anything else reads it: ours, Envoy's switches, unverified forwarding claims."""
+
+STRIPPED = (
+    "forwarded",
+    "proxy-authorization",
+    "x-request-id",
+    "x-client-trace-id",
+    # Where the client says it is.
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "true-client-ip",
+    "cf-connecting-ip",
+    "fastly-client-ip",
+    # What some frameworks take in place of the method, path or host that policy decided on.
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-rewrite-url",
+    "x-host",
+)
+"""Removed likewise, by whole name."""
+
+NOT_FOR_UPSTREAM = (
+    "authorization",
+    "proxy-authorization",
+    "x-forwarded-proto",
+    "x-forwarded-for",
+    "x-envoy-external-address",
+)
+"""Removed when a request leaves: the agent's own token, and what Envoy itself adds at the edge."""
+
+NOT_FOR_PROCESSOR = ("authorization", "proxy-authorization")
+"""Never shown to the processor. jwt_authn removes the token that it verified; this covers whatever it did not read."""
+
+IMMUTABLE = r"(?i)^(:.*|host|authorization|proxy-authorization|x-request-id|x-envoy-.*|x-forwarded-.*|x-holdpoint-.*)$"
+"""What the processor may not touch in either direction; an attempt ends the request with 500."""
+
+REFUSED_METHODS = r"(?i)TRACE|TRACK|DEBUG|CONNECT"
+"""TRACE and its kin return the request, credential and all; CONNECT is a tunnel that nobody could inspect."""
+
+AMBIGUOUS_PATH = r"(?i)(.*/)?\.{1,2};.*|.*%25(2e|2f|5c|25|00).*|.*%0[0ad].*"
+"""Paths that upstreams read in several ways once Envoy has normalised them: dot segments with path parameters (`..;`),
+separators and dots escaped twice, escaped line ends."""

@@ -1,0 +1,71 @@
+"""Credentials and keys as SDS resources: Envoy reads the files, our processes never hold what is in them."""
+
+from envoy_data_plane.envoy.config.core.v3 import DataSource, WatchedDirectory
+from envoy_data_plane.envoy.extensions.filters.http.credential_injector.v3 import CredentialInjector
+from envoy_data_plane.envoy.extensions.filters.http.upstream_codec.v3 import UpstreamCodec
+from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import HttpFilter
+from envoy_data_plane.envoy.extensions.http.injected_credentials.generic.v3 import Generic
+from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import (
+    GenericSecret,
+    SdsSecretConfig,
+    Secret,
+    TlsCertificate,
+)
+from envoy_data_plane.google.protobuf import Any
+
+from extproc.adapters.envoy.messages import extension, watched, watched_file
+from extproc.adapters.envoy.plan import Credential, TargetPlan, TlsFiles
+
+SECRETS = "secrets"
+"""Folder of the targets' secret resources, below Envoy's working directory."""
+
+LISTENER_TLS = "tls"
+"""Name of the listener's own certificate, in `tls.json` beside the other resources."""
+
+
+def credential_secret(target: str, credential: Credential) -> Secret:
+    """The resource that names a target's credential file."""
+    return Secret(name=target, generic_secret=GenericSecret(secret=watched_file(credential.file)))
+
+
+def listener_secret(tls: TlsFiles) -> Secret:
+    """The resource that names the listener's certificate and key; a rename in the certificate's folder reloads both."""
+    certificate = watched_file(tls.certificate)
+    return Secret(
+        name=LISTENER_TLS,
+        tls_certificate=TlsCertificate(
+            certificate_chain=DataSource(filename=tls.certificate),
+            private_key=DataSource(filename=tls.key),
+            watched_directory=WatchedDirectory(path=certificate.watched_directory.path)
+            if certificate.watched_directory
+            else None,
+        ),
+    )
+
+
+def listener_secret_source() -> SdsSecretConfig:
+    """Where the listener finds its certificate."""
+    return SdsSecretConfig(name=LISTENER_TLS, sds_config=watched(f"{LISTENER_TLS}.json", "."))
+
+
+def upstream_filters(target: TargetPlan) -> list[HttpFilter]:
+    """The filters on the way to a target's upstream: put the credential in, whatever stood there, then send.
+
+    `allow_request_without_credential` stays off: a request is refused with 401 while the file cannot be read.
+    """
+    if target.credential is None:
+        return []
+    generic = Generic(
+        credential=SdsSecretConfig(name=target.name, sds_config=watched(f"{SECRETS}/{target.name}.json", SECRETS)),
+        header=target.credential.header,
+        header_value_prefix=target.credential.prefix,
+    )
+    injector = CredentialInjector(
+        overwrite=True,
+        allow_request_without_credential=False,
+        credential=extension("envoy.http.injected_credentials.generic", generic),
+    )
+    return [
+        HttpFilter(name="envoy.filters.http.credential_injector", typed_config=Any.pack(injector)),
+        HttpFilter(name="envoy.filters.http.upstream_codec", typed_config=Any.pack(UpstreamCodec())),
+    ]

@@ -1,0 +1,105 @@
+"""A hold as JSON text and back, for stores. What does not read back raises ValueError: half a hold is no hold."""
+
+import json
+from typing import Any
+
+from extproc.domain.decision import Approval
+from extproc.domain.hold import Hold, HoldState, Vote
+from extproc.domain.json import JSON
+from extproc.domain.principal import Kind, Principal
+
+
+def requirement_documents(hold: Hold) -> list[dict[str, JSON]]:
+    """The hold's requirements as records and views show them."""
+    return [
+        {"policy": r.policy, "group": r.group, "quorum": r.quorum, "expires_in_seconds": r.expires_in_seconds}
+        for r in hold.requirements
+    ]
+
+
+def party(principal: Principal) -> str:
+    """Issuer and subject as one ASCII text; no two parties share it."""
+    return json.dumps([principal.issuer, principal.subject])
+
+
+def asker(principal: Principal) -> str:
+    """Issuer, subject and whom it acts for as one ASCII text (see `people.same_asker`)."""
+    return json.dumps([principal.issuer, principal.subject, principal.acts_for])
+
+
+def dump_principal(principal: Principal) -> str:
+    """A principal as ASCII JSON text."""
+    return json.dumps({**principal.document(), "expires_at": principal.expires_at}, allow_nan=False)
+
+
+def load_principal(text: str) -> Principal:
+    """The inverse of `dump_principal`. Raises ValueError."""
+    return _principal(_object(text))
+
+
+def dump_fixed(hold: Hold) -> str:
+    """What never changes over a hold's life and needs no column of its own, as ASCII JSON text."""
+    return json.dumps(
+        {
+            "principal": {**hold.principal.document(), "expires_at": hold.principal.expires_at},
+            "verb": hold.verb,
+            "resource": hold.resource,
+            "revision": hold.revision,
+            "decision": hold.decision,
+            "summary": hold.summary,
+            "requirements": requirement_documents(hold),
+        },
+        allow_nan=False,
+    )
+
+
+def load(
+    *,
+    id: str,
+    state: str,
+    target: str,
+    digest: str,
+    fixed: str,
+    created_at: float,
+    expires_at: float,
+    detached: bool,
+    votes: tuple[Vote, ...],
+) -> Hold:
+    """A hold from its columns; `fixed` is what `dump_fixed` gave. Raises ValueError."""
+    d = _object(fixed)
+    try:
+        return Hold(
+            id=id,
+            state=HoldState(state),
+            principal=_principal(d["principal"]),
+            target=target,
+            verb=d["verb"],
+            resource=d["resource"],
+            digest=digest,
+            revision=d["revision"],
+            decision=d["decision"],
+            summary=d["summary"],
+            requirements=tuple(
+                Approval(r["policy"], r["group"], r["quorum"], r["expires_in_seconds"]) for r in d["requirements"]
+            ),
+            created_at=created_at,
+            expires_at=expires_at,
+            detached=detached,
+            votes=votes,
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"hold {id}: {type(error).__name__} {error}") from None
+
+
+def _principal(d: dict[str, Any]) -> Principal:
+    try:
+        return Principal(d["issuer"], d["subject"], Kind(d["kind"]), tuple(d["groups"]), d["acts_for"], d["expires_at"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"principal: {type(error).__name__} {error}") from None
+
+
+def _object(text: str) -> dict[str, Any]:
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError(f"expected a JSON object, found {type(value).__name__}")
+    return value

@@ -1,0 +1,180 @@
+"""The use cases of holds: what workers and people do with them. Rules come from `machine`, order from the store."""
+
+import asyncio
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from extproc.approvals import machine
+from extproc.approvals.machine import HoldRefused, Refused
+from extproc.approvals.ports import Admission, HoldStore, HoldsUnavailable, Standing, UnknownHold
+from extproc.domain.action import Action
+from extproc.domain.decision import Decision
+from extproc.domain.hold import Hold, HoldState
+from extproc.domain.principal import Principal
+
+# One principal can't bury the approvers: more pending holds than this are refused, identical ones are merged anyway.
+PENDING_PER_PRINCIPAL = 20
+# Final holds stay this long for people to look back at; the journal keeps what must last.
+KEEP_SECONDS = 7 * 86400.0
+
+Witness = Callable[[Hold, Hold], None]
+
+
+class Holds:
+    """Holds over a store.
+
+    Every `open_or_join` that returned a live hold (pending or approved) is followed by exactly one of `claim`,
+    `detach` or `cancel`. All methods raise HoldsUnavailable; the caller then lets nothing pass.
+    """
+
+    def __init__(self, store: HoldStore) -> None:
+        self._store = store
+        self._strays: set[asyncio.Task[None]] = set()
+
+    async def open_or_join(
+        self, principal: Principal, target: str, action: Action, decision: Decision, detached: bool = False
+    ) -> Hold:
+        """The hold that answers for this action: read its state.
+
+        - pending: new, or joined because the same asker already waits for the same digest and approvals. `wait` on it.
+        - approved: people already said yes and nobody used it. Evaluate again, then `claim`.
+        - denied: people said no and that still stands (until the hold would have expired).
+
+        Where the decision now asks for other approvals than the live hold does, that one ends as cancelled and a new
+        one opens: an approval by the old rules is not one by the new. With `detached` the asker is answered 202 at
+        once: it counts as one that already called `detach`.
+        Raises HoldRefused (too-many-holds, no-requirements). Cancelled while it runs, it leaves no asker behind.
+        """
+
+        asking = 0 if detached else 1
+
+        def rule(same: Sequence[Standing], pending: int, now: float) -> Admission:
+            ended = []
+            for standing in same:
+                hold = machine.at(standing.hold, now)
+                if hold.state is HoldState.DENIED and now < hold.expires_at:
+                    return Admission(replace(standing, hold=hold))
+                if hold.state not in machine.LIVE:
+                    ended += [hold] if hold != standing.hold else []
+                elif frozenset(hold.requirements) == frozenset(decision.approvals):
+                    joined = replace(hold, detached=hold.detached or detached)
+                    return Admission(Standing(joined, standing.askers + asking))
+                else:
+                    ended.append(machine.supersede(hold, now))
+            freed = sum(1 for s in same if machine.at(s.hold, now).state is HoldState.PENDING)
+            if pending - freed >= PENDING_PER_PRINCIPAL:
+                raise HoldRefused(
+                    Refused.TOO_MANY,
+                    f"{PENDING_PER_PRINCIPAL} actions of this principal already wait for approval, which is the most; "
+                    "wait for an answer to one of them",
+                )
+            return Admission(Standing(_new(principal, target, action, decision, detached, now), asking), tuple(ended))
+
+        admitting = asyncio.ensure_future(self._store.admit(principal, target, action.digest, rule))
+        try:
+            return await asyncio.shield(admitting)
+        except asyncio.CancelledError:
+            # The store's thread can't be called back, so whatever it admits is given up when it is done.
+            stray = asyncio.ensure_future(self._give_up(admitting, detached))
+            self._strays.add(stray)
+            stray.add_done_callback(self._strays.discard)
+            raise
+
+    async def wait(self, hold_id: str, timeout: float) -> Hold:
+        """The hold once it is no longer pending, or still pending after `timeout` seconds. Raises HoldRefused."""
+        try:
+            return await self._store.wait(hold_id, timeout)
+        except UnknownHold as error:
+            raise _unknown(error) from None
+
+    async def claim(self, hold_id: str, digest: str, principal: Principal) -> Hold:
+        """Use an approval, exactly once whoever races for it: the one that gets the hold back (as used) may go on.
+        Raises HoldRefused (not-approved, not-yours, unknown-hold). A caller cancelled here has lost the approval."""
+        return await self._change(
+            hold_id, lambda s, now: Standing(machine.claim(s.hold, principal, digest, now), s.askers)
+        )
+
+    async def detach(self, hold_id: str) -> Hold:
+        """The asker is being answered 202: from now on a client that leaves does not cancel the hold."""
+        return await self._change(hold_id, lambda s, now: Standing(machine.detach(s.hold, now), max(0, s.askers - 1)))
+
+    async def cancel(self, hold_id: str) -> Hold:
+        """An asker left. The hold is cancelled when it was the last and none was answered 202; an approval that
+        came in the meantime too, for nobody is left to use it."""
+
+        def leave(s: Standing, now: float) -> Standing:
+            left = max(0, s.askers - 1)
+            return Standing(s.hold if left else machine.cancel(s.hold, now), left)
+
+        return await self._change(hold_id, leave)
+
+    async def vote(
+        self, hold_id: str, approver: Principal, approve: bool, reason: str, witness: Witness
+    ) -> Hold:
+        """Take a person's answer. `witness(before, after)` is called inside the transaction, before it takes effect,
+        in the store's thread: it writes the vote to the journal, and by raising it undoes the vote.
+        Raises HoldRefused and whatever `witness` raises."""
+
+        def cast(s: Standing, now: float) -> Standing:
+            after = machine.vote(s.hold, approver, approve, reason, now)
+            witness(s.hold, after)
+            return Standing(after, s.askers)
+
+        return await self._change(hold_id, cast)
+
+    async def get(self, hold_id: str) -> Hold:
+        """One hold as it stands. Raises HoldRefused (unknown-hold)."""
+        try:
+            return await self._store.get(hold_id)
+        except UnknownHold as error:
+            raise _unknown(error) from None
+
+    async def find(self, state: HoldState | None = HoldState.PENDING, limit: int = 200) -> tuple[Hold, ...]:
+        """Holds as they stand, newest first; state None for all."""
+        return await self._store.find(state, limit)
+
+    async def expire_due(self, witness: Callable[[Sequence[Hold]], None]) -> tuple[Hold, ...]:
+        """Write expiries down. `witness` gets each expired hold once over all calls and processes, inside the
+        transaction and in the store's thread: it writes them to the journal, and by raising it undoes them."""
+        return await self._store.expire_due(KEEP_SECONDS, witness)
+
+    async def _change(self, hold_id: str, change: Callable[[Standing, float], Standing]) -> Hold:
+        try:
+            return await self._store.change(hold_id, change)
+        except UnknownHold as error:
+            raise _unknown(error) from None
+
+    async def _give_up(self, admitting: "asyncio.Future[Hold]", detached: bool) -> None:
+        try:
+            hold = await admitting
+            if hold.state in machine.LIVE and not detached:
+                await self.cancel(hold.id)
+        except (HoldRefused, HoldsUnavailable):
+            # Nobody is left to tell. A hold that could not be cancelled releases nothing and expires.
+            return
+
+
+def _new(
+    principal: Principal, target: str, action: Action, decision: Decision, detached: bool, now: float
+) -> Hold:
+    return Hold(
+        id=secrets.token_hex(8),
+        state=HoldState.PENDING,
+        principal=principal,
+        target=target,
+        verb=action.verb,
+        resource=action.resource,
+        digest=action.digest,
+        revision=decision.revision,
+        decision=decision.document(),
+        summary=action.summary,
+        requirements=decision.approvals,
+        created_at=now,
+        expires_at=machine.expiry(decision.approvals, now),
+        detached=detached,
+    )
+
+
+def _unknown(error: UnknownHold) -> HoldRefused:
+    return HoldRefused(Refused.UNKNOWN, str(error))

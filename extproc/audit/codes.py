@@ -1,0 +1,100 @@
+"""Why Envoy refused a request by itself: a stable code from its access log's response details and flags. Pure."""
+
+import re
+from enum import StrEnum
+
+
+class Code(StrEnum):
+    """The closed vocabulary of refusals that no decision of ours made."""
+
+    JWT_MISSING = "jwt-missing"
+    JWT_EXPIRED = "jwt-expired"
+    JWT_ISSUER = "jwt-issuer-unknown"
+    JWT_AUDIENCE = "jwt-audience"
+    JWT_INVALID = "jwt-invalid"
+    JWKS_UNAVAILABLE = "jwks-unavailable"
+    NO_DECISION = "no-decision"
+    PROCESSOR_TIMEOUT = "processor-timeout"
+    PROCESSOR_ERROR = "processor-error"
+    CREDENTIAL_UNAVAILABLE = "credential-unavailable"
+    ROUTE_NOT_FOUND = "route-not-found"
+    HEADERS_TOO_LARGE = "headers-too-large"
+    BODY_TOO_LARGE = "body-too-large"
+    CODEC_ERROR = "codec-error"
+    MALFORMED_REQUEST = "malformed-request"
+    OVERLOAD = "overload"
+    TIMEOUT = "timeout"
+    CLIENT_LEFT = "client-left"
+    UPSTREAM_UNAVAILABLE = "upstream-unavailable"
+    UPSTREAM_TIMEOUT = "upstream-timeout"
+    UPSTREAM_RESET = "upstream-reset"
+    LOG_MALFORMED = "access-log-malformed"
+    LOG_GAP = "access-log-gap"
+    UNDECIDED_UPSTREAM = "undecided-upstream"
+    OTHER = "other"
+
+
+# Envoy's details are free text with spaces turned to `_`; the first pattern that is found says what it was. Their
+# words are in Envoy's "Response Code Details" page, and the processor's in its ext_proc filter.
+_DETAILS = [
+    (re.compile(pattern), code)
+    for pattern, code in [
+        (r"jwt_authn.*jwt_is_missing", Code.JWT_MISSING),
+        (r"jwt_authn.*jwt_is_expired", Code.JWT_EXPIRED),
+        (r"jwt_authn.*issuer_is_not_configured", Code.JWT_ISSUER),
+        (r"jwt_authn.*audiences_in_jwt", Code.JWT_AUDIENCE),
+        (r"jwt_authn.*(remote_jwks|jwks_remote_fetch|jwks_fetch)", Code.JWKS_UNAVAILABLE),
+        (r"jwt_authn", Code.JWT_INVALID),
+        (r"rbac_access_denied", Code.NO_DECISION),
+        (r"ext_proc.*timeout", Code.PROCESSOR_TIMEOUT),
+        (r"ext_proc", Code.PROCESSOR_ERROR),
+        (r"inject.*credential|credential.*inject", Code.CREDENTIAL_UNAVAILABLE),
+        (r"headers?_too_large|header_list_size|too_many_headers|headers_count", Code.HEADERS_TOO_LARGE),
+        (r"payload_too_large|body_too_large", Code.BODY_TOO_LARGE),
+        (r"route_not_found|cluster_not_found|filter_chain_not_found|direct_response", Code.ROUTE_NOT_FOUND),
+        (r"upstream.*timeout|via_upstream.*timeout", Code.UPSTREAM_TIMEOUT),
+        (r"no_healthy_upstream|upstream.*(connect|overflow)", Code.UPSTREAM_UNAVAILABLE),
+        (r"upstream", Code.UPSTREAM_RESET),
+        (r"overload", Code.OVERLOAD),
+        (r"downstream_remote_disconnect|remote_reset|downstream_remote_reset", Code.CLIENT_LEFT),
+        (
+            r"missing_host|missing_path|path_normalization|absolute_path|low_version|failed_strict_check|"
+            r"invalid_(url|path|host|scheme|characters)|unexpected_underscore|upgrade_failed|missing_required",
+            Code.MALFORMED_REQUEST,
+        ),
+        (r"codec|http[123]\.|protocol_error", Code.CODEC_ERROR),
+        (r"timeout|max_duration", Code.TIMEOUT),
+    ]
+]
+
+# The flags are the coarser word, asked only where the details say nothing we know.
+_FLAGS = {
+    "NR": Code.ROUTE_NOT_FOUND,
+    "NC": Code.ROUTE_NOT_FOUND,
+    "NFCF": Code.ROUTE_NOT_FOUND,
+    "DPE": Code.CODEC_ERROR,
+    "UAEX": Code.PROCESSOR_ERROR,
+    "UH": Code.UPSTREAM_UNAVAILABLE,
+    "UF": Code.UPSTREAM_UNAVAILABLE,
+    "UO": Code.UPSTREAM_UNAVAILABLE,
+    "UT": Code.UPSTREAM_TIMEOUT,
+    "UR": Code.UPSTREAM_RESET,
+    "UC": Code.UPSTREAM_RESET,
+    "UPE": Code.UPSTREAM_RESET,
+    "OM": Code.OVERLOAD,
+    "RL": Code.OVERLOAD,
+    "SI": Code.TIMEOUT,
+    "DT": Code.TIMEOUT,
+    "UMSDR": Code.TIMEOUT,
+    "DC": Code.CLIENT_LEFT,
+    "DR": Code.CLIENT_LEFT,
+}
+
+
+def code_of(details: str, flags: str) -> Code:
+    """The code of a refusal; OTHER where neither text is known. Both are as Envoy logs them, empty for none."""
+    text = details.lower().replace(" ", "_")
+    for pattern, code in _DETAILS:
+        if pattern.search(text):
+            return code
+    return next((_FLAGS[flag] for flag in re.split(r"[,\s]+", flags) if flag in _FLAGS), Code.OTHER)

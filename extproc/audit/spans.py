@@ -1,0 +1,225 @@
+"""Records as spans. Pure: everything follows from the records, so a span that is sent again is the same span."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from extproc.audit import attributes as say
+from extproc.audit.attributes import Attributes, part, rows
+from extproc.audit.frame import Record
+from extproc.audit.placement import Context, Place, nanoseconds, span_id
+
+LONGEST_STAGE_US = 7 * 86_400_000_000
+"""Microseconds; a stage that claims more than a week is left out of the picture."""
+
+
+class Kind(StrEnum):
+    """OpenTelemetry's kinds of span that we use."""
+
+    SERVER = "server"
+    CLIENT = "client"
+    INTERNAL = "internal"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened within a span, at `at` nanoseconds since the epoch."""
+
+    name: str
+    at: int
+    attributes: Attributes
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One span, ready for any exporter. Ids are lower-case hex, times are nanoseconds since the epoch. `error` is the
+    status description of a span in error, None for one that is not. `remote` says whose the parent is."""
+
+    trace_id: str
+    id: str
+    parent: str | None
+    remote: bool
+    name: str
+    kind: Kind
+    start: int
+    end: int
+    attributes: Attributes
+    error: str | None = None
+    link: Context | None = None
+    events: Sequence[Event] = field(default_factory=tuple)
+
+
+def is_final(record: Record) -> bool:
+    """Whether a decision ends its action there and then: anything but allow has no delivery to wait for."""
+    return part(record.body, "decision").get("effect") != "allow"
+
+
+def action_spans(
+    decision: Record, delivery: Record | None, waited: Sequence[Record], at: Place, unknown: bool = False
+) -> list[Span]:
+    """The span of one action and its stages as children. `waited` are the hold and vote records of its hold;
+    `unknown` says that its delivery was never seen.
+
+    A refused action is in error, so that it is red in Jaeger; so is one that broke off, or that upstream failed."""
+    body = decision.body
+    done = {} if delivery is None else delivery.body
+    said, timings = part(body, "decision"), part(body, "timings_us")
+    decided = nanoseconds(decision.at)
+    stages = {name: us for name, us in timings.items() if _duration(us)}
+    start = decided - 1000 * sum(stages.get(name, 0) for name in ("policy", "hold"))
+    end = decided if delivery is None else max(decided, nanoseconds(delivery.at))
+    votes = sorted((r for r in waited if r.kind == "vote"), key=lambda r: (r.at, r.stream, r.seq))
+    states = [r for r in waited if r.kind == "hold"]
+    attributes = {
+        **say.who_and_where(body),
+        **say.action(body),
+        **say.delivery(done),
+        **say.decision(body, part(done, "masked")),
+        **approval(body, states, votes),
+        **{f"holdpoint.stage.{name}_us": us for name, us in list(stages.items())[: say.MOST]},
+        **_audit(decision),
+    }
+    if unknown:
+        attributes["holdpoint.outcome"] = "unknown"
+    if at.link is not None or at.parent is not None:
+        attributes["holdpoint.link.method"] = "traceparent"
+        attributes["holdpoint.link.confidence"] = "own" if at.parent is not None else "claimed"
+    error = _error(said, done, unknown)
+    if error is not None:
+        attributes["error.type"] = error.partition(":")[0]
+    asked, target = part(body, "action"), part(body, "target")
+    own = span_id(decision.hash)
+    name = f"{say.clip(str(asked.get('verb', 'ACTION')))[:32]} {target.get('name', '?')}"
+    top = Span(
+        at.trace_id, own, at.parent.span_id if at.parent else None, at.parent is not None, name, Kind.SERVER,
+        start, end, attributes, error, at.link,
+    )  # fmt: skip
+
+    def child(stage: str, kind: Kind, begin: int, finish: int, tags: Attributes, events: Sequence[Event] = ()) -> Span:
+        return Span(
+            at.trace_id, span_id(decision.hash, stage), own, False, f"holdpoint {stage}", kind, begin, finish, tags,
+            events=events,
+        )  # fmt: skip
+
+    spans = [top]
+    if "policy" in stages:
+        tags = say.keep({"holdpoint.policy.revision": said.get("revision")})
+        spans.append(child("policy", Kind.INTERNAL, start, start + 1000 * stages["policy"], tags))
+    if "hold" in stages:
+        events = [Event("vote", nanoseconds(r.at), vote(r.body)) for r in votes]
+        begin = start + 1000 * stages.get("policy", 0)
+        spans.append(child("hold", Kind.INTERNAL, begin, decided, approval(body, states, votes), events))
+    if delivery is not None:
+        tags = say.keep({"server.address": target.get("name"), "http.response.status_code": done.get("status")})
+        spans.append(child("upstream", Kind.CLIENT, decided, end, tags))
+    return spans
+
+
+def late_delivery(delivery: Record, decision: Record, at: Place) -> Span:
+    """A delivery that came after its action was told as `unknown`: a span beside the one that can't be taken back."""
+    attributes = {
+        **say.delivery(delivery.body),
+        **_audit(delivery),
+        "holdpoint.decision.id": say.clip(str(part(decision.body, "decision").get("id"))),
+        "holdpoint.late": "true",
+    }
+    end = nanoseconds(delivery.at)
+    return Span(
+        at.trace_id, span_id(delivery.hash), span_id(decision.hash), False, "holdpoint late delivery", Kind.INTERNAL,
+        min(nanoseconds(decision.at), end), end, attributes,
+    )  # fmt: skip
+
+
+def event_span(record: Record, at: Place) -> Span:
+    """Any other record as a span without length. Envoy's own refusals, and alarms, are in error."""
+    body, moment = record.body, nanoseconds(record.at)
+    attributes = {**say.flat(f"holdpoint.{record.kind}", body), **say.who_and_where(body), **_audit(record)}
+    error = None
+    if record.kind in ("refusal", "alarm"):
+        error = str(body.get("code", record.kind))
+        attributes |= say.keep(
+            {
+                "http.request.method": body.get("method"),
+                "url.path": body.get("path"),
+                "server.address": body.get("authority"),
+                "http.response.status_code": body.get("status"),
+                "error.type": error,
+                "holdpoint.decision.effect": "block" if record.kind == "refusal" else None,
+                f"holdpoint.code.{error}": "true",
+            }
+        )
+    elif record.kind == "vote":
+        attributes |= vote(body)
+    elif record.kind == "hold":
+        attributes |= say.keep({"holdpoint.approval.id": body.get("hold"), "holdpoint.approval.state": body.get("state")})
+    server = record.kind in ("refusal", "alarm")
+    return Span(
+        at.trace_id, span_id(record.hash), None, False, f"holdpoint {record.kind}",
+        Kind.SERVER if server else Kind.INTERNAL, moment, moment, attributes, error, at.link,
+    )  # fmt: skip
+
+
+def approval(body: dict[str, Any], states: Sequence[Record], votes: Sequence[Record]) -> Attributes:
+    """What people said: the hold's id, its state when the decision fell, and who approved."""
+    hold = body.get("hold")
+    if not hold:
+        return {}
+    effect = part(body, "decision").get("effect")
+    state = {"allow": "approved", "hold": "pending"}.get(str(effect)) or next(
+        (str(r.body.get("state")) for r in sorted(states, key=lambda r: r.at, reverse=True)), "refused"
+    )
+    people = [str(row.get("subject")) for row in rows(body.get("approvers"))] or [
+        str(part(r.body, "approver").get("subject")) for r in votes if r.body.get("approve") is True
+    ]
+    names = tuple(dict.fromkeys(say.clip(person) for person in people))
+    wanted = rows(part(body, "decision", "obligations").get("approval"))
+    return say.keep(
+        {
+            "holdpoint.approval.id": hold,
+            "holdpoint.approval.state": state,
+            # One approver is the rule and is found by this tag; with a quorum each has a tag besides.
+            "holdpoint.approval.approver": ", ".join(names),
+            **{f"holdpoint.approval.approver.{name}": "true" for name in names},
+            "holdpoint.approval.groups": tuple(say.clip(str(row.get("group"))) for row in wanted),
+        }
+    )
+
+
+def vote(body: dict[str, Any]) -> Attributes:
+    """One person's answer."""
+    return say.keep(
+        {
+            "holdpoint.approval.id": body.get("hold"),
+            "holdpoint.approval.approver": part(body, "approver").get("subject"),
+            "holdpoint.approval.approve": "true" if body.get("approve") is True else "false",
+            "holdpoint.approval.reason": body.get("reason"),
+        }
+    )
+
+
+def _audit(record: Record) -> Attributes:
+    return {
+        "holdpoint.audit.stream": record.stream,
+        "holdpoint.audit.seq": record.seq,
+        "holdpoint.audit.hash": record.hash,
+        "holdpoint.audit.prev_hash": record.prev,
+    }
+
+
+def _error(said: dict[str, Any], done: dict[str, Any], unknown: bool) -> str | None:
+    if said.get("effect") == "block":
+        codes = [str(r.get("code")) for r in rows(said.get("reasons")) if r.get("effect") == "block"]
+        return say.clip("blocked: " + ", ".join(codes))
+    if unknown:
+        return "unknown: no record says how this action ended"
+    outcome, status = done.get("outcome"), done.get("status")
+    if isinstance(outcome, str) and outcome != "completed":
+        return say.clip(outcome)
+    if isinstance(status, int) and status >= 500:
+        return f"{status}"
+    return None
+
+
+def _duration(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LONGEST_STAGE_US

@@ -1,0 +1,109 @@
+"""The `holdpoint` command: nouns and verbs, each in a module that is imported only when it is asked for."""
+
+import argparse
+import difflib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+
+import extproc
+from extproc.cli._common import FAILED, INTERRUPTED, CommandError, examples_text
+
+# What a shell reports for a command that SIGPIPE ended; `holdpoint audit ... | head` is no failure of ours.
+READER_LEFT = 141
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One line of the table: a first word, the module whose `register` knows it, and its line in --help.
+    Without a line it is not listed: one of the processes that `up` starts."""
+
+    name: str
+    module: str
+    help: str = ""
+
+
+COMMANDS = (
+    Command("up", "extproc.cli.up", "start the gateway: Envoy, policy engine, workers, audit"),
+    Command("check", "extproc.cli.check", "find mistakes in configuration, policies and environment; start nothing"),
+    Command("holds", "extproc.cli.holds", "list the actions that wait for people; approve and deny them"),
+    Command("policy", "extproc.cli.policy", "list, test and explain policies"),
+    Command("audit", "extproc.cli.audit", "search the journal, and verify that it is whole"),
+    Command("config", "extproc.cli.config", "show the configuration, its schema and its reference"),
+    Command("worker", "extproc.cli.internal"),
+    Command("shipper", "extproc.cli.internal"),
+    Command("control", "extproc.cli.internal"),
+)
+
+_EXIT_CODES = """exit codes:
+  0    done
+  1    done, and problems were found
+  2    not done: wrong usage, a mistake in the configuration, or an error
+  130  interrupted"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code and raises nothing. Arguments default to the process's own."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    word = next((a for a in arguments if not a.startswith("-")), None)
+    debug = "--debug" in (arguments if word is None else arguments[: arguments.index(word)])
+    try:
+        code = _run(arguments, word)
+        sys.stdout.flush()
+        return code
+    except SystemExit as stop:
+        # argparse ends this way, with 0 after --help and 2 after a mistake.
+        return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The interpreter flushes stdout once more at exit, which must not fail either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return READER_LEFT
+    except CommandError as error:
+        print(error, file=sys.stderr)
+    except Exception as error:  # the last resort of a command line: one line, and never a success
+        if debug:
+            traceback.print_exc()
+        else:
+            what = " ".join(f"{type(error).__name__}: {error}".split())
+            print(f"holdpoint: unexpected error: {what} (`holdpoint --debug ...` shows where)", file=sys.stderr)
+    return FAILED
+
+
+def _run(arguments: list[str], word: str | None) -> int:
+    parser = _parser()
+    subparsers = parser.add_subparsers(metavar="COMMAND", title="commands")
+    command = next((c for c in COMMANDS if c.name == word), None)
+    if command:
+        import_module(command.module).register(subparsers)
+    elif word is not None:
+        known = [c.name for c in COMMANDS if c.help]
+        near = difflib.get_close_matches(word, known, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
+        parser.error(f"there is no command {word!r}; {hint}")
+    for other in COMMANDS:
+        if other.help and other.name not in subparsers.choices:
+            subparsers.add_parser(other.name, help=other.help, add_help=False)
+    parsed = parser.parse_args(arguments)
+    if command is None:
+        parser.print_help()
+        return FAILED
+    code: int = parsed.run(parsed)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    examples = ("holdpoint check", "holdpoint up", "holdpoint holds list", "holdpoint config show")
+    parser = argparse.ArgumentParser(
+        prog="holdpoint",
+        description="A policy gateway for AI agents: what they ask for passes, is masked, held or blocked.",
+        epilog=f"{examples_text(examples)}\n\n{_EXIT_CODES}\n\n`holdpoint COMMAND --help` says more about each.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"holdpoint {extproc.__version__}")
+    parser.add_argument("--debug", action="store_true", help="show where an unexpected error came from")
+    return parser

@@ -1,0 +1,128 @@
+"""What must hold between settings. Each check reads whatever could be read, so that a mistake in one place hides no
+mistake in another."""
+
+import os
+from collections.abc import Iterator
+from ipaddress import ip_address
+from pathlib import Path
+
+from extproc.config.reading import Reading, Seen
+from extproc.config.settings import CONTROL_SOCKET
+from extproc.config.source import Problem, quote
+from extproc.config.values import Address, Url
+
+LONGEST_SOCKET = 107  # bytes in sockaddr_un.sun_path on Linux, without its closing NUL
+
+
+def cross_check(reading: Reading) -> Iterator[Problem]:
+    """The problems that only show when settings are compared."""
+    for check in (_audiences, _issuers, _hosts, _listeners, _loops, _authorities, _engine, _sockets):
+        for path, seen, message in check(reading):
+            yield Problem(seen.mark, f"{path}: {message}")
+
+
+_Finding = tuple[str, Seen, str]
+
+
+def _audiences(reading: Reading) -> Iterator[_Finding]:
+    agents = {seen.value: path for path, seen in reading.matching(r"identity\.agents\[\d+\]\.audience")}
+    for path, seen in reading.matching(r"identity\.approvers\[\d+\]\.audience"):
+        if seen.value in agents:
+            yield (
+                path,
+                seen,
+                f"{quote(seen.value)} is the agents' audience too ({agents[seen.value]}), so an agent's token could "
+                "approve; give approvers one of their own",
+            )
+
+
+def _issuers(reading: Reading) -> Iterator[_Finding]:
+    first: dict[tuple[str, str, str], str] = {}
+    for path, seen in reading.matching(r"identity\.(agents|approvers)\[\d+\]\.issuer"):
+        entry = path.removesuffix(".issuer")
+        audience = reading.value(f"{entry}.audience")
+        key = (entry.partition("[")[0], seen.value, audience)
+        if audience is not None and first.setdefault(key, entry) != entry:
+            yield path, seen, f"{first[key]} has the same issuer and audience; keep one of them"
+
+
+def _hosts(reading: Reading) -> Iterator[_Finding]:
+    first: dict[str, str] = {}
+    for path, seen in reading.matching(r"targets\.[^.]+\.host"):
+        target = path.split(".")[1]
+        if first.setdefault(seen.value, target) != target:
+            yield path, seen, f"{quote(seen.value)} is the host of {first[seen.value]} too; each has one of its own"
+
+
+def _listeners(reading: Reading) -> Iterator[_Finding]:
+    agents, ops = reading.value("listen.address"), reading.value("listen.ops")
+    if agents and ops and agents.port == ops.port and (_any(agents) or _any(ops) or agents.host == ops.host):
+        yield "listen.ops", reading.seen["listen.ops"], f"{ops} is taken by listen.address ({agents}); use another port"
+
+
+def _loops(reading: Reading) -> Iterator[_Finding]:
+    """A target that is the gateway, its metrics or its engine would hand agents what they must not reach."""
+    ours = [("listen.address", reading.value("listen.address")), ("listen.ops", reading.value("listen.ops"))]
+    engine = reading.value("policy.engine")
+    for path, seen in reading.matching(r"targets\.[^.]+\.upstream"):
+        url: Url = seen.value
+        for name, address in ours:
+            if isinstance(address, Address) and _reaches(url, address):
+                yield path, seen, f"{url} is Holdpoint's own {name}; name the service that agents are to reach"
+        if isinstance(engine, Url) and (engine.host, engine.port) == (url.host, url.port):
+            yield path, seen, f"{url} is the policy engine (policy.engine); agents must not reach it"
+
+
+def _authorities(reading: Reading) -> Iterator[_Finding]:
+    for path, seen in reading.matching(r"targets\.[^.]+\.ca"):
+        url = reading.value(path.removesuffix("ca") + "upstream")
+        if seen.value is not None and url is not None and url.scheme != "https":
+            yield path, seen, f"says how to check an https upstream, but {url} is not one; leave it out, or use https"
+
+
+def _engine(reading: Reading) -> Iterator[_Finding]:
+    if reading.value("policy.token") is None or "policy.engine" not in reading.seen:
+        return
+    if reading.value("policy.engine") is None:
+        yield "policy.token", reading.seen["policy.token"], "a managed engine makes its own token; leave this out"
+
+
+def _sockets(reading: Reading) -> Iterator[_Finding]:
+    state: Path | None = reading.value("state")
+    control: Path | None = reading.value("listen.control")
+    engine = reading.value("policy.engine")
+    if state:
+        longest = max((len(os.fsencode(state / "run" / name)) for name in _socket_names(reading)), default=0)
+        spare = LONGEST_SOCKET - longest
+        if spare < 0:
+            yield (
+                "state",
+                reading.seen["state"],
+                f"the path of a unix socket in it would have {longest} bytes and {LONGEST_SOCKET} is the most; "
+                f"choose a folder whose path is {-spare} bytes shorter",
+            )
+    for path, socket in (("listen.control", control), ("policy.engine", engine)):
+        if isinstance(socket, Path) and (not state or socket != state / CONTROL_SOCKET):
+            length = len(os.fsencode(socket))
+            if length > LONGEST_SOCKET:
+                yield path, reading.seen[path], f"has {length} bytes; a socket's path has {LONGEST_SOCKET} at most"
+
+
+def _socket_names(reading: Reading) -> Iterator[str]:
+    yield from (CONTROL_SOCKET.name, "envoy-admin.sock", "opa.sock")
+    yield f"worker-{(reading.value('workers') or 1) - 1}.sock"
+
+
+def _any(address: Address) -> bool:
+    return ip_address(address.host).is_unspecified
+
+
+def _reaches(url: Url, address: Address) -> bool:
+    if url.port != address.port:
+        return False
+    local = url.host == "localhost"
+    try:
+        host = ip_address(url.host)
+    except ValueError:
+        return local and (_any(address) or ip_address(address.host).is_loopback)
+    return str(host) == address.host or host.is_unspecified or (host.is_loopback and _any(address))

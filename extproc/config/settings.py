@@ -1,0 +1,296 @@
+"""What holdpoint.yaml says, as one frozen value. Each field carries its own reference entry.
+
+Paths are absolute, durations are seconds, sizes are bytes. Nothing here holds a secret: a credential is the path of
+its file, and only Envoy reads it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from extproc.config import kinds
+from extproc.config.reading import Reading
+from extproc.config.sections import Derived, ListOf, MapOf, Section, Setting
+from extproc.config.targets import TargetSettings, name_of_target
+from extproc.config.values import Address, Url
+from extproc.domain.principal import Kind
+
+CONTROL_SOCKET = Path("run", "control.sock")
+
+
+def _control(reading: Reading) -> Path | None:
+    state = reading.value("state")
+    return state / CONTROL_SOCKET if state else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """The gateway's own certificate, for agents that connect over TLS."""
+
+    certificate: Annotated[
+        Path, Setting(kinds.CERTIFICATES, "The certificate chain that agents are shown, in PEM.", "tls/gateway.crt")
+    ]
+    key: Annotated[Path, Setting(kinds.PRIVATE_KEY, "Its private key, in PEM and with mode 600.", "tls/gateway.key")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listen:
+    """Where the gateway can be reached."""
+
+    address: Annotated[
+        Address,
+        Setting(kinds.ADDRESS, "Where agents connect.", "0.0.0.0:8080", default="127.0.0.1:8080"),
+    ]
+    ops: Annotated[
+        Address,
+        Setting(
+            kinds.ADDRESS,
+            "Where health, readiness and Prometheus metrics are served. Keep it from agents.",
+            "127.0.0.1:9464",
+            default="127.0.0.1:9464",
+        ),
+    ]
+    domain: Annotated[
+        str,
+        Setting(
+            kinds.HOST,
+            "The domain under which each target has a host of its own: target `crm` is asked for as `crm.<domain>`, or "
+            "on any other host under the path `/crm/`.",
+            "gateway.example.com",
+            default="holdpoint.internal",
+        ),
+    ]
+    tls: Annotated[
+        Tls | None,
+        Setting(
+            Section(Tls),
+            "The gateway's certificate. Without one, agents' tokens cross the network in clear text.",
+            {"certificate": "tls/gateway.crt", "key": "tls/gateway.key"},
+            default=None,
+            off="agents connect without TLS",
+        ),
+    ]
+    control: Annotated[
+        Path,
+        Setting(
+            kinds.PATH,
+            "The unix socket on which holds are listed and answered.",
+            "/run/holdpoint/control.sock",
+            default=Derived(f"`<state>/{CONTROL_SOCKET}`", _control),
+        ),
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issuer:
+    """Somebody whose tokens are believed. An approver's is this and no more."""
+
+    issuer: Annotated[
+        str,
+        Setting(kinds.WORD, "The `iss` that the tokens carry, letter for letter.", "https://login.example.com"),
+    ]
+    audience: Annotated[
+        str,
+        Setting(
+            kinds.WORD,
+            "The `aud` that the tokens carry. Agents and approvers never share one, so that no agent's token can "
+            "approve anything.",
+            "holdpoint",
+        ),
+    ]
+    jwks: Annotated[
+        Path | Url,
+        Setting(
+            kinds.JWKS,
+            "The issuer's public keys: a file with a JSON Web Key Set, or the address that it is fetched from.",
+            "https://login.example.com/keys",
+        ),
+    ]
+    groups_claim: Annotated[
+        str, Setting(kinds.WORD, "The claim that lists the groups of whom the token names.", "roles", default="groups")
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentIssuer(Issuer):
+    """Somebody whose tokens let their bearers ask for actions."""
+
+    kind: Annotated[
+        Kind,
+        Setting(
+            kinds.Choice(Kind),
+            "What sort of party the tokens name; policy may treat each differently.",
+            "service",
+            default="agent",
+        ),
+    ]
+
+
+_AGENTS = {"issuer": "https://login.example.com", "audience": "holdpoint", "jwks": "https://login.example.com/keys"}
+_APPROVERS = _AGENTS | {"audience": "holdpoint-approvals"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who may ask, and who may approve."""
+
+    agents: Annotated[
+        tuple[AgentIssuer, ...],
+        Setting(ListOf(Section(AgentIssuer), 1), "Whose tokens let an agent in; at least one.", [_AGENTS]),
+    ]
+    approvers: Annotated[
+        tuple[Issuer, ...],
+        Setting(
+            ListOf(Section(Issuer)),
+            "Whose tokens let a person approve or deny. Without any, a hold ends only by expiring.",
+            [_APPROVERS],
+            default=[],
+        ),
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicySettings:
+    """What is allowed, and who works it out."""
+
+    path: Annotated[
+        Path | None,
+        Setting(
+            kinds.FOLDER,
+            "The folder of Rego policies.",
+            "policies",
+            default=None,
+            off="the policies that come with Holdpoint",
+        ),
+    ]
+    data: Annotated[
+        Path | None,
+        Setting(
+            kinds.FILE_OR_FOLDER,
+            "Your own data for them: thresholds, groups, tables. A JSON or YAML file, or a folder of such.",
+            "policy-data.yaml",
+            default=None,
+            off="the policies' own data only",
+        ),
+    ]
+    engine: Annotated[
+        Path | Url | None,
+        Setting(
+            kinds.Engine(),
+            "The OPA that decides: `managed` (Holdpoint starts one), or your own on a unix socket or at an address.",
+            "unix:///run/opa/opa.sock",
+            default="managed",
+        ),
+    ]
+    deadline_seconds: Annotated[
+        float,
+        Setting(
+            kinds.duration("1ms", "10s"),
+            "How long a decision may take. A later one is a block.",
+            "500ms",
+            default="250ms",
+            key="deadline",
+        ),
+    ]
+    token: Annotated[
+        Path | None,
+        Setting(
+            kinds.CREDENTIAL,
+            "The file that holds the bearer token of an engine of your own: mode 600, no newline at its end.",
+            "secrets/opa",
+            default=None,
+            off="no token is sent",
+        ),
+    ]
+
+    @property
+    def managed(self) -> bool:
+        """Whether Holdpoint starts the engine itself (`engine` is None then)."""
+        return self.engine is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditSettings:
+    """The journal, and where it is sent."""
+
+    otlp: Annotated[
+        Url | None,
+        Setting(
+            kinds.URL,
+            "The OTLP/HTTP receiver that the journal is sent to.",
+            "http://collector.example.com:4318",
+            default="http://127.0.0.1:4318",
+            off="the journal stays on this machine",
+        ),
+    ]
+    sync_seconds: Annotated[
+        float,
+        Setting(
+            kinds.duration("0s", "10s"),
+            "How long a record may wait to be forced to the disk together with others; a power cut loses no more. `0s` "
+            "forces every record before its bytes go on.",
+            "0s",
+            default="20ms",
+            key="sync",
+        ),
+    ]
+    jaeger: Annotated[
+        Url | None,
+        Setting(
+            kinds.URL,
+            "Where people read the traces; it is only shown to them.",
+            "https://jaeger.example.com",
+            default="http://127.0.0.1:16686",
+            off="no address is shown",
+        ),
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """A whole configuration. `file` is where it was read from, absolute."""
+
+    file: Path
+    version: Annotated[int, Setting(kinds.Count(1, 1), "The version of this format.", 1)]
+    state: Annotated[
+        Path,
+        Setting(
+            kinds.PATH,
+            "The folder of keys, journal, holds and sockets. It belongs to the gateway's user alone; keep its path "
+            "short, for a unix socket's can have 107 bytes.",
+            "/var/lib/holdpoint",
+            default=".holdpoint",
+        ),
+    ]
+    workers: Annotated[
+        int,
+        Setting(kinds.Count(1, 64), "How many processes inspect traffic; one a core is a good start.", 4, default=2),
+    ]
+    listen: Annotated[
+        Listen, Setting(Section(Listen), "Where the gateway can be reached.", {"address": "0.0.0.0:8080"}, default={})
+    ]
+    identity: Annotated[
+        Identity,
+        Setting(
+            Section(Identity), "Who may ask, and who may approve.", {"agents": [_AGENTS], "approvers": [_APPROVERS]}
+        ),
+    ]
+    targets: Annotated[
+        tuple[TargetSettings, ...],
+        Setting(
+            MapOf("name", kinds.NAME, Section(TargetSettings, fill=name_of_target)),
+            "What agents may ask for, by name: 1 to 40 of the characters a-z, 0-9 and, inside, -.",
+            {"crm": {"upstream": "http://127.0.0.1:9001", "credential": "secrets/crm"}},
+        ),
+    ]
+    policy: Annotated[
+        PolicySettings,
+        Setting(Section(PolicySettings), "What is allowed, and who works it out.", {"path": "policies"}, default={}),
+    ]
+    audit: Annotated[
+        AuditSettings, Setting(Section(AuditSettings), "The journal, and where it is sent.", {"sync": "0s"}, default={})
+    ]
+
+
+def root() -> Section[Settings]:
+    """The kind of a whole file."""
+    return Section(Settings, fill=lambda reading: {"file": reading.base / reading.file.name})

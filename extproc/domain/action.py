@@ -1,0 +1,36 @@
+"""One thing asked for, whatever the protocol."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from extproc.domain.json import JSON, Document
+from extproc.domain.target import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What a principal asks of a target.
+
+    `verb` and `resource` are the protocol's own words (`DELETE`, `/customers/7`). `facts` is what policy may read
+    beside them; it may hold payload, so it never goes to a record: `summary` does, already masked. `render` gives
+    the text of what would go on, in full and masked, and is called only when a person must look at it.
+    `digest` is the keyed hash (hex) over everything that will be forwarded; a hold binds to it.
+    """
+
+    protocol: Protocol
+    verb: str
+    resource: str
+    facts: Document
+    summary: Document
+    render: Callable[[], str]
+    digest: str
+
+    def document(self) -> dict[str, JSON]:
+        """The shape that policy input carries."""
+        return {
+            "protocol": self.protocol.value,
+            "verb": self.verb,
+            "resource": self.resource,
+            "facts": self.facts,
+            "digest": self.digest,
+        }

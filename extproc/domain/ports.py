@@ -1,0 +1,34 @@
+"""What the core asks of the outside. Adapters implement these; tests may too."""
+
+from typing import Protocol
+
+from extproc.domain.json import Document
+
+
+class PolicyUnavailable(Exception):
+    """No decision could be had. `code` is one of: policy-timeout, policy-unreachable, policy-undefined,
+    policy-malformed. The message is for the operator and never quotes payload."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class PolicyEngine(Protocol):
+    """Evaluates one policy input (see policies/schemas/input.json)."""
+
+    async def evaluate(self, document: Document) -> object:
+        """The raw decision document. Raises PolicyUnavailable; never returns None."""
+        ...
+
+
+class JournalUnwritable(Exception):
+    """The record could not be written; nothing may go on."""
+
+
+class Journal(Protocol):
+    """The append-only record. One writer a process."""
+
+    def append(self, kind: str, body: Document) -> int:
+        """Write one record and flush it to the file; returns its sequence number. Raises JournalUnwritable."""
+        ...

@@ -1,0 +1,42 @@
+"""Where an action goes: a named upstream. The credential is not here; only Envoy reads it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from extproc.domain.json import JSON
+
+
+class Protocol(StrEnum):
+    """The protocols a target may speak."""
+
+    HTTP = "http"
+
+
+class Inspect(StrEnum):
+    """How much of a body the processor sees.
+
+    FULL: request bodies are read up to the limit before the decision; responses stream through the masks.
+    STREAM: the decision reads headers only; bodies of any size stream through the masks.
+    HEADERS: the decision reads headers only; bodies never come to the processor and can't be masked.
+    """
+
+    FULL = "full"
+    STREAM = "stream"
+    HEADERS = "headers"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A thing that agents may ask for by name. `inspect_bytes` counts only for Inspect.FULL; `wait_seconds`
+    is how long a held request waits in the open before it is answered 202."""
+
+    name: str
+    protocol: Protocol
+    environment: str
+    inspect: Inspect = Inspect.FULL
+    inspect_bytes: int = 1 << 20
+    wait_seconds: float = 30.0
+
+    def document(self) -> dict[str, JSON]:
+        """The shape that policy input and records carry."""
+        return {"name": self.name, "protocol": self.protocol.value, "environment": self.environment}

@@ -1,0 +1,1 @@
+"""Detecting and masking of sensitive values, as streaming stages. Pure."""

@@ -1,0 +1,58 @@
+"""google-re2 with types, over bytes. The package has none of its own, so everything untyped stays in this file.
+
+Patterns are Latin-1: one byte is one character. What the rules look for is ASCII, and UTF-8 never uses ASCII bytes
+inside another character, so no match can start or end inside one.
+"""
+
+from typing import Any
+
+import re2  # type: ignore[import-untyped]
+
+_MEMORY = 32 << 20
+
+
+def _options() -> Any:
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1
+    options.longest_match = True
+    options.never_capture = True
+    options.dot_nl = True
+    options.log_errors = False
+    options.max_mem = _MEMORY
+    return options
+
+
+class Pattern:
+    """One compiled pattern, leftmost-longest. Raises ValueError for a pattern that re2 refuses."""
+
+    __slots__ = ("_match", "_unanchored")
+
+    def __init__(self, pattern: str) -> None:
+        try:
+            compiled = re2.compile(pattern.encode("latin-1"), _options())
+        except re2.error as error:
+            raise ValueError(f"re2 refuses the pattern {pattern[:80]!r}: {error}") from None
+        self._match = compiled._regexp.Match  # the public wrapper costs three times the search itself
+        self._unanchored = re2._Anchor.UNANCHORED
+
+    def search(self, data: bytes, start: int, end: int) -> tuple[int, int] | None:
+        """The leftmost-longest match inside data[start:end] as (start, end), or None. Bytes outside are not seen."""
+        found: tuple[int, int] = self._match(self._unanchored, data, start, end)[0]
+        return None if found[0] < 0 else found
+
+
+class PatternSet:
+    """Several patterns at once: which of them occur anywhere in the data."""
+
+    __slots__ = ("_match",)
+
+    def __init__(self, patterns: list[str]) -> None:
+        compiled = re2.Set.SearchSet(_options())
+        for pattern in patterns:
+            compiled.Add(pattern.encode("latin-1"))
+        compiled.Compile()
+        self._match = compiled._set.Match
+
+    def match(self, data: bytes) -> list[int]:
+        """The indexes of the patterns that occur, ascending; an empty list where none does."""
+        return sorted(self._match(data))

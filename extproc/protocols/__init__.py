@@ -1,0 +1,1 @@
+"""Protocol cores: sans-io sessions that turn bytes into Actions and bytes out under Grants."""

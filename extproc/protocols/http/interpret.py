@@ -1,0 +1,172 @@
+"""From a request's head and body to the Action that policy decides. Pure.
+
+What policy reads must be what the upstream will read. So a body that two parsers could read differently (JSON with
+duplicate members, NaN, a broken document) is refused here rather than shown in one of its readings.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
+from urllib.parse import parse_qsl, unquote
+
+import orjson
+
+from extproc.domain.action import Action
+from extproc.domain.json import JSON
+from extproc.domain.principal import Principal
+from extproc.domain.target import Protocol, Target
+from extproc.masking.build import find, redact
+from extproc.protocols.http.digest import digest
+from extproc.protocols.http.llm import Chat, read_chat
+from extproc.protocols.http.message import MalformedRequest, RequestHead, segments
+
+_FORM = "application/x-www-form-urlencoded"
+_EXCERPT_CHARACTERS = 1000
+# Longer than any one value that a rule matches in full, so that cutting leaves no half of one behind.
+_EXCERPT_MARGIN = 4000
+_RENDER_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Interpretation:
+    """The action, and the chat that it is, if it is one."""
+
+    action: Action
+    chat: Chat | None
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A request body as far as it was read. `data` is None where policy reads heads only."""
+
+    data: bytes | None
+    trailers: tuple[tuple[str, str], ...] = ()
+
+
+def interpret(key: bytes, principal: Principal, target: Target, head: RequestHead, body: Body) -> Interpretation:
+    """Build the action. `key` keys the digest. Raises MalformedRequest."""
+    data = body.data
+    facts: dict[str, JSON] = {
+        "method": head.method,
+        "host": head.host,
+        "path": head.path,
+        "segments": segments(head.path),
+        "query": cast(JSON, head.query),
+        "headers": head.visible_headers(),
+        "content_type": head.content_type,
+    }
+    shown: dict[str, JSON] = {
+        "inspected": data is not None,
+        "size": len(data) if data is not None else head.content_length,
+    }
+    chat = _read_body(head, data, shown) if data else None
+    facts["body"] = shown
+    facts["sensitive"] = {"request": cast(JSON, _sensitive(head, data))}
+    if chat is not None:
+        facts["llm"] = chat.facts()
+    action = Action(
+        Protocol.HTTP,
+        head.method,
+        head.path,
+        facts,
+        _summary(head, shown, chat, data),
+        partial(_render, head, data),
+        digest(key, principal, target, head, data or b"", body.trailers),
+    )
+    return Interpretation(action, chat)
+
+
+def _read_body(head: RequestHead, data: bytes, shown: dict[str, JSON]) -> Chat | None:
+    kind = head.content_type
+    if kind == "application/json" or kind.endswith("+json"):
+        parsed = _parse_json(data)
+    elif kind == "":
+        try:
+            parsed = _parse_json(data)
+        except MalformedRequest:
+            shown["text"] = data.decode("utf-8", "replace")
+            return None
+    elif kind == _FORM:
+        shown["form"] = _form(data)
+        return None
+    else:
+        if kind.startswith("text/") or kind.endswith(("xml", "javascript", "x-ndjson", "graphql")):
+            shown["text"] = data.decode("utf-8", "replace")
+        return None
+    # The document goes to the engine as its own bytes: nothing is rounded, reordered or built twice.
+    shown["json"] = cast(JSON, orjson.Fragment(data))
+    return read_chat(head.method, head.path, parsed)
+
+
+def _form(data: bytes) -> JSON:
+    values: dict[str, list[JSON]] = {}
+    try:
+        for name, value in parse_qsl(data.decode("utf-8"), keep_blank_values=True, max_num_fields=1000):
+            values.setdefault(name, []).append(value)
+    except ValueError as error:
+        raise MalformedRequest("the form is not UTF-8 or has more than 1000 fields") from error
+    return dict(values)
+
+
+def _parse_json(data: bytes) -> Any:
+    try:
+        return json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+    except MalformedRequest:
+        raise
+    except RecursionError:
+        raise MalformedRequest("the JSON is nested too deeply") from None
+    except ValueError as error:
+        raise MalformedRequest("the body says it is JSON and is not") from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise MalformedRequest("the JSON has an object with the same member twice")
+    return members
+
+
+def _no_constant(name: str) -> Any:
+    raise MalformedRequest(f"the JSON has {name}, which is not JSON")
+
+
+def _sensitive(head: RequestHead, data: bytes | None) -> dict[str, int]:
+    counts = dict(find(data, head.content_type)) if data else {}
+    texts = [unquote(head.target_path)]
+    texts += [str(v) for values in head.visible_headers().values() for v in cast(list[str], values)]
+    for kind, n in find("\n".join(texts).encode("utf-8", "surrogatepass"), "text/plain").items():
+        counts[kind] = counts.get(kind, 0) + n
+    return counts
+
+
+def _summary(head: RequestHead, shown: dict[str, JSON], chat: Chat | None, data: bytes | None) -> dict[str, JSON]:
+    summary: dict[str, JSON] = {"host": head.host, "content_type": head.content_type, "size": shown["size"]}
+    if head.query:
+        summary["query"] = redact(unquote(head.target_path.partition("?")[2]))[0]
+    if chat is not None:
+        summary["llm"] = {**chat.facts(), "prompt": excerpt(chat.last_user)}
+    elif data and ("json" in shown or "text" in shown or "form" in shown):
+        summary["body"] = excerpt(data[: 4 * _EXCERPT_MARGIN].decode("utf-8", "replace"))
+    return summary
+
+
+def excerpt(text: str) -> str:
+    """The start of a text for a record: masked first, cut after, so that no half of a value is left."""
+    masked = redact(text[: _EXCERPT_CHARACTERS + _EXCERPT_MARGIN])[0]
+    return masked if len(masked) <= _EXCERPT_CHARACTERS else masked[:_EXCERPT_CHARACTERS] + "…"
+
+
+def _render(head: RequestHead, data: bytes | None) -> str:
+    lines = [f"{head.method} {head.target_path}"]
+    lines += [f"{name}: {value}" for name, value in head.binding_headers() if name not in ("authorization", "cookie")]
+    text = "\n".join(lines)
+    if data is None:
+        text += "\n\n(the body is not read on this target)"
+    elif len(data) > _RENDER_BYTES:
+        half = _RENDER_BYTES // 2
+        start, end = data[:half].decode("utf-8", "replace"), data[-half:].decode("utf-8", "replace")
+        text += f"\n\n{start}\n… {len(data) - 2 * half} bytes are not shown …\n{end}"
+    elif data:
+        text += "\n\n" + data.decode("utf-8", "replace")
+    return redact(text)[0]

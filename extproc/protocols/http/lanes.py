@@ -1,0 +1,174 @@
+"""The two lanes after a Grant: stages that the Grant's obligations choose, between what comes in and what goes on."""
+
+from collections.abc import Sequence
+
+from extproc.domain.decision import Mask
+from extproc.domain.grant import Grant, Lane
+from extproc.masking.build import build
+from extproc.masking.stage import MaskError, Stage
+from extproc.protocols.http.message import SECRET_HEADERS, RequestHead
+from extproc.protocols.http.refuse import problem
+from extproc.protocols.session import Abort, Command, Head, Send, SendHead, SendTrailers
+
+# They speak of the body as it was before the masks.
+_BODY_BOUND = ("content-digest", "content-length", "content-md5", "digest", "etag", "repr-digest")
+_STREAMED = "text/event-stream"
+
+
+class Masked:
+    """Bytes through a stage, counted. Without a stage, bytes through. `held` estimates what the stage holds back."""
+
+    def __init__(self, stage: Stage | None) -> None:
+        self.stage = stage
+        self.bytes = 0
+        self.held = 0
+        self.header_counts: dict[str, int] = {}
+
+    def push(self, data: bytes, end: bool) -> bytes:
+        """The bytes that may go on now. Raises MaskError."""
+        if self.stage is not None:
+            self.held += len(data)
+            data = self.stage.feed(data)
+            if end:
+                data += self.stage.finish()
+            self.held = max(0, self.held - len(data))
+        self.bytes += len(data)
+        return data
+
+    def counts(self) -> dict[str, int]:
+        """Values masked so far, by kind."""
+        counts = dict(self.stage.counts) if self.stage is not None else {}
+        for kind, n in self.header_counts.items():
+            counts[kind] = counts.get(kind, 0) + n
+        return counts
+
+    def headers(self, masks: Sequence[Mask], lane: Lane, head: Head) -> list[tuple[str, str]]:
+        """The headers whose values the masks change, with their new values. Raises MaskError."""
+        visible = [(n, v) for n, v in head.headers if n[0] != ":" and n not in SECRET_HEADERS]
+        if not self._mask_text(masks, lane, "\n".join(v for _, v in visible))[1]:
+            return []
+        changed: dict[str, list[str]] = {}
+        touched: set[str] = set()
+        for name, value in visible:
+            text, counts = self._mask_text(masks, lane, value)
+            changed.setdefault(name, []).append(text)
+            if counts:
+                touched.add(name)
+                for kind, n in counts.items():
+                    self.header_counts[kind] = self.header_counts.get(kind, 0) + n
+        return [(name, value) for name in changed if name in touched for value in changed[name]]
+
+    @staticmethod
+    def _mask_text(masks: Sequence[Mask], lane: Lane, text: str) -> tuple[str, dict[str, int]]:
+        stage = build(masks, lane.value, "text/plain")
+        if stage is None:
+            return text, {}
+        data = text.encode("latin-1", "replace")
+        masked = stage.feed(data) + stage.finish()
+        return masked.decode("latin-1"), stage.counts
+
+
+class RequestLane(Masked):
+    """What the client sent, on its way to the upstream."""
+
+    def __init__(self, grant: Grant, head: RequestHead) -> None:
+        super().__init__(build(grant.decision.masks, Lane.REQUEST.value, head.content_type))
+        self._grant = grant
+        self._head = head
+
+    def open(self, data: bytes, end: bool, has_body: bool, trailers: bool) -> list[Command]:
+        """Send the head, and the body as far as it is here. `end`: it is here whole. Raises MaskError."""
+        grant, masks = self._grant, self._grant.decision.masks
+        changes = self.headers(masks, Lane.REQUEST, Head(self._head.headers))
+        out = self.push(data, end) if has_body else b""
+        remove: list[str] = []
+        if self.stage is not None and has_body:
+            remove += [n for n in _BODY_BOUND if n != "content-length"]
+            # Without trailers the length is known; with them, or while streaming, the body is chunked.
+            if end and not trailers:
+                changes.append(("content-length", str(len(out))))
+            else:
+                remove.append("content-length")
+        if any("response" in m.lanes for m in masks):
+            # What can't be read can't be masked: ask for it whole and uncoded.
+            changes.append(("accept-encoding", "identity"))
+            remove += ["if-range", "range"]
+        commands: list[Command] = [SendHead(Lane.REQUEST, grant, tuple(changes), tuple(remove))]
+        if has_body and (out or (end and not trailers)):
+            commands.append(Send(Lane.REQUEST, out, grant, end and not trailers))
+        if trailers:
+            commands.append(SendTrailers(Lane.REQUEST, grant))
+        return commands
+
+    def more(self, data: bytes, end: bool) -> list[Command]:
+        """More of a streamed body. Raises MaskError."""
+        out = self.push(data, end)
+        return [Send(Lane.REQUEST, out, self._grant, end)] if out or end else []
+
+
+class ResponseLane(Masked):
+    """What the upstream answered, on its way to the client."""
+
+    def __init__(self, grant: Grant, head: Head, end: bool) -> None:
+        self._grant = grant
+        self._head = head
+        headers = dict(head.headers)
+        kind = headers.get("content-type", "").split(";", 1)[0].strip().lower()
+        coding = headers.get("content-encoding", "identity").strip().lower()
+        self.status = int(headers.get(":status", "0"))
+        super().__init__(None if end else build(grant.decision.masks, Lane.RESPONSE.value, kind))
+        self.unreadable = self.stage is not None and coding != "identity"
+        self._withheld = self.stage is not None and kind != _STREAMED
+
+    def open(self, end: bool) -> list[Command]:
+        """Send the head, or withhold it until the masks have vouched for some of the body."""
+        if self.unreadable:
+            return [_bad_gateway("unreadable-coding", "The upstream's content-encoding can't be masked.")]
+        return [] if self._withheld else [self._send_head(None)]
+
+    def more(self, data: bytes, end: bool) -> list[Command]:
+        """More of the body. A body that the masks can't vouch for ends the exchange."""
+        try:
+            out = self.push(data, end)
+        except MaskError as error:
+            if self._withheld:
+                return [_bad_gateway("unmaskable-response", f"The upstream's answer can't be masked: {error}.")]
+            return [Abort("unmaskable-response")]
+        commands: list[Command] = []
+        if self._withheld and (out or end):
+            self._withheld = False
+            commands.append(self._send_head(len(out) if end else None))
+        if not self._withheld and (out or end):
+            commands.append(Send(Lane.RESPONSE, out, self._grant, end))
+        return commands
+
+    def trailers(self) -> list[Command]:
+        """The body ends with trailers: flush what is held, then let them go on."""
+        try:
+            rest = self.stage.finish() if self.stage is not None else b""
+        except MaskError as error:
+            if self._withheld:
+                return [_bad_gateway("unmaskable-response", f"The upstream's answer can't be masked: {error}.")]
+            return [Abort("unmaskable-response")]
+        self.bytes += len(rest)
+        commands: list[Command] = []
+        if self._withheld:
+            self._withheld = False
+            commands.append(self._send_head(None))
+        if rest:
+            commands.append(Send(Lane.RESPONSE, rest, self._grant, False))
+        return [*commands, SendTrailers(Lane.RESPONSE, self._grant)]
+
+    def _send_head(self, length: int | None) -> SendHead:
+        changes = self.headers(self._grant.decision.masks, Lane.RESPONSE, self._head)
+        remove = [n for n, _ in self._head.headers if n.startswith("x-holdpoint-")]
+        if self.stage is not None:
+            remove += _BODY_BOUND if length is None else [n for n in _BODY_BOUND if n != "content-length"]
+            remove.append("accept-ranges")
+            if length is not None:
+                changes.append(("content-length", str(length)))
+        return SendHead(Lane.RESPONSE, self._grant, tuple(changes), tuple(remove))
+
+
+def _bad_gateway(code: str, detail: str) -> Command:
+    return problem(502, code, "The answer could not be vouched for", detail)

@@ -1,0 +1,135 @@
+"""Reading an HTTP request's head: names, paths, queries. Values stay as Envoy will forward them."""
+
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, unquote
+
+from extproc.domain.json import JSON
+from extproc.protocols.session import Head
+
+# Never shown to policy, never recorded: they carry the client's own secrets.
+SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "api-key"})
+
+# What may differ between two sendings of the same action: set by Envoy or by a tracing library for each request,
+# or addressed to us. All others bind an approval.
+VOLATILE_HEADERS = frozenset(
+    {
+        "accept-encoding",
+        "b3",
+        "baggage",
+        "content-length",
+        "prefer",
+        "traceparent",
+        "tracestate",
+        "transfer-encoding",
+        "x-forwarded-for",
+        "x-forwarded-proto",
+        "x-request-id",
+    }
+)
+VOLATILE_PREFIXES = (":", "x-envoy-", "x-stainless-")
+
+
+class MalformedRequest(ValueError):
+    """The head can't be read as a request we may vouch for. The message quotes no payload."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHead:
+    """A request's head as policy reads it. `path` has no query; `target_path` is path and query as forwarded."""
+
+    method: str
+    host: str
+    path: str
+    target_path: str
+    query: dict[str, list[str]]
+    headers: tuple[tuple[str, str], ...]
+    content_type: str
+    content_encoding: str
+    content_length: int | None
+
+    def get(self, name: str) -> str | None:
+        """The first value of a header (lower-case name), or None."""
+        return next((v for n, v in self.headers if n == name), None)
+
+    def visible_headers(self) -> dict[str, JSON]:
+        """Header values by name, without those that carry secrets."""
+        shown: dict[str, list[JSON]] = {}
+        for name, value in self.headers:
+            if name[0] != ":" and name not in SECRET_HEADERS:
+                shown.setdefault(name, []).append(value)
+        return dict(shown)
+
+    def binding_headers(self) -> list[tuple[str, str]]:
+        """The headers an approval binds to, sorted by name, order within a name kept."""
+        bound = [(n, v) for n, v in self.headers if n not in VOLATILE_HEADERS and not n.startswith(VOLATILE_PREFIXES)]
+        return sorted(bound, key=lambda pair: pair[0])
+
+
+def read_head(head: Head, prefix: str) -> RequestHead:
+    """Read a request's head. `prefix` is the path prefix that the route takes off before forwarding ("" or
+    "/name"). Raises MalformedRequest."""
+    pseudo: dict[str, str] = {}
+    content_type = content_encoding = ""
+    content_length: int | None = None
+    for name, value in head.headers:
+        if name[:1] == ":":
+            pseudo[name] = value
+        elif name == "content-type":
+            if content_type:
+                raise MalformedRequest("more than one content-type")
+            content_type = value.split(";", 1)[0].strip().lower()
+        elif name == "content-encoding":
+            content_encoding = f"{content_encoding},{value}".strip(", ").lower()
+        elif name == "content-length":
+            if content_length is not None or not (value.isascii() and value.isdigit()):
+                raise MalformedRequest("content-length is not one whole number")
+            content_length = int(value)
+    try:
+        method, host, full = pseudo[":method"], pseudo[":authority"], pseudo[":path"]
+    except KeyError as missing:
+        raise MalformedRequest(f"no {missing.args[0]}") from None
+    path, mark, query = forwarded(full, prefix).partition("?")
+    return RequestHead(
+        method,
+        host,
+        path,
+        path + mark + query,
+        _query(query),
+        head.headers,
+        content_type,
+        content_encoding,
+        content_length,
+    )
+
+
+def forwarded(full: str, prefix: str) -> str:
+    """The path (with query) as the upstream will get it. Raises MalformedRequest if the prefix is not there, for
+    then the route and we would not mean the same resource."""
+    if not prefix:
+        return full
+    if not full.startswith(prefix):
+        raise MalformedRequest("the path has not the prefix of its route")
+    rest = full[len(prefix) :]
+    if rest[:1] == "/":
+        return rest
+    if rest[:1] in ("", "?"):
+        return "/" + rest
+    raise MalformedRequest("the path has not the prefix of its route")
+
+
+def segments(path: str) -> list[JSON]:
+    """Decoded path segments, empty ones left out."""
+    return [unquote(part) for part in path.split("/") if part]
+
+
+def _query(query: str) -> dict[str, list[str]]:
+    if not query:
+        return {}
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=1000)
+    except ValueError as error:
+        raise MalformedRequest("the query has more than 1000 fields") from error
+    values: dict[str, list[str]] = {}
+    for name, value in pairs:
+        values.setdefault(name, []).append(value)
+    return values

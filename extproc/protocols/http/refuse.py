@@ -1,0 +1,109 @@
+"""A refusal in the words that each client understands.
+
+Plain HTTP gets RFC 9457 problem details (202 for a hold that is still open). A chat client ends its run on a 4xx, so
+it gets a 200 whose message explains and whose finish_reason is `content_filter`: the model reads why and goes on.
+"""
+
+import orjson
+
+from extproc.domain.decision import Effect, Mode
+from extproc.domain.grant import Refusal, RefusalKind
+from extproc.protocols.http.llm import Chat
+from extproc.protocols.session import Answer
+
+_STATUS = {
+    RefusalKind.BLOCKED: 403,
+    RefusalKind.DENIED: 403,
+    RefusalKind.EXPIRED: 403,
+    RefusalKind.PENDING: 202,
+    RefusalKind.UNAVAILABLE: 503,
+}
+_TITLE = {
+    RefusalKind.BLOCKED: "Blocked by policy",
+    RefusalKind.DENIED: "Denied by an approver",
+    RefusalKind.EXPIRED: "Nobody approved in time",
+    RefusalKind.PENDING: "Held for approval",
+    RefusalKind.UNAVAILABLE: "No decision could be made, so nothing passes",
+}
+_NEXT = {
+    RefusalKind.BLOCKED: "Sending it again will not help; do something else, or ask the owner of the policy.",
+    RefusalKind.DENIED: "A person said no; sending it again will not help.",
+    RefusalKind.EXPIRED: "Send it again to ask anew.",
+    RefusalKind.PENDING: "Send exactly the same request again later: once it is approved it goes through, once.",
+    RefusalKind.UNAVAILABLE: "This is a fault of the gateway, not of the request; try again later.",
+}
+
+
+def answer(refusal: Refusal, chat: Chat | None) -> Answer:
+    """Render a refusal for this client. The body names reason, policy and decision id, and never payload."""
+    if chat is not None and refusal.kind is not RefusalKind.UNAVAILABLE:
+        return _chat_answer(refusal, chat)
+    status = _STATUS[refusal.kind]
+    problem = refusal_document(refusal, status)
+    content_type = "application/json" if status == 202 else "application/problem+json"
+    headers = [("content-type", content_type), ("cache-control", "no-store")]
+    if status != 202:
+        # OpenAI's clients retry 409, 429 and 5xx by themselves unless told not to.
+        headers.append(("x-should-retry", "false"))
+    if refusal.kind is RefusalKind.PENDING:
+        headers.append(("preference-applied", "respond-async"))
+    if refusal.retry_after_seconds is not None:
+        headers.append(("retry-after", str(refusal.retry_after_seconds)))
+    return Answer(status, tuple(headers), orjson.dumps(problem), refusal.kind.value)
+
+
+def refusal_document(refusal: Refusal, status: int) -> dict[str, object]:
+    """The problem details: RFC 9457 members first, then ours."""
+    reasons = [
+        {"policy": r.policy, "code": r.code, "message": r.message, "severity": r.severity.value}
+        for r in refusal.decision.reasons
+        if r.mode is Mode.ENFORCE and r.effect is not Effect.ALLOW
+    ]
+    document: dict[str, object] = {
+        "type": f"urn:holdpoint:refusal:{refusal.kind.value}",
+        "title": _TITLE[refusal.kind],
+        "status": status,
+        "detail": " ".join(str(r["message"]).rstrip(".") + "." for r in reasons),
+        "instance": f"urn:holdpoint:decision:{refusal.decision.id}",
+        "next": _NEXT[refusal.kind],
+        "decision": refusal.decision.id,
+        "reasons": reasons,
+    }
+    if refusal.hold is not None:
+        document["hold"] = refusal.hold
+    return document
+
+
+def problem(status: int, code: str, title: str, detail: str) -> Answer:
+    """A refusal that needs no policy: the request can't be vouched for as it is."""
+    body = {"type": f"urn:holdpoint:refusal:{code}", "title": title, "status": status, "detail": detail}
+    headers = (("content-type", "application/problem+json"), ("cache-control", "no-store"), ("x-should-retry", "false"))
+    return Answer(status, headers, orjson.dumps(body), code)
+
+
+def _chat_answer(refusal: Refusal, chat: Chat) -> Answer:
+    document = refusal_document(refusal, 200)
+    text = f"[holdpoint] {document['title']}: {document['detail']} {document['next']} (decision {refusal.decision.id}"
+    text += f", hold {refusal.hold})" if refusal.hold else ")"
+    head = {"id": f"chatcmpl-{refusal.decision.id}", "created": 0, "model": chat.model}
+    headers = [("cache-control", "no-store")]
+    if chat.stream:
+        headers.append(("content-type", "text/event-stream"))
+        choices: tuple[dict[str, object], ...] = (
+            {"index": 0, "delta": {"role": "assistant", "content": text}, "finish_reason": None},
+            {"index": 0, "delta": {}, "finish_reason": "content_filter"},
+        )
+        events = [{**head, "object": "chat.completion.chunk", "choices": [c]} for c in choices]
+        body = b"".join(b"data: %b\n\n" % orjson.dumps(e) for e in events) + b"data: [DONE]\n\n"
+    else:
+        headers.append(("content-type", "application/json"))
+        choice = {
+            "index": 0,
+            "message": {"role": "assistant", "content": text},
+            "finish_reason": "content_filter",
+        }
+        usage = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+        body = orjson.dumps(
+            {**head, "object": "chat.completion", "choices": [choice], "usage": usage, "holdpoint": document}
+        )
+    return Answer(200, tuple(headers), body, refusal.kind.value)

@@ -1,0 +1,1 @@
+"""Where wire meets sessions: the driver that executes their commands, and the ext_proc service."""

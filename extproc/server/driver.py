@@ -1,0 +1,207 @@
+"""The driver: reads a stream, feeds its session, executes the session's commands.
+
+It alone holds Grants, through the Gate, and checks each one that a session shows: bytes under a grant that was not
+given to this very exchange end the exchange.
+"""
+
+import asyncio
+import time
+from concurrent.futures import Executor
+from typing import Protocol
+
+from extproc.domain.grant import Grant, Lane, Refusal
+from extproc.domain.json import JSON
+from extproc.protocols.session import (
+    Abort,
+    Answer,
+    Command,
+    Decide,
+    Decided,
+    Event,
+    HeadReceived,
+    Lost,
+    Pending,
+    Received,
+    Send,
+    SendHead,
+    SendTrailers,
+    Session,
+    TimedOut,
+)
+from extproc.server.gate import Asker, Gate
+
+# A larger step of work leaves the event loop, so that others' requests don't wait for it.
+INLINE_BYTES = 16 * 1024
+# How much of a peer's input is read ahead while people decide, only to notice its leaving.
+_READ_AHEAD = 16
+
+
+class Wire(Protocol):
+    """One exchange's stream, as the driver sees it."""
+
+    async def read(self) -> Event | None:
+        """The next event; None when the peer has ended its side."""
+        ...
+
+    async def write(self, command: SendHead | Send | SendTrailers) -> None:
+        """Put bytes on the wire; waits while the peer does not take them."""
+        ...
+
+    async def answer(self, command: Answer, decision_id: str) -> None:
+        """Answer the client instead of letting anything on."""
+        ...
+
+    async def keep_waiting(self, lane: Lane) -> None:
+        """Tell the peer that the answer due on this lane takes longer than it expects."""
+        ...
+
+
+class Aborted(Exception):
+    """The exchange ends with an error; the message is a short code for the trail."""
+
+
+class Driver:
+    """Drives one exchange from its first event to its end."""
+
+    def __init__(self, wire: Wire, session: Session, gate: Gate, asker: Asker, pool: Executor) -> None:
+        self._wire = wire
+        self._session = session
+        self._gate = gate
+        self._asker = asker
+        self._pool = pool
+        self._grant: Grant | None = None
+        self._decision_id: str | None = None
+        self._refused: str | None = None
+        self._waiting: set[Lane] = set()
+        self._completed = False
+        self._verb = self._resource = ""
+        self._ahead: asyncio.Queue[Event | None] | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._deciding: asyncio.Task[object] | None = None
+        self._left = False
+        self._started = time.perf_counter_ns()
+
+    async def run(self, first: Event) -> None:
+        """Drive to the end. Returns once the peer has ended its side; raises Aborted if the exchange may not go on.
+
+        The delivery record is written however it ends."""
+        why = "peer-left"
+        try:
+            event: Event | None = first
+            while event is not None:
+                await self._handle(event)
+                event = await self._next()
+            if not self._completed and self._refused is None:
+                why = "peer-ended-early"
+                raise Aborted(why)
+        except Aborted as error:
+            why = str(error)
+            raise
+        finally:
+            if self._reader is not None:
+                self._reader.cancel()
+            self._conclude(why)
+
+    async def _next(self) -> Event | None:
+        patience = self._session.patience_seconds
+        try:
+            async with asyncio.timeout(patience):
+                return await self._ahead.get() if self._ahead is not None else await self._wire.read()
+        except TimeoutError:
+            return TimedOut()
+
+    async def _handle(self, event: Event) -> None:
+        if isinstance(event, HeadReceived) and event.lane is Lane.REQUEST:
+            named = dict(event.head.headers)
+            self._verb, self._resource = named.get(":method", ""), named.get(":path", "").partition("?")[0]
+        commands = await self._step(event)
+        if not commands and isinstance(event, HeadReceived):
+            # The head's answer is withheld until more of the message is here.
+            await self._keep_waiting(event.lane)
+        for command in commands:
+            await self._execute(command)
+        self._completed = self._session.completed
+
+    async def _step(self, event: Event) -> list[Command]:
+        heavy = isinstance(event, Received) and (len(event.data) > INLINE_BYTES or (event.end and self._large()))
+        if heavy or (isinstance(event, Decided) and self._large()):
+            return await asyncio.get_running_loop().run_in_executor(self._pool, self._session.handle, event)
+        return self._session.handle(event)
+
+    def _large(self) -> bool:
+        return self._session.held_bytes > INLINE_BYTES
+
+    async def _execute(self, command: Command) -> None:
+        match command:
+            case Decide():
+                await self._decide(command)
+            case SendHead() | Send() | SendTrailers():
+                if command.under is not self._grant or command.lane not in command.under.lanes:
+                    raise Aborted("grant-not-ours")
+                await self._wire.write(command)
+            case Answer():
+                if self._decision_id is None:
+                    self._decision_id = self._gate.refused(
+                        self._asker, self._verb, self._resource, command.why, f"Refused: {command.why}"
+                    )
+                self._refused = command.why
+                await self._wire.answer(command, self._decision_id)
+            case Abort(why):
+                raise Aborted(why)
+
+    async def _decide(self, command: Decide) -> None:
+        self._deciding = asyncio.current_task()
+        try:
+            outcome = await self._gate.decide(self._asker, command.action, command.wait_seconds, self._hold)
+        except asyncio.CancelledError:
+            if self._left:
+                raise Aborted("peer-left") from None
+            raise
+        finally:
+            self._deciding = None
+        self._decision_id = outcome.decision.id
+        if isinstance(outcome, Grant):
+            self._grant = outcome
+        elif isinstance(outcome, Refusal):
+            self._refused = outcome.kind.value
+        for next_command in await self._step(Decided(command.ask, outcome)):
+            await self._execute(next_command)
+
+    async def _hold(self, hold: str) -> None:
+        """People are asked: tell the peer, and notice when it leaves."""
+        self._session.handle(Pending(0, hold))
+        await self._keep_waiting(Lane.REQUEST)
+        if self._ahead is None:
+            self._ahead = asyncio.Queue(_READ_AHEAD)
+            self._reader = asyncio.create_task(self._read_ahead(self._ahead))
+
+    async def _read_ahead(self, queue: "asyncio.Queue[Event | None]") -> None:
+        event: Event | None = Lost("unread")
+        while event is not None:
+            try:
+                event = await self._wire.read()
+            except Aborted as error:
+                event = Lost(str(error))
+            if event is None and self._deciding is not None:
+                self._left = True
+                self._deciding.cancel()
+            await queue.put(event)
+
+    async def _keep_waiting(self, lane: Lane) -> None:
+        if lane not in self._waiting:
+            self._waiting.add(lane)
+            await self._wire.keep_waiting(lane)
+
+    def _conclude(self, why: str) -> None:
+        facts: dict[str, JSON] = self._session.delivery()
+        if self._refused is not None:
+            outcome = f"refused:{self._refused}"
+        else:
+            outcome = "completed" if self._completed else f"aborted:{why}"
+        facts["outcome"] = outcome
+        facts["duration_us"] = (time.perf_counter_ns() - self._started) // 1000
+        masked = facts.get("masked")
+        if isinstance(masked, dict):
+            for lane, counts in masked.items():
+                self._gate.metrics.masked(lane, counts)
+        self._gate.delivered(self._asker, self._decision_id, facts)

@@ -1,0 +1,339 @@
+"""The one place where an action becomes a Grant or a Refusal: policy, people, record, in this order.
+
+Nothing else mints a Grant, and it is minted only after the decision's record is in the journal.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from extproc.approvals.machine import HoldRefused, Refused
+from extproc.approvals.ports import HoldsUnavailable
+from extproc.approvals.service import Holds
+from extproc.domain.action import Action
+from extproc.domain.decision import Decision, Effect, MalformedDecision, parse, unavailable
+from extproc.domain.grant import Grant, Lane, Refusal, RefusalKind
+from extproc.domain.hold import Hold, HoldState
+from extproc.domain.json import JSON, Document
+from extproc.domain.ports import Journal, JournalUnwritable, PolicyEngine, PolicyUnavailable
+from extproc.domain.principal import Principal
+from extproc.domain.target import Inspect, Target
+from extproc.server.metrics import Metrics
+
+_LANES = frozenset(Lane)
+# An approval, a changed policy that wants another one, and one more change under way: beyond that, refuse.
+_ROUNDS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks through which exchange. `context` is what records carry of it; `source` is the peer's address."""
+
+    principal: Principal
+    target: Target
+    session: str
+    request: str
+    source: str
+    context: Document
+
+
+class Gate:
+    """Decides actions. One per worker; safe for any number of concurrent exchanges on one event loop."""
+
+    def __init__(self, policy: PolicyEngine, holds: Holds, journal: Journal, metrics: Metrics) -> None:
+        self._policy = policy
+        self._holds = holds
+        self._journal = journal
+        self._metrics = metrics
+        self._leaving: set[asyncio.Task[None]] = set()
+
+    async def decide(
+        self, asker: Asker, action: Action, wait_seconds: float, pending: Callable[[str], Awaitable[None]]
+    ) -> Grant | Refusal:
+        """A Grant or a Refusal; never raises but for cancellation. `pending` is called with the hold's id once
+        people are waited for, `wait_seconds` long at most."""
+        ruling = _Ruling(self, asker, action, pending)
+        try:
+            return await ruling.run(wait_seconds)
+        except JournalUnwritable:
+            self._metrics.unwritable.inc()
+            return Refusal(
+                unavailable(_new_id(), "journal-unwritable", "The audit journal can't be written"),
+                RefusalKind.UNAVAILABLE,
+            )
+
+    def delivered(self, asker: Asker, decision_id: str | None, facts: Document) -> None:
+        """Record how the exchange ended. A failure is counted: the bytes are gone, and the next decision fails."""
+        try:
+            self._journal.append("delivery", {**_common(asker), "decision": decision_id, **facts})
+        except JournalUnwritable:
+            self._metrics.unwritable.inc()
+
+    async def evaluate(self, asker: Asker, action: Action, approvals: list[JSON]) -> Decision:
+        """Ask policy once. Whatever is not a decision becomes a block."""
+        decision_id = _new_id()
+        document: dict[str, JSON] = {
+            "schema": 1,
+            "principal": asker.principal.document(),
+            "target": asker.target.document(),
+            "session": {"id": asker.session},
+            "action": action.document(),
+            "context": {"time": _now(), "source": {"address": asker.source}},
+            "approvals": approvals,
+            "history": {},
+        }
+        try:
+            decision = parse(decision_id, await self._policy.evaluate(document))
+        except PolicyUnavailable as error:
+            self._metrics.engine_failure(error.code, str(error))
+            return unavailable(decision_id, error.code, "The policy engine gave no decision")
+        except MalformedDecision as error:
+            self._metrics.engine_failure("policy-malformed", str(error))
+            return unavailable(decision_id, "policy-malformed", "The policy engine gave no valid decision")
+        if decision.masks and asker.target.inspect is Inspect.HEADERS and decision.effect is not Effect.BLOCK:
+            return unavailable(
+                decision_id, "mask-impossible", "Policy demands a mask, and bodies of this target are not seen"
+            )
+        return decision
+
+    def record(
+        self, asker: Asker, action: Action, decision: Decision, hold: Hold | None, timings: dict[str, int], outcome: str
+    ) -> None:
+        """Write the decision's record. Raises JournalUnwritable."""
+        self._metrics.decided(asker.target.name, decision)
+        body: dict[str, JSON] = {
+            **_common(asker),
+            "action": {
+                "protocol": action.protocol.value,
+                "verb": action.verb,
+                "resource": action.resource,
+                "digest": action.digest,
+                "summary": action.summary,
+            },
+            "decision": decision.document(),
+            "outcome": outcome,
+            "hold": hold.id if hold else None,
+            "approvers": [v.approver.document() for v in hold.votes if v.approve] if hold else [],
+            "timings_us": dict(timings),
+        }
+        self._journal.append("decision", body)
+
+    def record_hold(self, asker: Asker, hold: Hold, state: str) -> None:
+        """Write that a hold opened or ended. Raises JournalUnwritable."""
+        body: dict[str, JSON] = {
+            **_common(asker),
+            "hold": hold.id,
+            "state": state,
+            "digest": hold.digest,
+            "requirements": [
+                {"policy": r.policy, "group": r.group, "quorum": r.quorum, "expires_in_seconds": r.expires_in_seconds}
+                for r in hold.requirements
+            ],
+            "expires_at": hold.expires_at,
+        }
+        self._journal.append("hold", body)
+
+    def refused(self, asker: Asker, verb: str, resource: str, code: str, title: str) -> str:
+        """Record that the session refused before there was an action to decide; returns the decision's id."""
+        decision = unavailable(_new_id(), code, title)
+        self._metrics.decided(asker.target.name, decision)
+        action: dict[str, JSON] = {"protocol": asker.target.protocol.value, "verb": verb, "resource": resource}
+        body: dict[str, JSON] = {
+            **_common(asker),
+            "action": {**action, "digest": None, "summary": {}},
+            "decision": decision.document(),
+            "outcome": "refused",
+            "hold": None,
+            "approvers": [],
+            "timings_us": {},
+        }
+        try:
+            self._journal.append("decision", body)
+        except JournalUnwritable:
+            # It was refused anyway; what must not happen unseen is passing.
+            self._metrics.unwritable.inc()
+        return decision.id
+
+    def abandon(self, asker: Asker, hold: Hold) -> None:
+        """The asker left: cancel its hold, behind its back, for it can't wait for anything any more."""
+        task = asyncio.get_running_loop().create_task(self._leave(asker, hold))
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+
+    async def _leave(self, asker: Asker, hold: Hold) -> None:
+        try:
+            left = await self._holds.cancel(hold.id)
+            if left.state is HoldState.CANCELLED:
+                self.record_hold(asker, left, left.state.value)
+        except (HoldRefused, HoldsUnavailable, JournalUnwritable):
+            # A hold that stays open releases nothing by itself, and expires.
+            self._metrics.unwritable.inc()
+
+    @property
+    def holds(self) -> Holds:
+        """The use cases of holds."""
+        return self._holds
+
+    @property
+    def metrics(self) -> Metrics:
+        """Where figures go."""
+        return self._metrics
+
+
+class _Ruling:
+    """One action on its way through the gate."""
+
+    def __init__(self, gate: Gate, asker: Asker, action: Action, pending: Callable[[str], Awaitable[None]]) -> None:
+        self._gate = gate
+        self._asker = asker
+        self._action = action
+        self._pending = pending
+        self._timings: dict[str, int] = {}
+        self._deadline = 0.0
+
+    async def run(self, wait_seconds: float) -> Grant | Refusal:
+        self._deadline = time.monotonic() + wait_seconds
+        decision = await self._evaluate([])
+        for _ in range(_ROUNDS):
+            if decision.effect is not Effect.HOLD:
+                return self._conclude(decision, None)
+            outcome = await self._hold(decision)
+            if isinstance(outcome, Grant | Refusal):
+                return outcome
+            decision = outcome
+        return self._refuse(decision, RefusalKind.UNAVAILABLE, None)
+
+    async def _hold(self, decision: Decision) -> Grant | Refusal | Decision:
+        """See a held action through. A Decision means that policy changed its mind: rule on that one."""
+        holds = self._gate.holds
+        try:
+            hold = await holds.open_or_join(self._asker.principal, self._asker.target.name, self._action, decision)
+        except HoldRefused as error:
+            return self._refuse(_blocked(decision, error.code.value, str(error)), RefusalKind.BLOCKED, None)
+        except HoldsUnavailable:
+            return self._unavailable("holds-unavailable", "Holds can't be stored")
+        if hold.state is HoldState.DENIED:
+            return self._refuse(decision, RefusalKind.DENIED, hold)
+        settled = False
+        try:
+            self._gate.record_hold(self._asker, hold, hold.state.value)
+            if hold.state is HoldState.PENDING:
+                await self._pending(hold.id)
+                hold = await self._wait(hold)
+            if hold.state is HoldState.PENDING:
+                hold, settled = await holds.detach(hold.id), True
+                return self._refuse(decision, RefusalKind.PENDING, hold)
+            if hold.state is not HoldState.APPROVED:
+                settled = True
+                kind = RefusalKind.DENIED if hold.state is HoldState.DENIED else RefusalKind.EXPIRED
+                return self._refuse(decision, kind, hold)
+            if self._expired():
+                return self._refuse(
+                    _blocked(decision, "identity-expired", "The identity expired while it waited"),
+                    RefusalKind.BLOCKED,
+                    hold,
+                )
+            again = await self._evaluate(_approvals(hold))
+            if again.effect is Effect.BLOCK:
+                return self._refuse(again, RefusalKind.BLOCKED, hold)
+            if again.effect is Effect.HOLD:
+                return again
+            hold, settled = await holds.claim(hold.id, self._action.digest, self._asker.principal), True
+            return self._conclude(again, hold)
+        except HoldRefused as error:
+            # Another exchange of the same principal used this approval first: it was good for one.
+            if error.code is Refused.NOT_APPROVED:
+                settled = True
+                return decision
+            return self._refuse(_blocked(decision, error.code.value, str(error)), RefusalKind.BLOCKED, hold)
+        except HoldsUnavailable:
+            return self._unavailable("holds-unavailable", "Holds can't be stored")
+        finally:
+            if not settled:
+                self._gate.abandon(self._asker, hold)
+
+    async def _wait(self, hold: Hold) -> Hold:
+        started = time.perf_counter_ns()
+        with self._gate.metrics.holding.track_inprogress():
+            waited = await self._gate.holds.wait(hold.id, max(0.0, self._deadline - time.monotonic()))
+        self._clock("hold", started)
+        return waited
+
+    async def _evaluate(self, approvals: list[JSON]) -> Decision:
+        started = time.perf_counter_ns()
+        decision = await self._gate.evaluate(self._asker, self._action, approvals)
+        self._clock("policy", started)
+        return decision
+
+    def _clock(self, stage: str, started_ns: int) -> None:
+        took = (time.perf_counter_ns() - started_ns) // 1000
+        self._timings[stage] = self._timings.get(stage, 0) + took
+        self._gate.metrics.stage(stage, took / 1e6)
+
+    def _expired(self) -> bool:
+        expires = self._asker.principal.expires_at
+        return expires is not None and expires <= time.time()
+
+    def _conclude(self, decision: Decision, hold: Hold | None) -> Grant | Refusal:
+        if decision.effect is Effect.BLOCK:
+            kind = RefusalKind.UNAVAILABLE if decision.revision == "none" else RefusalKind.BLOCKED
+            return self._refuse(decision, kind, hold)
+        started = time.perf_counter_ns()
+        self._gate.record(self._asker, self._action, decision, hold, self._timings, "granted")
+        self._clock("journal", started)
+        return Grant(decision, _LANES)
+
+    def _refuse(self, decision: Decision, kind: RefusalKind, hold: Hold | None) -> Refusal:
+        self._gate.record(self._asker, self._action, decision, hold, self._timings, kind.value)
+        # Seconds until it is worth asking again: people need some, and a poll costs next to nothing.
+        retry = 5 if kind is RefusalKind.PENDING else None
+        return Refusal(decision, kind, hold.id if hold else None, retry)
+
+    def _unavailable(self, code: str, message: str) -> Refusal:
+        return self._refuse(unavailable(_new_id(), code, message), RefusalKind.UNAVAILABLE, None)
+
+
+def _blocked(decision: Decision, code: str, message: str) -> Decision:
+    """The decision, turned into a block by the gate itself."""
+    block = unavailable(decision.id, code, message)
+    return replace(decision, effect=Effect.BLOCK, reasons=(*decision.reasons, *block.reasons))
+
+
+def _approvals(hold: Hold) -> list[JSON]:
+    yes = [v for v in hold.votes if v.approve]
+    return [
+        {
+            "policy": r.policy,
+            "group": r.group,
+            "approvers": [
+                {"issuer": v.approver.issuer, "subject": v.approver.subject}
+                for v in yes
+                if r.group in v.approver.groups
+            ],
+        }
+        for r in hold.requirements
+    ]
+
+
+def _common(asker: Asker) -> dict[str, JSON]:
+    return {
+        "at": _now(),
+        "request": asker.request,
+        "session": asker.session,
+        "principal": asker.principal.document(),
+        "target": asker.target.document(),
+        "source": {"address": asker.source},
+        **asker.context,
+    }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _new_id() -> str:
+    # 96 random bits: nobody guesses another's decision, and no two collide.
+    return secrets.token_hex(12)

@@ -1,0 +1,81 @@
+"""The figures that Prometheus reads. One set a process; the control process joins them (multiprocess mode)."""
+
+import logging
+import time
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from extproc.domain.decision import Decision, Effect, Mode
+
+_log = logging.getLogger("holdpoint.policy")
+_STAGES = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 10, 60, 600)
+# One line a second a code is enough for a person; the counter has them all.
+_SAY_EVERY_SECONDS = 1.0
+
+
+class Metrics:
+    """Counters and histograms of one worker. Children are looked up once: labels cost more than counting."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        # None: collected through the multiprocess files alone.
+        kw = {"registry": registry}
+        self._decisions = Counter("holdpoint_decisions", "Decisions by effect and target.", ["effect", "target"], **kw)
+        self._findings = Counter(
+            "holdpoint_findings", "Findings by policy, effect and mode.", ["policy", "effect", "mode"], **kw
+        )
+        self._stage = Histogram("holdpoint_stage_seconds", "Time by stage.", ["stage"], buckets=_STAGES, **kw)
+        self._engine = Counter(
+            "holdpoint_policy_failures", "Times the engine gave no decision, by code.", ["code"], **kw
+        )
+        self.holding = Gauge(
+            "holdpoint_requests_held", "Requests that wait for people.", multiprocess_mode="livesum", **kw
+        )
+        self.exchanges = Gauge("holdpoint_exchanges", "Exchanges under way.", multiprocess_mode="livesum", **kw)
+        self.loop_lag = Gauge(
+            "holdpoint_loop_lag_seconds", "Worst event-loop lag of the last second.", multiprocess_mode="livemax", **kw
+        )
+        self.loop_lag_worst = Gauge(
+            "holdpoint_loop_lag_worst_seconds", "Worst event-loop lag since start.", multiprocess_mode="livemax", **kw
+        )
+        self.unwritable = Counter("holdpoint_journal_unwritable", "Times the journal could not be written.", **kw)
+        self._masked = Counter("holdpoint_masked", "Values masked by kind and lane.", ["kind", "lane"], **kw)
+        self._stages: dict[str, Histogram] = {}
+        self._decided: dict[tuple[str, str], Counter] = {}
+        self._found: dict[tuple[str, str, str], Counter] = {}
+        self._said: dict[str, float] = {}
+
+    def decided(self, target: str, decision: Decision) -> None:
+        """Count one decision and its findings."""
+        key = (decision.effect.value, target)
+        child = self._decided.get(key)
+        if child is None:
+            child = self._decided[key] = self._decisions.labels(*key)
+        child.inc()
+        for reason in decision.reasons:
+            if reason.effect is Effect.ALLOW and reason.mode is Mode.ENFORCE:
+                continue
+            found = (reason.policy, reason.effect.value, reason.mode.value)
+            finding = self._found.get(found)
+            if finding is None:
+                finding = self._found[found] = self._findings.labels(*found)
+            finding.inc()
+
+    def stage(self, name: str, seconds: float) -> None:
+        """Observe the time that one stage took."""
+        child = self._stages.get(name)
+        if child is None:
+            child = self._stages[name] = self._stage.labels(name)
+        child.observe(seconds)
+
+    def masked(self, lane: str, counts: dict[str, int]) -> None:
+        """Count masked values of one exchange."""
+        for kind, n in counts.items():
+            self._masked.labels(kind, lane).inc(n)
+
+    def engine_failure(self, code: str, message: str) -> None:
+        """Count an engine that gave no decision, and say why, at most once a second for each code."""
+        self._engine.labels(code).inc()
+        now = time.monotonic()
+        if now - self._said.get(code, 0.0) >= _SAY_EVERY_SECONDS:
+            self._said[code] = now
+            _log.error("no decision: everything is blocked", extra={"code": code, "why": message})
