@@ -1,12 +1,14 @@
 # Everything a person or CI does with a checkout. `make` alone lists the targets.
 #
-# Nothing here needs root. Finished steps leave a stamp in .make/, written last and named by the hash of what they were
-# made from: an interrupted step is done again, a finished one is not, and a changed lock makes a new environment.
+# Nothing here needs root. The environment carries a stamp, written last and named by the hash of what it was made from:
+# an interrupted installation is done again, a finished one is not, and a changed lock makes a new environment.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
+# The steps share one environment and print in order; pytest and Go use the processors.
+.NOTPARALLEL:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 # The interpreter that creates the environment. Any 3.11 or later will do: make venv PYTHON=python3.12
@@ -18,7 +20,7 @@ ARGS ?=
 
 BIN := .venv/bin
 LOCK := $(shell sha256sum deploy/locks/dev.txt pyproject.toml deploy/tools/wheel_data.py 2>/dev/null | sha256sum | cut -c1-16)
-VENV := .make/venv-$(LOCK)
+VENV := .venv/made-from-$(LOCK)
 CODE := extproc tests bench examples deploy/tools/wheel_data.py deploy/tools/fetch
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
@@ -26,7 +28,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # -- the environment -------------------------------------------------------------------------------------------------
 
@@ -42,7 +44,7 @@ $(VENV):
 	@exec 9>.make/lock; command -v flock >/dev/null && flock 9; \
 	if [ ! -e $(VENV) ]; then \
 	  echo "Creating .venv and installing $$(grep -c '==' deploy/locks/dev.txt) packages; about half a minute."; \
-	  rm -rf .make/venv-* .venv; \
+	  rm -rf .venv; \
 	  $(PYTHON) -m venv .venv; \
 	  $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r deploy/locks/dev.txt; \
 	  $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .; \
@@ -57,10 +59,10 @@ tools: .venv/bin/opa ## get OPA: from PATH, the cache, a Go build (a minute, onc
 jaeger: .venv/bin/jaeger ## get Jaeger: from PATH, the cache, its release (with web pages) or a Go build (minutes, once)
 
 .venv/bin/opa: deploy/tools/opa/go.mod deploy/tools/fetch | $(VENV)
-	@place=$$(PATH="$${PATH#$(CURDIR)/$(BIN):}" deploy/tools/fetch opa) && ln -sfn "$$place" $@ && touch -h $@
+	@place=$$(PATH="$${PATH#$(CURDIR)/$(BIN):}" deploy/tools/fetch opa) && ln -sfn "$$place" $@
 
 .venv/bin/jaeger: deploy/tools/jaeger/go.mod deploy/tools/fetch | $(VENV)
-	@place=$$(PATH="$${PATH#$(CURDIR)/$(BIN):}" deploy/tools/fetch --prefer-release jaeger) && ln -sfn "$$place" $@ && touch -h $@
+	@place=$$(PATH="$${PATH#$(CURDIR)/$(BIN):}" deploy/tools/fetch --prefer-release jaeger) && ln -sfn "$$place" $@
 
 # -- for people ------------------------------------------------------------------------------------------------------
 
@@ -79,7 +81,7 @@ docs: $(VENV) ## check the documentation: settings described, examples valid, li
 .PHONY: fmt
 fmt: $(VENV) tools ## format Python and Rego in place
 	@$(BIN)/ruff format --quiet .
-	@$(BIN)/ruff check --quiet --fix . || true
+	@$(BIN)/ruff check --quiet --fix --exit-zero .
 	@$(BIN)/opa fmt --write policies
 
 # -- checks ----------------------------------------------------------------------------------------------------------

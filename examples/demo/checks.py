@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from examples.demo.customer_api import CUSTOMERS
@@ -81,7 +82,7 @@ def check_refund(evidence: Evidence) -> Check:
         return Check(claim, False, f"the customer API got {len(arrived)} refunds instead of 1; the agent read: {_short(answer)}")
     if evidence.approver is None or evidence.approved_at is None:
         return Check(claim, False, "the refund reached the customer API though nobody approved it")
-    if arrived[0]["at"] <= evidence.approved_at:
+    if datetime.fromisoformat(arrived[0]["at"]) <= datetime.fromisoformat(evidence.approved_at):
         return Check(claim, False, f"it arrived at {arrived[0]['at']}, before the approval at {evidence.approved_at}")
     asked = _arguments(evidence.transcript, "request_refund")
     got = _object(arrived[0]["body"])

@@ -53,13 +53,12 @@ def get_json(url: str) -> Any:
 
 
 class ToolFetch:
-    """`deploy/tools/fetch NAME`, running: it prints the path of the tool, which it takes from its cache or makes."""
+    """`deploy/tools/fetch --prefer-release NAME`, running: it prints the path of the tool, which it takes from its cache or makes."""
 
     def __init__(self, processes: Processes, place: Workplace, name: str) -> None:
         self._processes = processes
         self._name = name
-        self._child = processes.start(f"fetch {name}", [FETCH, name], place.log(f"fetch-{name}"))
-        self._errors = place.log(f"fetch-{name}")
+        self._child = processes.start(f"fetch {name}", [FETCH, "--prefer-release", name], place.log(f"fetch-{name}"))
         self._started = time.monotonic()
 
     def path(self, limit: float, say: Say) -> Path | None:
@@ -69,13 +68,15 @@ class ToolFetch:
             elapsed = time.monotonic() - self._started
             if elapsed > limit:
                 self._child.process.terminate()
+                self._child.process.wait()
+                self._processes.forget(self._child)
                 return None
             if time.monotonic() > news:
                 say(f"making {self._name}, once; {elapsed:.0f} s so far, at most {limit:.0f} s")
                 news = time.monotonic() + NEWS_SECONDS
             time.sleep(0.1)
         self._processes.forget(self._child)
-        lines = self._errors.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = self._child.log.read_text(encoding="utf-8", errors="replace").splitlines()
         path = Path(lines[-1]) if lines else None
         return path if self._child.process.returncode == 0 and path is not None and path.is_file() else None
 
@@ -115,6 +116,7 @@ class Gateway:
         write_configuration(place, configuration(at))
         self.place = place
         self.at = at
+        self._processes = processes
         # `holdpoint` looks for opa on the PATH.
         self._env = {**os.environ, "PATH": f"{opa.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
         argv = [*command(), "up", "--config", place.config]
@@ -126,23 +128,27 @@ class Gateway:
         """The supervisor's process id."""
         return self._child.process.pid
 
-    def run(self, *arguments: str, token: Path | None = None) -> str:
-        """Run one command of `holdpoint` and return what it printed. Raises DemoFailed when it fails."""
+    @property
+    def shell_environment(self) -> dict[str, str]:
+        """What makes `holdpoint` speak to this gateway as the approver."""
+        return {"HOLDPOINT_CONFIG": str(self.place.config), "HOLDPOINT_TOKEN": self.place.approver_token}
+
+    def run(self, *arguments: str) -> str:
+        """Run one command of `holdpoint` as the approver and return what it printed. Raises DemoFailed when it fails."""
+        env = self._env | self.shell_environment
         argv = [*command(), *arguments]
-        env = self._env if token is None else {**self._env, "HOLDPOINT_TOKEN_FILE": str(token)}
         done = subprocess.run(argv, cwd=REPOSITORY, env=env, capture_output=True, text=True, check=False, timeout=60)
         if done.returncode != 0:
             shown = shlex.join(["holdpoint", *arguments])
             raise DemoFailed(f"`{shown}` ended with status {done.returncode} and said:\n{(done.stdout + done.stderr)[-2000:]}")
         return done.stdout
 
-    def json(self, *arguments: str, token: Path | None = None) -> Any:
-        """The same for a command that prints JSON: one document, or one a line."""
-        text = self.run(*arguments, token=token)
-        try:
-            return json.loads(text)
-        except ValueError:
-            return [json.loads(line) for line in text.splitlines() if line.strip()]
+    def wait_for_hold(self) -> Child:
+        """Start `holdpoint holds wait`: it ends, with the hold as JSON in its log, once one waits for the approver."""
+        argv = [*command(), "holds", "wait", "--json"]
+        return self._processes.start(
+            "holds wait", argv, self.place.log("holds-wait"), env=self._env | self.shell_environment, cwd=REPOSITORY
+        )
 
 
 def command() -> list[str]:

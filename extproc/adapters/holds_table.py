@@ -147,8 +147,17 @@ def _standing(db: sqlite3.Connection, row: sqlite3.Row) -> Standing:
         Vote(codec.load_principal(v["principal"]), bool(v["approve"]), v["reason"], v["at"])
         for v in db.execute("SELECT * FROM votes WHERE hold = ? ORDER BY at, rowid", (row["id"],))
     )
-    names = ("id", "state", "target", "digest", "fixed", "created_at", "expires_at")
-    hold = codec.load(**{name: row[name] for name in names}, detached=bool(row["detached"]), votes=votes)
+    hold = codec.load(
+        hold_id=row["id"],
+        state=row["state"],
+        target=row["target"],
+        digest=row["digest"],
+        fixed=row["fixed"],
+        created_at=row["created_at"],
+        expires_at=row["expires_at"],
+        detached=bool(row["detached"]),
+        votes=votes,
+    )
     return Standing(hold, row["askers"])
 
 

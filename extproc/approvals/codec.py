@@ -55,7 +55,7 @@ def dump_fixed(hold: Hold) -> str:
 
 def load(
     *,
-    id: str,
+    hold_id: str,
     state: str,
     target: str,
     digest: str,
@@ -69,7 +69,7 @@ def load(
     d = _object(fixed)
     try:
         return Hold(
-            id=id,
+            id=hold_id,
             state=HoldState(state),
             principal=_principal(d["principal"]),
             target=target,
@@ -88,7 +88,7 @@ def load(
             votes=votes,
         )
     except (KeyError, TypeError) as error:
-        raise ValueError(f"hold {id}: {type(error).__name__} {error}") from None
+        raise ValueError(f"hold {hold_id}: {type(error).__name__} {error}") from None
 
 
 def _principal(d: dict[str, Any]) -> Principal:

@@ -2,10 +2,8 @@
 
 # Characters that str.isprintable() accepts although nothing, or nothing certain, is drawn for them: joiners,
 # Hangul and Khmer fillers, Mongolian separators, the blank Braille cell, variation selectors.
-_UNSEEN = frozenset(
-    [0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, *range(0x180B, 0x1810), 0x2800, 0x3164, 0xFFA0]
-    + [*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)]
-)
+_FILLERS = {0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, *range(0x180B, 0x1810), 0x2800, 0x3164, 0xFFA0}
+_UNSEEN = frozenset(_FILLERS | {*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)})
 
 
 def visible(text: str) -> str:

@@ -109,9 +109,7 @@ class Holds:
 
         return await self._change(hold_id, leave)
 
-    async def vote(
-        self, hold_id: str, approver: Principal, approve: bool, reason: str, witness: Witness
-    ) -> Hold:
+    async def vote(self, hold_id: str, approver: Principal, approve: bool, reason: str, witness: Witness) -> Hold:
         """Take a person's answer. `witness(before, after)` is called inside the transaction, before it takes effect,
         in the store's thread: it writes the vote to the journal, and by raising it undoes the vote.
         Raises HoldRefused and whatever `witness` raises."""
@@ -155,9 +153,7 @@ class Holds:
             return
 
 
-def _new(
-    principal: Principal, target: str, action: Action, decision: Decision, detached: bool, now: float
-) -> Hold:
+def _new(principal: Principal, target: str, action: Action, decision: Decision, detached: bool, now: float) -> Hold:
     return Hold(
         id=secrets.token_hex(8),
         state=HoldState.PENDING,

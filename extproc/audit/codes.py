@@ -1,7 +1,15 @@
 """Why Envoy refused a request by itself: a stable code from its access log's response details and flags. Pure."""
 
 import re
+from dataclasses import dataclass
 from enum import StrEnum
+from hashlib import sha256
+from typing import Any
+
+import orjson
+
+LONGEST = 2048
+"""Characters of one member that are kept."""
 
 
 class Code(StrEnum):
@@ -98,3 +106,52 @@ def code_of(details: str, flags: str) -> Code:
         if pattern.search(text):
             return code
     return next((_FLAGS[flag] for flag in re.split(r"[,\s]+", flags) if flag in _FLAGS), Code.OTHER)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a line of the access log amounts to: a record's kind and body."""
+
+    kind: str
+    body: dict[str, Any]
+
+
+_TEXTS = ("time", "method", "authority", "response_flags", "details", "upstream_host", "source")
+_NUMBERS = ("status", "bytes_in", "bytes_out", "duration_ms")
+
+
+def judge(line: bytes) -> Judged | None:
+    """A line of Envoy's access log as a record, or None where a decision of ours covers it.
+
+    No decision is a `refusal`; no decision and yet an upstream is an `alarm`. A line that is not the JSON object that
+    was asked for is a refusal of its own code, with its hash in place of its content. The query is left out of the
+    path: nothing has looked for secrets in it."""
+    try:
+        entry = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        entry = None
+    if not isinstance(entry, dict):
+        return Judged(
+            "refusal",
+            {"code": Code.LOG_MALFORMED.value, "size": len(line), "sha256": sha256(line).hexdigest()},
+        )
+    details = _text(entry, "details")
+    ours = details.split(":", 2)
+    if _text(entry, "decision") or (len(ours) == 3 and ours[0] == "holdpoint" and ours[1]):
+        return None
+    alarm = bool(_text(entry, "upstream_host"))
+    body: dict[str, Any] = {name: _text(entry, name) for name in _TEXTS}
+    body |= {name: entry.get(name) if isinstance(entry.get(name), int) else None for name in _NUMBERS}
+    body["path"] = _text(entry, "path").partition("?")[0]
+    body["request"] = _text(entry, "request_id")
+    body["target"] = {"name": _text(entry, "target")} if _text(entry, "target") else None
+    who, issuer = _text(entry, "sub"), _text(entry, "iss")
+    body["principal"] = {"issuer": issuer, "subject": who} if who and issuer else None
+    body["code"] = (Code.UNDECIDED_UPSTREAM if alarm else code_of(details, body["response_flags"])).value
+    return Judged("alarm" if alarm else "refusal", body)
+
+
+def _text(entry: dict[str, Any], name: str) -> str:
+    """The member as text; Envoy writes null or `-` for what it does not have."""
+    value = entry.get(name)
+    return value[:LONGEST] if isinstance(value, str) and value != "-" else ""

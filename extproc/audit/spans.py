@@ -82,6 +82,8 @@ def action_spans(
     }
     if unknown:
         attributes["holdpoint.outcome"] = "unknown"
+    elif delivery is None:
+        attributes["holdpoint.outcome"] = "pending" if said.get("effect") == "hold" else "refused"
     if at.link is not None or at.parent is not None:
         attributes["holdpoint.link.method"] = "traceparent"
         attributes["holdpoint.link.confidence"] = "own" if at.parent is not None else "claimed"

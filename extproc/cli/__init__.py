@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 import extproc
-from extproc.cli._common import FAILED, INTERRUPTED, CommandError, examples_text
+from extproc.cli._common import FAILED, INTERRUPTED, OK, CommandError, examples_text
 
 # What a shell reports for a command that SIGPIPE ended; `holdpoint audit ... | head` is no failure of ours.
 READER_LEFT = 141
@@ -55,8 +55,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except SystemExit as stop:
-        # argparse ends this way, with 0 after --help and 2 after a mistake.
-        return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else FAILED
+        # argparse ends this way, with 0 after --help and 2 after a mistake; text is an error's, as in sys.exit.
+        if isinstance(stop.code, str):
+            print(stop.code, file=sys.stderr)
+        return stop.code if isinstance(stop.code, int) else FAILED if stop.code else OK
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:

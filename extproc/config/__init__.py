@@ -5,6 +5,7 @@ import os
 import stat
 from pathlib import Path
 
+from extproc.config.advice import advice
 from extproc.config.checks import cross_check
 from extproc.config.reading import Reading, Reported
 from extproc.config.settings import (
@@ -38,6 +39,7 @@ __all__ = [
     "TargetSettings",
     "Tls",
     "Url",
+    "advice",
     "load",
     "parse",
 ]

@@ -38,9 +38,7 @@ def problem(status: int, code: str, detail: str) -> web.Response:
         "detail": detail,
     }
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
-    return web.Response(
-        status=status, text=json.dumps(body), content_type="application/problem+json", headers=headers
-    )
+    return web.Response(status=status, text=json.dumps(body), content_type="application/problem+json", headers=headers)
 
 
 @web.middleware

@@ -100,8 +100,6 @@ def iban(data: bytes, start: int, end: int) -> int:
 def email(data: bytes, start: int, end: int) -> int:
     """local@domain: the longest run of labels whose last is a top-level name (letters, at least two, or xn--)."""
     at = data.index(b"@", start, end) + 1
-    if data[start] == 46 or data[at - 2] == 46:
-        return 0
     accepted, labels = 0, 0
     while found := _LABEL.match(data, at, end):
         labels += 1
@@ -121,7 +119,7 @@ def jose(data: bytes, start: int, end: int) -> int:
         decoded = base64.urlsafe_b64decode(head[: len(head) & ~3])
     except (binascii.Error, ValueError):
         return 0
-    return end if _JOSE.match(decoded + b"#") else 0
+    return end if _JOSE.match(decoded) else 0
 
 
 def mixed(data: bytes, start: int, end: int) -> int:

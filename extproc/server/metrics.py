@@ -2,6 +2,7 @@
 
 import logging
 import time
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -18,27 +19,25 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         # None: collected through the multiprocess files alone.
-        kw = {"registry": registry}
-        self._decisions = Counter("holdpoint_decisions", "Decisions by effect and target.", ["effect", "target"], **kw)
-        self._findings = Counter(
-            "holdpoint_findings", "Findings by policy, effect and mode.", ["policy", "effect", "mode"], **kw
+        counter = partial(Counter, registry=registry)
+        histogram = partial(Histogram, registry=registry)
+        gauge = partial(Gauge, registry=registry)
+        self._decisions = counter("holdpoint_decisions", "Decisions by effect and target.", ["effect", "target"])
+        self._findings = counter(
+            "holdpoint_findings", "Findings by policy, effect and mode.", ["policy", "effect", "mode"]
         )
-        self._stage = Histogram("holdpoint_stage_seconds", "Time by stage.", ["stage"], buckets=_STAGES, **kw)
-        self._engine = Counter(
-            "holdpoint_policy_failures", "Times the engine gave no decision, by code.", ["code"], **kw
+        self._stage = histogram("holdpoint_stage_seconds", "Time by stage.", ["stage"], buckets=_STAGES)
+        self._engine = counter("holdpoint_policy_failures", "Times the engine gave no decision, by code.", ["code"])
+        self.holding = gauge("holdpoint_requests_held", "Requests that wait for people.", multiprocess_mode="livesum")
+        self.exchanges = gauge("holdpoint_exchanges", "Exchanges under way.", multiprocess_mode="livesum")
+        self.loop_lag = gauge(
+            "holdpoint_loop_lag_seconds", "Worst event-loop lag of the last second.", multiprocess_mode="livemax"
         )
-        self.holding = Gauge(
-            "holdpoint_requests_held", "Requests that wait for people.", multiprocess_mode="livesum", **kw
+        self.loop_lag_worst = gauge(
+            "holdpoint_loop_lag_worst_seconds", "Worst event-loop lag since start.", multiprocess_mode="livemax"
         )
-        self.exchanges = Gauge("holdpoint_exchanges", "Exchanges under way.", multiprocess_mode="livesum", **kw)
-        self.loop_lag = Gauge(
-            "holdpoint_loop_lag_seconds", "Worst event-loop lag of the last second.", multiprocess_mode="livemax", **kw
-        )
-        self.loop_lag_worst = Gauge(
-            "holdpoint_loop_lag_worst_seconds", "Worst event-loop lag since start.", multiprocess_mode="livemax", **kw
-        )
-        self.unwritable = Counter("holdpoint_journal_unwritable", "Times the journal could not be written.", **kw)
-        self._masked = Counter("holdpoint_masked", "Values masked by kind and lane.", ["kind", "lane"], **kw)
+        self.unwritable = counter("holdpoint_journal_unwritable", "Times the journal could not be written.")
+        self._masked = counter("holdpoint_masked", "Values masked by kind and lane.", ["kind", "lane"])
         self._stages: dict[str, Histogram] = {}
         self._decided: dict[tuple[str, str], Counter] = {}
         self._found: dict[tuple[str, str, str], Counter] = {}

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -27,7 +26,7 @@ OPTIONS = (
 )
 
 
-async def serve(service: Service, socket: Path, stop: asyncio.Event, ready: Callable[[], None]) -> None:
+async def serve(service: Service, socket: Path, stop: asyncio.Event) -> None:
     """Serve until `stop` is set, then drain. The socket's folder keeps others out; so does its mode."""
     socket.unlink(missing_ok=True)
     server = grpc.aio.server(options=OPTIONS)
@@ -37,7 +36,6 @@ async def serve(service: Service, socket: Path, stop: asyncio.Event, ready: Call
     await server.start()
     os.chmod(socket, 0o600)
     lag = asyncio.create_task(watch_lag(service.gate.metrics))
-    ready()
     _log.info("ready", extra={"socket": socket.name})
     await stop.wait()
     lag.cancel()

@@ -57,6 +57,8 @@ def command(envoy: str, *, concurrency: int | None = None, log_level: str = "war
     one a core)."""
     arguments = [envoy, "-c", "bootstrap.yaml", "--disable-hot-restart", "--log-level", log_level]
     arguments += ["--drain-time-s", str(DRAIN_SECONDS), "--drain-strategy", "immediate"]
+    # The shipper joins the access log to the journal; by default Envoy keeps lines back for ten seconds.
+    arguments += ["--file-flush-interval-msec", "250"]
     return arguments if concurrency is None else [*arguments, "--concurrency", str(concurrency)]
 
 

@@ -18,7 +18,6 @@ from envoy_data_plane.envoy.extensions.filters.http.router.v3 import Router
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
     HttpConnectionManager,
     HttpConnectionManagerCodecType,
-    HttpConnectionManagerInternalAddressConfig,
     HttpConnectionManagerPathWithEscapedSlashesAction,
     HttpConnectionManagerServerHeaderTransformation,
     HttpFilter,
@@ -105,7 +104,6 @@ def _manager(plan: EnvoyPlan) -> HttpConnectionManager:
         strip_trailing_host_dot=True,
         # Nobody is internal, and nothing that a client says of itself is believed.
         use_remote_address=True,
-        internal_address_config=HttpConnectionManagerInternalAddressConfig(),
         skip_xff_append=True,
         early_header_mutation_extensions=[_strip()],
         generate_request_id=True,

@@ -1,0 +1,135 @@
+"""The state folder: where everything of one gateway lies, and who may read it (its user alone)."""
+
+import fcntl
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+_KEY_BYTES = 32
+
+
+class StateUnusable(Exception):
+    """The state folder can't be used. The message says what, where and what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Paths under `state`, absolute."""
+
+    state: Path
+
+    @property
+    def run(self) -> Path:
+        """Sockets and locks."""
+        return self.state / "run"
+
+    @property
+    def journal(self) -> Path:
+        """The journal's streams."""
+        return self.state / "journal"
+
+    @property
+    def envoy(self) -> Path:
+        """Envoy's working directory: generated configuration and its access log."""
+        return self.state / "envoy"
+
+    @property
+    def metrics(self) -> Path:
+        """prometheus_client's files."""
+        return self.state / "metrics"
+
+    @property
+    def bundle(self) -> Path:
+        """The policy bundle that OPA watches."""
+        return self.state / "policy" / "bundle.tar.gz"
+
+    @property
+    def holds(self) -> Path:
+        """The database of holds."""
+        return self.state / "holds.db"
+
+    @property
+    def opa_socket(self) -> Path:
+        """Where the managed OPA listens."""
+        return self.run / "opa.sock"
+
+    @property
+    def opa_token(self) -> Path:
+        """The token of its management API."""
+        return self.state / "keys" / "opa.token"
+
+    @property
+    def digest_key(self) -> Path:
+        """The key of action digests."""
+        return self.state / "keys" / "digest.key"
+
+    @property
+    def envoy_admin(self) -> Path:
+        """Envoy's admin interface."""
+        return self.run / "envoy-admin.sock"
+
+    def worker_socket(self, index: int) -> Path:
+        """Where worker `index` listens."""
+        return self.run / f"worker-{index}.sock"
+
+    def beat(self, program: str) -> Path:
+        """What a program of ours touches while its event loop runs."""
+        return self.run / f"{program}.beat"
+
+    def journal_of(self, stream: str) -> Path:
+        """The journal file of one stream."""
+        return self.journal / f"{stream}.journal"
+
+    def prepare(self) -> None:
+        """Make folders and keys that are not there. Raises StateUnusable."""
+        os.umask(0o077)
+        try:
+            for folder in (self.state, self.run, self.journal, self.envoy, self.envoy / "secrets", self.metrics,
+                           self.bundle.parent, self.digest_key.parent):  # fmt: skip
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if self.state.stat().st_mode & 0o077:
+                raise StateUnusable(f"{self.state}: others can enter it; chmod 700 {self.state}")
+            for key, make in ((self.digest_key, lambda: secrets.token_bytes(_KEY_BYTES)),
+                              (self.opa_token, lambda: secrets.token_urlsafe(32).encode())):  # fmt: skip
+                if not key.exists():
+                    _write_key(key, make())
+        except OSError as error:
+            raise StateUnusable(
+                f"{error.filename or self.state}: {error.strerror}; the gateway's user must own it"
+            ) from error
+
+    def read_digest_key(self) -> bytes:
+        """The key of action digests, 32 bytes. Raises StateUnusable."""
+        try:
+            key = self.digest_key.read_bytes()
+        except OSError as error:
+            raise StateUnusable(f"{self.digest_key}: {error.strerror}") from error
+        if len(key) != _KEY_BYTES:
+            raise StateUnusable(
+                f"{self.digest_key}: {len(key)} bytes, expected {_KEY_BYTES}; remove it and start again"
+            )
+        return key
+
+    def lock(self) -> int:
+        """Take the folder for this process; the descriptor holds it. Raises StateUnusable."""
+        descriptor = os.open(self.run / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise StateUnusable(
+                f"{self.state}: another gateway runs on this state; stop it, or name another `state`"
+            ) from None
+        return descriptor
+
+
+def _write_key(path: Path, key: bytes) -> None:
+    """Whole or not at all: a key cut short by a crash must not be used."""
+    fresh = path.with_suffix(".new")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as out:
+        out.write(key)
+        out.flush()
+        os.fsync(out.fileno())
+    os.rename(fresh, path)

@@ -1,0 +1,73 @@
+"""Policies reload without a restart: a changed folder is built, tested and put in force whole, or refused loudly."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+from extproc.adapters.opa.bundle import PolicyRefused, build
+from extproc.app.engine import policy_folder
+from extproc.app.layout import Layout
+from extproc.config import Settings
+from extproc.domain.json import JSON
+from extproc.domain.ports import Journal, JournalUnwritable
+
+_LOOK_SECONDS = 1.0
+_log = logging.getLogger("holdpoint.policy")
+
+Stamp = frozenset[tuple[str, int, int]]
+
+
+class PolicyKeeper:
+    """Keeps the managed engine's bundle equal to the policy folder."""
+
+    def __init__(self, settings: Settings, journal: Journal) -> None:
+        self._settings = settings
+        self._journal = journal
+        self._out = Layout(settings.state).bundle
+        self._seen: Stamp = frozenset()
+        self.revision = ""
+
+    def load(self) -> None:
+        """Build and put in force. Raises PolicyRefused; what was in force stays so."""
+        self._seen = self._stamp()
+        self.revision = build(policy_folder(self._settings), self._settings.policy.data, self._out).revision
+        self._note("loaded", {"revision": self.revision})
+        _log.info("policies are in force", extra={"revision": self.revision})
+
+    async def watch(self) -> None:
+        """Reload whenever a file changes, until cancelled."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            if self._stamp() != self._seen:
+                await self.reload()
+
+    async def reload(self) -> None:
+        """Reload now; a refusal is logged and recorded, and the last good policies stay in force."""
+        try:
+            await asyncio.to_thread(self.load)
+        except PolicyRefused as error:
+            why = str(error)
+            _log.error("new policies REFUSED; revision %s stays in force:\n%s", self.revision, why)
+            self._note("refused", {"revision": self.revision, "why": why})
+
+    def _note(self, what: str, facts: dict[str, JSON]) -> None:
+        try:
+            self._journal.append("policy", {"what": what, "folder": str(policy_folder(self._settings)), **facts})
+        except JournalUnwritable as error:
+            _log.error("%s", error)
+
+    def _stamp(self) -> Stamp:
+        return frozenset(_stamps(policy_folder(self._settings), self._settings.policy.data))
+
+
+def _stamps(*places: Path | None) -> Iterator[tuple[str, int, int]]:
+    for place in places:
+        if place is None:
+            continue
+        for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
+            try:
+                seen = file.stat()
+            except OSError:
+                continue
+            yield str(file), seen.st_mtime_ns, seen.st_size

@@ -1,0 +1,46 @@
+"""Asks processes on unix sockets whether they serve."""
+
+import asyncio
+import contextlib
+import time
+from pathlib import Path
+
+BEAT_SECONDS = 10.0
+_BOUND = 64 * 1024
+
+
+async def accepts(socket: Path) -> bool:
+    """True if something takes connections there. Raises OSError where nothing does."""
+    _, writer = await asyncio.open_unix_connection(str(socket))
+    await _close(writer)
+    return True
+
+
+async def http(socket: Path, request: str, token: str | None = None) -> int:
+    """The status of one HTTP exchange with an empty body. `request` is method and path. Raises OSError, ValueError."""
+    reader, writer = await asyncio.open_unix_connection(str(socket))
+    try:
+        credential = f"Authorization: Bearer {token}\r\n" if token else ""
+        writer.write(
+            f"{request} HTTP/1.1\r\nHost: local\r\nConnection: close\r\nContent-Length: 0\r\n{credential}\r\n".encode()
+        )
+        await writer.drain()
+        status_line = (await reader.read(_BOUND)).split(b"\r\n", 1)[0].split(b" ")
+        return int(status_line[1]) if len(status_line) > 1 else 0
+    finally:
+        await _close(writer)
+
+
+def beats(file: Path) -> bool:
+    """True if our own program at that heartbeat is alive: its event loop touches the file every second, which
+    a hung or stopped one can't."""
+    try:
+        return time.time() - file.stat().st_mtime < BEAT_SECONDS
+    except FileNotFoundError:
+        return False
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()

@@ -1,0 +1,163 @@
+"""The processes that `up` starts, each put together here: worker, control, shipper."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from extproc.adapters.holds import SqliteHolds
+from extproc.adapters.identity import ApproverProvider, Approvers
+from extproc.adapters.opa.client import OpaClient
+from extproc.app import logs, probe
+from extproc.app.engine import engine_address, engine_token
+from extproc.app.layout import Layout
+from extproc.approvals.service import Holds
+from extproc.audit.journal import FileJournal
+from extproc.audit.shipper import run_shipper
+from extproc.config import Settings
+from extproc.console.control import ControlSettings, run_control
+from extproc.masking.build import redact_json, warm
+from extproc.server.claims import ClaimRules
+from extproc.server.ext_proc import Service
+from extproc.server.gate import Gate
+from extproc.server.metrics import Metrics
+from extproc.server.worker import serve, thread_pool
+
+Check = Callable[[], Awaitable[None]]
+
+
+def journal(settings: Settings, stream: str) -> FileJournal:
+    """This process's own stream of the journal. Raises JournalUnwritable."""
+    layout = Layout(settings.state)
+    return FileJournal(layout.journal_of(stream), stream, sync_seconds=settings.audit.sync_seconds, redact=redact_json)
+
+
+def worker(settings: Settings, index: int) -> None:
+    """Run one worker until it is told to stop."""
+    _run(_worker(settings, index), Layout(settings.state).beat(f"worker-{index}"))
+
+
+def control(settings: Settings) -> None:
+    """Run the control process until it is told to stop."""
+    _run(_control(settings), Layout(settings.state).beat("control"))
+
+
+def shipper(settings: Settings) -> None:
+    """Run the shipper until it is told to stop."""
+    _run(_shipper(settings), Layout(settings.state).beat("shipper"))
+
+
+Main = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
+
+
+def _run(main: Main, beat: Path) -> None:
+    logs.configure()
+    os.umask(0o077)
+    uvloop.run(_until_told(main, beat))
+
+
+async def _until_told(main: Main, beat: Path) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    beating = asyncio.create_task(_beat(beat))
+    try:
+        await main(stop)
+    finally:
+        beating.cancel()
+        beat.unlink(missing_ok=True)
+
+
+async def _beat(file: Path) -> None:
+    while True:
+        file.touch()
+        await asyncio.sleep(1.0)
+
+
+def _worker(settings: Settings, index: int) -> Main:
+    async def main(stop: asyncio.Event) -> None:
+        layout = Layout(settings.state)
+        warm()
+        store = await SqliteHolds.open(layout.holds)
+        written = journal(settings, f"worker-{index}")
+        engine = OpaClient(engine_address(settings), engine_token(settings), settings.policy.deadline_seconds)
+        try:
+            gate = Gate(engine, Holds(store), written, Metrics())
+            service = Service(
+                gate,
+                {t.name: t.target for t in settings.targets},
+                {a.issuer: ClaimRules(a.kind, a.groups_claim) for a in settings.identity.agents},
+                layout.read_digest_key(),
+                os.environ.get("HOLDPOINT_EPOCH", ""),
+                thread_pool(),
+            )
+            await serve(service, layout.worker_socket(index), stop)
+        finally:
+            await engine.close()
+            await store.close()
+            written.close()
+
+    return main
+
+
+def _control(settings: Settings) -> Main:
+    async def main(stop: asyncio.Event) -> None:
+        layout = Layout(settings.state)
+        store = await SqliteHolds.open(layout.holds)
+        written = journal(settings, "control")
+        approvers = Approvers(
+            [ApproverProvider(a.issuer, a.audience, str(a.jwks), a.groups_claim) for a in settings.identity.approvers],
+            [a.audience for a in settings.identity.agents],
+        )
+        address = settings.listen.ops
+        where = ControlSettings(settings.listen.control, (address.host, address.port), layout.metrics)
+        try:
+            await run_control(where, Holds(store), approvers, written, checks(settings), stop)
+        finally:
+            await store.close()
+            written.close()
+
+    return main
+
+
+def _shipper(settings: Settings) -> Main:
+    async def main(stop: asyncio.Event) -> None:
+        otlp = str(settings.audit.otlp) if settings.audit.otlp else None
+        await run_shipper(settings.state, otlp, stop)
+
+    return main
+
+
+def checks(settings: Settings) -> dict[str, Check]:
+    """What must serve before agents can be served, by name."""
+    layout = Layout(settings.state)
+    found: dict[str, Check] = {"envoy": partial(_status, layout.envoy_admin, "GET /ready", None, 200)}
+    if settings.policy.managed:
+        found["opa"] = partial(_status, layout.opa_socket, "GET /health", engine_token(settings), 200)
+    for index in range(settings.workers):
+        found[f"worker-{index}"] = partial(_beats, layout.beat(f"worker-{index}"))
+    found["shipper"] = partial(_beats, layout.beat("shipper"))
+    return found
+
+
+class NotReady(Exception):
+    """A part does not serve; the message says how that was seen."""
+
+
+async def _status(socket: Path, request: str, token: str | None, expected: int) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        if await probe.http(socket, request, token) == expected:
+            return
+    raise NotReady("does not answer")
+
+
+async def _beats(beat: Path) -> None:
+    if not probe.beats(beat):
+        raise NotReady("its event loop does not run")

@@ -1,0 +1,178 @@
+"""`holdpoint up`: everything that one gateway is, started in order, kept running, stopped cleanly."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import signal
+import sys
+from functools import partial
+from pathlib import Path
+
+from extproc import resources
+from extproc.adapters.envoy.generate import generate, write
+from extproc.adapters.opa.server import command as opa_command
+from extproc.adapters.opa.server import prepare as prepare_opa
+from extproc.app import probe
+from extproc.app.engine import engine_token
+from extproc.app.layout import Layout
+from extproc.app.logs import Console, ConsoleHandler
+from extproc.app.plan import envoy_plan, program_environment
+from extproc.app.policy_watch import PolicyKeeper
+from extproc.app.processes import journal
+from extproc.config import Settings
+from extproc.server.supervisor import Program, StartFailed, Supervisor
+
+_log = logging.getLogger("holdpoint.up")
+# Before this many seconds a drained Envoy has finished all but held requests; those end with their connection.
+_DRAIN_SECONDS = 5.0
+
+
+class CannotStart(Exception):
+    """The gateway can't start; the message says why and what to do."""
+
+
+def up(settings: Settings, as_json: bool) -> None:
+    """Run the gateway until SIGTERM or SIGINT. Raises CannotStart, layout.StateUnusable, PolicyRefused, BadPlan."""
+    console = Console(sys.stderr, as_json)
+    logging.basicConfig(level=logging.INFO, handlers=[ConsoleHandler(console)], force=True)
+    layout = Layout(settings.state)
+    layout.prepare()
+    lock = layout.lock()
+    try:
+        asyncio.run(_up(settings, layout, console))
+    finally:
+        os.close(lock)
+
+
+async def _up(settings: Settings, layout: Layout, console: Console) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    written = journal(settings, "supervisor")
+    keeper = PolicyKeeper(settings, written)
+    watching: list[asyncio.Task[None]] = []
+    try:
+        if settings.policy.managed:
+            await asyncio.to_thread(keeper.load)
+            watching.append(asyncio.create_task(keeper.watch()))
+            loop.add_signal_handler(signal.SIGHUP, lambda: watching.append(asyncio.create_task(keeper.reload())))
+        write(generate(envoy_plan(settings)), layout.envoy)
+        _clear(layout.metrics)
+        supervisor = Supervisor(programs(settings, layout), console.say)
+        written.append(
+            "config", {"what": "started", "file": str(settings.file), "targets": [t.name for t in settings.targets]}
+        )
+        try:
+            await _started(supervisor, stop)
+            if not stop.is_set():
+                _log.info("ready: agents connect to %s, people read %s", settings.listen.address, settings.audit.jaeger)
+                await stop.wait()
+        except StartFailed as error:
+            raise CannotStart(str(error)) from error
+        finally:
+            _log.info("stopping")
+            await supervisor.stop()
+            written.append("config", {"what": "stopped", "file": str(settings.file)})
+    finally:
+        for task in watching:
+            task.cancel()
+        written.close()
+    _log.info("stopped")
+
+
+async def _started(supervisor: Supervisor, stop: asyncio.Event) -> None:
+    """Start everything, or give up as soon as a person wants it to stop."""
+    starting = asyncio.create_task(supervisor.start())
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not starting.done():
+        starting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await starting
+        return
+    starting.result()
+
+
+def programs(settings: Settings, layout: Layout) -> list[Program]:
+    """What runs, in the order it starts: deciders first, the door last; so the door closes first."""
+    environment = program_environment(layout.metrics, secrets.token_hex(8))
+    ours = partial(_ours, settings, layout, environment)
+    found = []
+    if settings.policy.managed:
+        token = engine_token(settings) or ""
+        prepare_opa(layout.state, token)
+        found.append(
+            Program(
+                "opa",
+                opa_command(resources.executable("opa"), layout.state),
+                partial(_opa_alive, layout.opa_socket, token),
+                before_start=partial(_unlink, layout.opa_socket),
+            )
+        )
+    found += [ours(f"worker-{i}", "worker", "--index", str(i)) for i in range(settings.workers)]
+    found += [ours("control", "control"), ours("shipper", "shipper")]
+    found.append(
+        Program(
+            "envoy",
+            [
+                str(resources.executable("envoy")),
+                "-c",
+                "bootstrap.yaml",
+                "--disable-hot-restart",
+                "--log-level",
+                "warning",
+                "--log-format",
+                "%v",
+                "--drain-time-s",
+                str(int(_DRAIN_SECONDS)),
+            ],
+            partial(_envoy_alive, layout.envoy_admin),
+            cwd=layout.envoy,
+            ready_seconds=60.0,
+            before_stop=partial(_drain, layout.envoy_admin),
+            before_start=partial(_unlink, layout.envoy_admin),
+        )
+    )
+    return found
+
+
+def _ours(settings: Settings, layout: Layout, environment: dict[str, str], name: str, *words: str) -> Program:
+    beat = layout.beat(name)
+
+    async def alive() -> bool:
+        return probe.beats(beat)
+
+    return Program(
+        name,
+        [sys.executable, "-m", "extproc.cli", words[0], "--config", str(settings.file), *words[1:]],
+        alive,
+        env=environment,
+        before_start=partial(_unlink, beat),
+    )
+
+
+async def _opa_alive(socket: Path, token: str) -> bool:
+    return await probe.http(socket, "GET /health?bundles", token) == 200
+
+
+async def _envoy_alive(socket: Path) -> bool:
+    return await probe.http(socket, "GET /ready") == 200
+
+
+async def _drain(socket: Path) -> None:
+    """Stop taking connections, and let what runs finish for a while."""
+    await probe.http(socket, "POST /drain_listeners?graceful&skip_exit")
+
+
+def _unlink(path: Path) -> None:
+    path.unlink(missing_ok=True)
+
+
+def _clear(folder: Path) -> None:
+    """Figures of processes that are gone: counters start anew with the gateway."""
+    for file in folder.glob("*.db"):
+        file.unlink(missing_ok=True)

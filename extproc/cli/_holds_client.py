@@ -1,0 +1,125 @@
+"""The holds API over the gateway's unix socket, for the command line."""
+
+import http.client
+import json
+import os
+import socket
+import stat
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from extproc.cli._common import CommandError
+
+TOKEN_VARIABLE = "HOLDPOINT_TOKEN"
+ANSWER_SECONDS = 15.0
+
+Document = dict[str, Any]
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("holdpoint", timeout=ANSWER_SECONDS)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect to the socket instead of a host."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+class Client:
+    """One person's access to the holds of a gateway."""
+
+    def __init__(self, control: Path, token: str) -> None:
+        self._control = control
+        self._token = token
+
+    def holds(self, state: str = "pending") -> list[Document]:
+        """Holds that this person may see, newest first. Raises CommandError."""
+        holds: list[Document] = self._call("GET", f"/holds?state={state}")["holds"]
+        return holds
+
+    def find(self, prefix: str) -> Document:
+        """The one hold whose id starts so. Raises CommandError when there is none or more than one."""
+        if len(prefix) == 16:
+            return self._call("GET", f"/holds/{quote(prefix.lower(), safe='')}")
+        fit = [h for h in self.holds("all") if h["id"].startswith(prefix.lower())] if prefix else []
+        if len(fit) == 1:
+            return fit[0]
+        if fit:
+            raise CommandError(
+                f"several holds start with {prefix!r}: {', '.join(h['id'] for h in fit)}; give more of it"
+            )
+        raise CommandError(
+            f"no hold that you may see starts with {prefix!r}; `holdpoint holds list --all` shows what there is"
+        )
+
+    def vote(self, hold_id: str, approve: bool, reason: str) -> Document:
+        """Vote; gives the hold as it is then. Raises CommandError."""
+        return self._call("POST", f"/holds/{hold_id}/votes", {"approve": approve, "reason": reason})
+
+    def _call(self, method: str, path: str, body: Document | None = None) -> Document:
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+        connection = _UnixConnection(self._control)
+        try:
+            connection.request(method, path, json.dumps(body) if body is not None else None, headers)
+            response = connection.getresponse()
+            status, data = response.status, response.read()
+        except (FileNotFoundError, ConnectionRefusedError):
+            raise CommandError(f"no gateway answers on {self._control}; is it running? (`holdpoint up`)") from None
+        except PermissionError:
+            raise CommandError(f"{self._control}: not permitted; approvers must be in the socket's group") from None
+        except (OSError, http.client.HTTPException) as error:
+            raise CommandError(f"{self._control}: the gateway did not answer properly: {error}") from None
+        finally:
+            connection.close()
+        return _document(status, data)
+
+
+def _document(status: int, data: bytes) -> Document:
+    try:
+        document = json.loads(data)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        raise CommandError(f"the gateway answered {status} with something that is not a JSON object")
+    if status == 200:
+        return document
+    detail = document.get("detail", f"the gateway answered {status}")
+    if status == 401:
+        detail += f" (the token comes from --token-file or ${TOKEN_VARIABLE})"
+    raise CommandError(f"{_TITLES.get(document.get('code'), 'not done')}: {detail}")
+
+
+_TITLES: dict[object, str] = {
+    "not-known": "not signed in",
+    "unknown-hold": "no such hold",
+    "not-pending": "too late",
+    "not-in-group": "not yours to answer",
+    "own-hold": "not yours to answer",
+    "not-a-person": "not yours to answer",
+    "already-voted": "already answered",
+    "bad-reason": "reason not accepted",
+}
+
+
+def read_token(file: Path | None) -> str:
+    """The approver's token, from the file or the environment. Raises CommandError."""
+    if file is None:
+        token = os.environ.get(TOKEN_VARIABLE, "").strip()
+        where = f"${TOKEN_VARIABLE}"
+        if not token:
+            raise CommandError(f"no token: give --token-file FILE or set {where} to your approver's token")
+    else:
+        try:
+            mode, token = file.stat().st_mode, file.read_text(encoding="ascii").strip()
+        except (OSError, ValueError) as error:
+            raise CommandError(f"--token-file {file}: can't be read as a token: {error}") from None
+        where = f"--token-file {file}"
+        if mode & (stat.S_IRGRP | stat.S_IROTH):
+            raise CommandError(f"{where}: others can read it; `chmod 600 {file}`")
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise CommandError(f"{where}: expected one token and nothing else")
+    return token

@@ -1,0 +1,39 @@
+"""`holdpoint up`: run the gateway."""
+
+import argparse
+
+from extproc.cli._common import OK, CommandError, Subparsers, add_command, add_config, load_settings
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add `up`."""
+    parser = add_command(
+        subparsers,
+        "up",
+        "start the gateway: Envoy, policy engine, workers, audit",
+        _run,
+        examples=(
+            "holdpoint up",
+            "holdpoint up -c /etc/holdpoint/holdpoint.yaml",
+            "holdpoint up --json 2>>holdpoint.log",
+        ),
+        about="Start everything that the configuration asks for, keep it running, and write one log to standard error. "
+        "Ends cleanly on Ctrl-C or SIGTERM; SIGHUP reads the policies again at once.",
+    )
+    add_config(parser)
+    parser.add_argument("--json", action="store_true", help="write the log as one JSON object a line")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from extproc.adapters.envoy.plan import BadPlan
+    from extproc.adapters.opa.bundle import PolicyRefused
+    from extproc.app.layout import StateUnusable
+    from extproc.app.up import CannotStart, up
+    from extproc.domain.ports import JournalUnwritable
+
+    settings = load_settings(arguments)
+    try:
+        up(settings, arguments.json)
+    except (BadPlan, CannotStart, FileNotFoundError, JournalUnwritable, PolicyRefused, StateUnusable) as error:
+        raise CommandError(f"holdpoint can't start: {error}") from error
+    return OK

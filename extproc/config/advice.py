@@ -1,0 +1,40 @@
+"""What is allowed and yet worth a second look. Mistakes are SettingsError's; these are remarks, for `check` to print."""
+
+from ipaddress import ip_address
+
+from extproc.config.settings import Settings
+from extproc.config.values import Url
+
+
+def advice(settings: Settings) -> tuple[str, ...]:
+    """One line for each thing that a careful operator would want to know, in the order of the settings."""
+    lines: list[str] = []
+    if settings.listen.tls is None and not _local(settings.listen.address.host):
+        lines.append("listen.tls: agents' tokens cross the network in clear text; name a certificate")
+    if not _local(settings.listen.ops.host):
+        lines.append("listen.ops: metrics and health are open to other machines; keep agents from them")
+    for where, issuers in (("agents", settings.identity.agents), ("approvers", settings.identity.approvers)):
+        for index, issuer in enumerate(issuers):
+            if isinstance(issuer.jwks, Url) and _in_clear(issuer.jwks):
+                lines.append(f"identity.{where}[{index}].jwks: keys could be replaced on the way; use https")
+    if not settings.identity.approvers:
+        lines.append("identity.approvers: nobody can approve or deny; every hold ends by expiring")
+    for target in settings.targets:
+        if target.credential and _in_clear(target.upstream):
+            lines.append(f"targets.{target.name}.upstream: its credential crosses the network in clear text; use https")
+    if isinstance(settings.policy.engine, Url) and _in_clear(settings.policy.engine):
+        lines.append("policy.engine: decisions fetched over http can be changed on the way; use a unix socket or https")
+    if settings.audit.otlp and _in_clear(settings.audit.otlp):
+        lines.append("audit.otlp: the journal crosses the network in clear text; use https")
+    return tuple(lines)
+
+
+def _in_clear(url: Url) -> bool:
+    return url.scheme == "http" and not _local(url.host)
+
+
+def _local(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,64 @@
+# METADATA
+# scope: package
+# title: Secrets stay with the agent
+# description: Tokens and keys found in a request are masked before it goes on; a private key is refused, and so is a secret where no mask reaches.
+# custom:
+#   id: http.secrets_in_requests
+#   severity: high
+#   mode: enforce
+package holdpoint.policies.http.secrets_in_requests
+
+settings := data.holdpoint.config.policies["http.secrets_in_requests"]
+
+findings contains finding if {
+	count(kinds) > 0
+	finding := {
+		"code": "secret-masked",
+		"effect": "mask",
+		"message": "Secrets in the request are masked.",
+		"mask": [{"select": {"kind": kind}, "lanes": ["request"]} | some kind in kinds],
+	}
+}
+
+# Detectors did not see this body, so every kind is masked while it streams.
+findings contains finding if {
+	not input.action.facts.body.inspected
+	not input.action.facts.body.size == 0
+	not input.target.name in settings.unmasked_targets
+	not input.action.facts.method in {"GET", "HEAD", "OPTIONS"}
+	finding := {
+		"code": "unread-body-masked",
+		"effect": "mask",
+		"message": "Secrets in the request are masked while it streams.",
+		"mask": [{"select": {"kind": kind}, "lanes": ["request"]} | some kind in settings.mask_kinds],
+	}
+}
+
+findings contains finding if {
+	some kind in settings.block_kinds
+	found(kind)
+	finding := {
+		"code": "private-key",
+		"effect": "block",
+		"message": "The request carries a private key.",
+	}
+}
+
+# Masks change bodies and headers. An address is logged by everything on its way and is not changed.
+findings contains finding if {
+	no_body
+	count(kinds) > 0
+	finding := {
+		"code": "secret-without-body",
+		"effect": "block",
+		"message": "The request carries a secret in its address or headers; send it in the body, or not at all.",
+	}
+}
+
+kinds := {kind | some kind in settings.mask_kinds; found(kind)}
+
+found(kind) if input.action.facts.sensitive.request[kind] > 0
+
+no_body if not input.action.facts.body.inspected
+
+no_body if input.action.facts.body.size == 0

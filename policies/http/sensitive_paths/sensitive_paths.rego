@@ -1,0 +1,65 @@
+# METADATA
+# scope: package
+# title: Addresses that agents have no business with
+# description: Administration, debugging, internals, version control, secrets and instance metadata are refused whatever the method.
+# custom:
+#   id: http.sensitive_paths
+#   severity: high
+#   mode: enforce
+package holdpoint.policies.http.sensitive_paths
+
+import data.holdpoint.lib.http
+
+settings := data.holdpoint.config.policies["http.sensitive_paths"]
+
+findings contains finding if {
+	sensitive
+	not excepted
+	finding := {
+		"code": "sensitive-path",
+		"effect": "block",
+		"message": "This address is not open to agents.",
+	}
+}
+
+# Two servers may read such a path as two different resources, so there is no exception to this one.
+findings contains finding if {
+	http.disguised
+	finding := {
+		"code": "disguised-path",
+		"effect": "block",
+		"message": "The path is encoded twice, climbs, or has control characters; write it plainly.",
+	}
+}
+
+sensitive if {
+	some word in http.words
+	word in settings.anywhere
+}
+
+sensitive if {
+	some word in http.words
+	some prefix in settings.starting_with
+	startswith(word, prefix)
+}
+
+sensitive if http.words[0] in settings.first
+
+sensitive if {
+	some i, word in http.words
+	some pair in settings.pairs
+	sprintf("%s/%s", [word, http.words[i + 1]]) == pair
+}
+
+excepted if {
+	some prefix in settings.exceptions[input.target.name]
+	path := concat("/", http.words)
+	under(path, trim(lower(prefix), "/"))
+}
+
+under(path, prefix) if path == prefix
+
+under(path, prefix) if {
+	prefix != ""
+	startswith(path, sprintf("%s/", [prefix]))
+}

@@ -1,0 +1,78 @@
+# METADATA
+# scope: package
+# title: HTTP facts
+# description: |
+#   Readings of an HTTP action. What allows compares exactly (`method`); what refuses compares broadly (`any_case`,
+#   `words`), because an upstream may read `delete`, `/Admin;x=1` or `%2e` as what it looks like.
+package holdpoint.lib.http
+
+# METADATA
+# description: The method as sent.
+method := input.action.facts.method
+
+# METADATA
+# description: The method in upper case, as a lax upstream would read it.
+any_case := upper(method)
+
+read if method in {"GET", "HEAD", "OPTIONS"}
+
+# METADATA
+# description: |
+#   The path as a list of words: decoded segments in lower case, cut again at encoded slashes and backslashes,
+#   without `;` parameters and trailing dots or spaces.
+words := [word |
+	some segment in input.action.facts.segments
+	some part in split(replace(lower(segment), "\\", "/"), "/")
+	word := trim_right(split(part, ";")[0], " .")
+	word != ""
+]
+
+# METADATA
+# description: True while a segment still is encoded after one decoding, climbs, or has a control character.
+disguised if {
+	some segment in input.action.facts.segments
+	regex.match(`%[0-9a-fA-F]{2}|[\x00-\x1f\x7f]|(^|[/\\])\.\.?(;[^/\\]*)?($|[/\\])`, segment)
+}
+
+# METADATA
+# description: True when every fact that a refusing rule reads is there; without one its rules would be silent.
+complete if {
+	facts := input.action.facts
+	is_string(facts.method)
+	is_string(facts.path)
+	is_array(facts.segments)
+	is_object(facts.query)
+	is_object(facts.headers)
+	is_boolean(facts.body.inspected)
+	is_object(facts.sensitive.request)
+}
+
+# METADATA
+# description: True for a call to a model, by a path and a target that data names and a body that reads as one.
+llm_call if {
+	method == "POST"
+	llm_place
+	not unread_chat
+}
+
+llm_call if {
+	method == "GET"
+	llm_place
+}
+
+llm_place if {
+	input.action.facts.path in data.holdpoint.config.llm.paths
+	some pattern in data.holdpoint.config.llm.targets
+	glob.match(pattern, [], input.target.name)
+}
+
+# A body that was read and is not a chat does not become one by its path.
+unread_chat if {
+	endswith(input.action.facts.path, "/chat/completions")
+	input.action.facts.body.inspected
+	not input.action.facts.llm
+}
+
+# METADATA
+# description: The body's size in bytes, as read or as announced. Undefined when neither is known.
+size := input.action.facts.body.size if is_number(input.action.facts.body.size)

@@ -1,0 +1,406 @@
+"""Loading: what a good file comes to, and that every mistake is reported at its place, all at once."""
+
+import os
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extproc.config import Address, Credential, Inspection, Settings, SettingsError, Url, advice, load, parse
+from extproc.config.source import MAX_BYTES, MAX_DEPTH
+from extproc.domain.principal import Kind
+from extproc.domain.target import Inspect, Protocol, Target
+
+MINIMAL = """\
+version: 1
+identity:
+  agents: [{issuer: "https://login.example.com", audience: agents, jwks: keys.json}]
+targets:
+  crm: {upstream: "http://127.0.0.1:9001"}
+"""
+AGENTS = 'identity: {agents: [{issuer: "https://x", audience: a, jwks: keys.json}]}'
+TARGETS = 'targets: {crm: {upstream: "http://127.0.0.1:9001"}}'
+
+
+def problems(home: Path, text: str | bytes) -> list[str]:
+    """The lines of the error for this file, without the file's name; the folder shown as HOME."""
+    data = text.encode() if isinstance(text, str) else text
+    with pytest.raises(SettingsError) as caught:
+        parse(data, home / "c.yaml")
+    return [line.removeprefix(f"{home}/c.yaml").replace(str(home), "HOME") for line in str(caught.value).split("\n")]
+
+
+def test_minimal_file_gets_every_default(home: Path) -> None:
+    """What is left out has the documented default, and paths start at the file's folder."""
+    (home / "c.yaml").write_text(MINIMAL)
+    settings = load(home / "c.yaml")
+    assert (settings.version, settings.workers, settings.state) == (1, 2, home / ".holdpoint")
+    assert settings.file == home / "c.yaml"
+    assert settings.listen.address == Address("127.0.0.1", 8080)
+    assert settings.listen.control == home / ".holdpoint/run/control.sock"
+    assert settings.listen.tls is None
+    (agents,) = settings.identity.agents
+    assert (agents.jwks, agents.kind, agents.groups_claim) == (home / "keys.json", Kind.AGENT, "groups")
+    assert settings.identity.approvers == ()
+    (crm,) = settings.targets
+    assert crm.target == Target("crm", Protocol.HTTP, "production", Inspect.FULL, 1 << 20, 30.0)
+    assert (crm.host, crm.upstream, crm.credential) == ("crm.holdpoint.internal", Url("http", "127.0.0.1", 9001), None)
+    assert settings.policy.managed
+    assert (settings.policy.path, settings.policy.deadline_seconds) == (None, 0.25)
+    assert settings.audit.otlp == Url("http", "127.0.0.1", 4318)
+    assert settings.audit.sync_seconds == 0.02
+
+
+def test_full_file_is_read(home: Path) -> None:
+    """Every notation that a setting has is understood."""
+    settings = parse(
+        b"""
+version: 1
+state: s
+workers: 64
+listen: {address: "[::1]:443", ops: 0.0.0.0:9000, domain: gw.test, tls: {certificate: tls.crt, key: tls.key}, control: c.sock}
+identity:
+  agents: [{issuer: spiffe://x, audience: a, jwks: "https://x/keys", kind: service, groups_claim: roles}]
+  approvers: [{issuer: https://x, audience: b, jwks: keys.json}]
+targets:
+  a: {upstream: "https://A.test/v1/", credential: token, ca: tls.crt, inspect: stream, wait: 0s, environment: e-1}
+  b: {upstream: "http://[::2]", credential: {file: token, header: X-Key}, inspect: 64 KiB, wait: 3540s, host: b.test}
+policy: {path: folder, data: keys.json, engine: "unix:///opa.sock", deadline: 1s, token: token}
+audit: {otlp: null, sync: 0s, jaeger: ~}
+""",
+        home / "c.yaml",
+    )
+    a, b = settings.targets
+    assert settings.listen.address == Address("::1", 443)
+    assert settings.listen.control == home / "c.sock"
+    assert settings.identity.agents[0].jwks == Url("https", "x", 443, "/keys")
+    assert a.upstream == Url("https", "a.test", 443, "/v1/")
+    assert (str(a.upstream), a.upstream.base, a.upstream.authority) == ("https://a.test/v1/", "/v1", "a.test")
+    assert a.credential == Credential(file=home / "token", header="Authorization", prefix="Bearer ")
+    assert a.inspect == Inspection(Inspect.STREAM, 0)
+    assert b.credential == Credential(file=home / "token", header="X-Key", prefix="")
+    assert (b.inspect, b.wait_seconds, b.host) == (Inspection(Inspect.FULL, 65536), 3540.0, "b.test")
+    assert settings.policy.engine == Path("/opa.sock")
+    assert (settings.audit.otlp, settings.audit.jaeger, settings.audit.sync_seconds) == (None, None, 0.0)
+
+
+def test_settings_are_frozen(home: Path) -> None:
+    """Nobody changes what was loaded."""
+    settings = parse(MINIMAL.encode(), home / "c.yaml")
+    with pytest.raises(FrozenInstanceError):
+        settings.workers = 3  # type: ignore[misc]
+
+
+WHOLE = [
+    ("", [": empty; a configuration starts with `version: 1`"]),
+    ("# nothing\n", [": empty; a configuration starts with `version: 1`"]),
+    ("[]", [":1:1: expected a mapping, found a list"]),
+    ("a: 'b", [":1:6: not YAML: while scanning a quoted scalar, found unexpected end of stream"]),
+    ("a: b: c\n", [":1:5: not YAML: mapping values are not allowed here"]),
+    (b"a: b\nc: d\xff", [":2:5: not UTF-8 text; save the file as UTF-8"]),
+    ("a: b\nc: \x01", [":2:4: a control character, which YAML does not allow; remove it"]),
+    ("%YAML " + "1" * 5000 + ".1\n---\na: b", [": not YAML: a number or an escape in it is out of range"]),
+    ('a: "\\Uffffffff"', [": not YAML: a number or an escape in it is out of range"]),
+    ("a: " + "[" * 500, [f":1:{4 + MAX_DEPTH}: nested deeper than {MAX_DEPTH} levels; a configuration needs fewer"]),
+    (b" " * (MAX_BYTES + 1), [": larger than 256 KiB; is this the right file?"]),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), WHOLE, ids=range(len(WHOLE)))
+def test_file_that_is_no_configuration(home: Path, text: str | bytes, expected: list[str]) -> None:
+    """A file of which nothing can be made is one clear line."""
+    assert problems(home, text) == expected
+
+
+YAML = [
+    ("workers: &a 2", [':1:10: the anchor "a" is not read here; remove it']),
+    ("workers: *a", [':1:10: the alias "a" is not read here; write the value out']),
+    ("<<: {workers: 2}", [":1:1: merge keys (<<) are not read here; write the settings out"]),
+    ("workers: !!int 2", [":1:10: the tag \"tag:yaml.org,2002:int\" is not read here; remove it"]),
+    (
+        "workers: !!python/object/apply:os.system [id]",
+        [":1:10: the tag \"tag:yaml.org,2002:python/object/apply:os.system\" is not read here; remove it"],
+    ),
+    ("workers: !%0a 2", [':1:10: the tag "!\\n" is not read here; remove it']),
+    ("workers: 2\nworkers: 3", [':2:1: "workers" is written twice, first on line 1']),
+    ("? [a]\n: b", [":1:3: a list or a mapping can't be the name of a setting"]),
+    ('state: "a\\u202eb"', [":1:8: the value holds a line break or a character that does not print; no setting has one"]),
+    ('state: "a\\ud800"', [":1:8: the value holds a line break or a character that does not print; no setting has one"]),
+    ("workers: two", [':1:10: workers: expected a whole number from 1 to 64, found "two"']),
+    ("workers: 0", [":1:10: workers: 0 is not a whole number from 1 to 64"]),
+    ("workers: 65", [":1:10: workers: 65 is not a whole number from 1 to 64"]),
+    ("workers: true", [':1:10: workers: expected a whole number from 1 to 64, found "true"']),
+    ("workers: " + "9" * 5000, [f":1:10: workers: {'9' * 20} is not a whole number from 1 to 64"]),
+    ("workers: [2]", [":1:10: workers: expected a whole number from 1 to 64, found a list"]),
+    ("workers:", [":1:9: workers: has no value; write a whole number from 1 to 64"]),
+    ("state: 7", [":1:8: state: expected a path, found the number 7"]),
+    ("state: ''", [":1:8: state: is empty; write a path"]),
+    ("worker: 2", [':1:1: there is no setting "worker"; did you mean "workers"?']),
+    ("listen: {addres: 1}", [':1:10: listen: there is no setting "addres"; did you mean "address"?']),
+    (
+        "listen: {x: 1}",
+        [':1:10: listen: there is no setting "x"; the settings here are: address, ops, domain, tls, control'],
+    ),
+    ("listen: []", [":1:9: listen: expected a mapping, found a list"]),
+    ("listen: {tls: {}}", [
+        ":1:15: listen.tls.certificate: is missing; write for example certificate: tls/gateway.crt",
+        ":1:15: listen.tls.key: is missing; write for example key: tls/gateway.key",
+    ]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "expected"), YAML, ids=range(len(YAML)))
+def test_shape(home: Path, text: str, expected: list[str]) -> None:
+    """YAML's surprises are refused; wrong shapes, names and types are told with what would be right."""
+    assert problems(home, f"{text}\nversion: 1\n{AGENTS}\n{TARGETS}") == expected
+
+
+LISTEN = [
+    ("address: localhost:80", '"localhost" is not an IP address; write one, such as 127.0.0.1 or 0.0.0.0'),
+    ("address: 127.0.0.1", '"127.0.0.1" is not an address and a port; write both, such as 127.0.0.1:8080 or [::1]:8080'),
+    ("address: ::1:80", '"::1:80" is not an address and a port; write both, such as 127.0.0.1:8080 or [::1]:8080'),
+    ("address: 127.0.0.1:0", '"0" is not a port; write a number from 1 to 65535'),
+    ("address: 127.0.0.1:65536", '"65536" is not a port; write a number from 1 to 65535'),
+    ("address: 80", "expected an IP address and a port, found the number 80"),
+    ("ops: 0.0.0.0:8080", "0.0.0.0:8080 is taken by listen.address (127.0.0.1:8080); use another port"),
+    ("domain: Gate.test", '"Gate.test" is not a host name in lower case, such as crm.example.com'),
+    ("control: " + "s" * 200, "has {} bytes; a socket's path has 107 at most"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("setting", "message"), LISTEN, ids=range(len(LISTEN)))
+def test_listen(home: Path, setting: str, message: str) -> None:
+    """Addresses are IP addresses with ports; the two listeners don't meet; a socket's path fits."""
+    name, _, value = setting.partition(": ")
+    text = f"version: 1\n{AGENTS}\n{TARGETS}\nlisten:\n  {setting}\n"
+    length = len(os.fsencode(home / value))
+    assert problems(home, text) == [f":5:{5 + len(name)}: listen.{name}: {message.format(length)}"]
+
+
+TARGET = [
+    ("upstream: ftp://x", '"ftp://x" is not an address; it starts with http:// or https://, such as http://127.0.0.1:9001'),
+    ("upstream: crm", '"crm" is not an address; it starts with http:// or https://, such as http://127.0.0.1:9001'),
+    ("upstream: 'http://'", '"http://" has no host that could be asked; write http://host:port'),
+    ("upstream: 'http://a_b'", '"http://a_b" has no host that could be asked; write http://host:port'),
+    ("upstream: 'http://a:b'", '"b" is not a port; write a number from 1 to 65535'),
+    ("upstream: 'http://me:pw@a'", "holds a user name or a password; leave them out of the address"),
+    ("upstream: 'http:/me:pw@a'", "holds a user name or a password; leave them out of the address"),
+    ("upstream: 'http://a/?k=s'", '"http://a/" goes on with a query or a fragment; leave it out'),
+    ("upstream: 'http://a/b/../c'", 'the path "/b/../c" is not a plain path; write one without empty, . or .. parts, such as /v1'),
+    ("upstream: 'http://127.0.0.1:8080'", "http://127.0.0.1:8080 is Holdpoint's own listen.address; name the service that agents are to reach"),
+    ("upstream: 'http://localhost:9464'", "http://localhost:9464 is Holdpoint's own listen.ops; name the service that agents are to reach"),
+    ("wait: 30", "expected a duration from 0s to 3540s, found the number 30"),
+    ("wait: 5 hours", '"5 hours" is not a duration; write a whole number and a unit (ms, s, m, h), such as 30s'),
+    ("wait: 1h", "1h is out of range; write 0s to 3540s"),
+    ("inspect: 1MB", '"1MB" is neither a size, such as 1MiB, nor one of: stream, headers'),
+    ("inspect: 0B", "0B is out of range; write 1B to 64MiB, or stream for bodies of any size"),
+    ("inspect: 65MiB", "65MiB is out of range; write 1B to 64MiB, or stream for bodies of any size"),
+    ("protocol: htpp", '"htpp" is not the word http'),
+    ("environment: Prod", '"Prod" is not 1 to 40 of the characters a-z, 0-9 and, inside, -'),
+    ("ca: tls.crt", "says how to check an https upstream, but http://a is not one; leave it out, or use https"),
+    ("ca: keys.json", "HOME/keys.json holds no certificate in PEM; it has a line -----BEGIN CERTIFICATE-----"),
+    ("credential: s3cr3t", "there is no such file; this names the file that holds the secret, not the secret itself"),
+    ("credential: folder", "HOME/folder is a folder; name a file"),
+    ("credential: open", "HOME/open is open to other users (mode 0640); close it with: chmod 600 HOME/open"),
+    ("credential: empty", 'HOME/empty is empty; write the secret into it: printf %s "$SECRET" > HOME/empty'),
+    ("credential: newline", 'HOME/newline ends with a newline, which would be sent too; write it with: printf %s "$SECRET" > HOME/newline'),
+    ("credential: space", 'HOME/space ends with white space, which would be sent too; write it with: printf %s "$SECRET" > HOME/space'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("setting", "message"), TARGET, ids=range(len(TARGET)))
+def test_target(home: Path, setting: str, message: str) -> None:
+    """A target's values, and the files that it names; what may be a secret is never repeated."""
+    name, _, value = setting.partition(": ")
+    lines = ["upstream: 'http://a'", setting] if name != "upstream" else [setting]
+    text = f"version: 1\n{AGENTS}\ntargets:\n  crm:\n" + "\n".join(f"    {line}" for line in lines)
+    path = f"targets.crm.{name}" + (".file" if name == "credential" else "")
+    assert problems(home, text) == [f":{4 + len(lines)}:{7 + len(name)}: {path}: {message}"]
+
+
+NAMES = ["CRM", "a.b", "a_b", "-a", "a-", "a" * 41]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_target_name(home: Path, name: str) -> None:
+    """A name that would not do as a host's label or a path's segment is refused."""
+    text = f'version: 1\n{AGENTS}\ntargets:\n  {name}: {{upstream: "http://a"}}\n'
+    assert problems(home, text) == [f':4:3: targets: "{name}" is not 1 to 40 of the characters a-z, 0-9 and, inside, -']
+
+
+IDENTITY = [
+    ("jwks: missing.json", "there is no HOME/missing.json"),
+    ("jwks: folder", "HOME/folder is a folder; name a file"),
+    ("jwks: text.json", 'HOME/text.json is not JSON; a key set looks like {"keys": [...]}'),
+    ("jwks: none.json", 'HOME/none.json is not a key set, or an empty one; it looks like {"keys": [...]}'),
+    ("jwks: private.json", "HOME/private.json holds a key that can sign tokens; leave only public keys in it"),
+    ("jwks: shared.json", "HOME/shared.json holds a key that can sign tokens; leave only public keys in it"),
+    ("jwks: 'https://a/?b'", '"https://a/" goes on with a query or a fragment; leave it out'),
+    ("kind: robot", '"robot" is not one of: agent, human, service'),
+    ("kind: agnet", '"agnet" is not one of: agent, human, service; did you mean "agent"?'),
+    ("audience: a b", '"a b" is not text without spaces'),
+]
+
+
+@pytest.mark.parametrize(("setting", "message"), IDENTITY, ids=range(len(IDENTITY)))
+def test_issuer(home: Path, setting: str, message: str) -> None:
+    """An issuer's values, and its key set: public keys only."""
+    name = setting.partition(": ")[0]
+    given = {"issuer": "issuer: https://x", "audience": "audience: a", "jwks": "jwks: keys.json"} | {name: setting}
+    lines = [line for key, line in given.items() if key != name] + [setting]
+    text = f"version: 1\n{TARGETS}\nidentity:\n  agents:\n    -\n" + "\n".join(f"      {line}" for line in lines)
+    assert problems(home, text) == [f":{5 + len(lines)}:{9 + len(name)}: identity.agents[0].{name}: {message}"]
+
+
+BETWEEN = [
+    (
+        "identity:\n  agents: [{issuer: x, audience: a, jwks: keys.json}]\n"
+        "  approvers: [{issuer: y, audience: a, jwks: keys.json}]\n" + TARGETS,
+        [':4:37: identity.approvers[0].audience: "a" is the agents\' audience too (identity.agents[0].audience), so an '
+         "agent's token could approve; give approvers one of their own"],
+    ),
+    (
+        "identity:\n  agents:\n  - {issuer: x, audience: a, jwks: keys.json}\n  - {issuer: x, audience: a, jwks: none.json}\n"
+        + TARGETS,
+        [":5:14: identity.agents[1].issuer: identity.agents[0] has the same issuer and audience; keep one of them",
+         ':5:36: identity.agents[1].jwks: HOME/none.json is not a key set, or an empty one; it looks like {"keys": [...]}'],
+    ),
+    (
+        f'{AGENTS}\ntargets:\n  a: {{upstream: "http://x"}}\n  b: {{upstream: "http://y", host: a.holdpoint.internal}}',
+        [':5:35: targets.b.host: "a.holdpoint.internal" is the host of a too; each has one of its own'],
+    ),
+    (
+        f"{AGENTS}\n{TARGETS}\npolicy: {{token: token}}",
+        [":4:17: policy.token: a managed engine makes its own token; leave this out"],
+    ),
+    (
+        f'{AGENTS}\n{TARGETS}\npolicy: {{engine: "http://127.0.0.1:9001"}}',
+        [":3:27: targets.crm.upstream: http://127.0.0.1:9001 is the policy engine (policy.engine); agents must not reach it"],
+    ),
+    (f'{AGENTS}\n{TARGETS}\npolicy: {{engine: "http://a/v1"}}', [':4:18: policy.engine: "http://a/v1" has a path; write http://a alone']),
+    (f"{AGENTS}\n{TARGETS}\npolicy: {{engine: opa}}", [
+        ':4:18: policy.engine: "opa" is not one of: managed, unix:///path, http://host:port']),
+    (f"{AGENTS}\n{TARGETS}\nstate: /{'s' * 100}", [
+        ":4:8: state: the path of a unix socket in it would have 122 bytes and 107 is the most; choose a folder whose "
+        "path is 15 bytes shorter"]),
+    (f"{AGENTS}\ntargets: {{}}", [":3:10: targets: is empty; it needs 1 or more"]),
+    (f"identity: {{agents: []}}\n{TARGETS}", [":2:20: identity.agents: is empty; it needs 1 or more"]),
+    (f"identity: {{agents: {{}}}}\n{TARGETS}", [
+        ":2:20: identity.agents: expected a list, found a mapping; start each of its entries with `- `"]),
+    (f"{AGENTS}\n{TARGETS}\n---\na: b", [":4:1: a second document starts here; a configuration is one document"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "expected"), BETWEEN, ids=range(len(BETWEEN)))
+def test_between_settings(home: Path, text: str, expected: list[str]) -> None:
+    """What holds between settings is checked even where others are wrong."""
+    assert problems(home, f"version: 1\n{text}") == expected
+
+
+def test_every_mistake_at_once(home: Path) -> None:
+    """One reading reports all of them, in the file's order."""
+    text = """\
+version: 2
+workres: 4
+targets:
+  crm: {upstream: "http://x", wait: 1d, credential: newline}
+  CRM: {upstrem: "http://y"}
+audit: {sync: 1x, otlp: 5}
+"""
+    places = [line.split(": ")[:2] for line in problems(home, text)]
+    assert places == [
+        [":1:1", "identity"],
+        [":1:10", "version"],
+        [":2:1", 'there is no setting "workres"; did you mean "workers"?'],
+        [":4:37", "targets.crm.wait"],
+        [":4:53", "targets.crm.credential.file"],
+        [":5:3", "targets"],
+        [":5:8", "targets.CRM.upstream"],
+        [":5:9", "targets.CRM"],
+        [":6:15", "audit.sync"],
+        [":6:25", "audit.otlp"],
+    ]
+
+
+def test_a_file_that_cant_be_read(home: Path) -> None:
+    """A folder, a missing file, a pipe and an impossible name are one line each."""
+    os.mkfifo(home / "pipe")
+    expected = {
+        home / "none.yaml": f"{home}/none.yaml: there is no such file; name one with --config FILE",
+        home: f"{home}: a folder; name the file in it, such as {home}/holdpoint.yaml",
+        home / "pipe": f"{home}/pipe: not a regular file; a configuration is read from one",
+        Path("a\0b"): "a\0b: not a file name (it holds a NUL)",
+    }
+    for file, message in expected.items():
+        with pytest.raises(SettingsError) as caught:
+            load(file)
+        assert str(caught.value) == message
+
+
+def test_advice_remarks_on_what_is_allowed_and_unwise(home: Path) -> None:
+    """Clear text across the network and the lack of approvers are remarks, not mistakes."""
+    assert advice(parse(MINIMAL.encode(), home / "c.yaml")) == (
+        "identity.approvers: nobody can approve or deny; every hold ends by expiring",
+    )
+    settings = parse(
+        b"""
+version: 1
+listen: {address: 0.0.0.0:80, ops: 0.0.0.0:81}
+identity:
+  agents: [{issuer: x, audience: a, jwks: "http://x/keys"}]
+  approvers: [{issuer: x, audience: b, jwks: "http://localhost/keys"}]
+targets: {crm: {upstream: "http://x", credential: token}}
+policy: {engine: "http://opa"}
+audit: {otlp: "http://otlp"}
+""",
+        home / "c.yaml",
+    )
+    assert [line.partition(":")[0] for line in advice(settings)] == [
+        "listen.tls",
+        "listen.ops",
+        "identity.agents[0].jwks",
+        "targets.crm.upstream",
+        "policy.engine",
+        "audit.otlp",
+    ]
+
+
+WORDS = st.sampled_from(
+    ["version", "1", "identity", "agents", "targets", "crm", "upstream", "http://x", "credential", "wait", "30s", "null",
+     "*a", "&a", "<<", "!!python/name:os", "listen", "tls", "state", "policy", "engine", "unix:", "audit", "[::1]:1"]
+)  # fmt: skip
+PIECES = st.lists(
+    st.one_of(WORDS, st.sampled_from([": ", "- ", "\n", "  ", "{", "}", "[", "]", ",", "'", '"', "#", "|", "? "]))
+)
+
+
+@given(st.one_of(PIECES.map(lambda parts: "".join(parts).encode()), st.text().map(str.encode), st.binary()))
+def test_any_bytes_are_settings_or_an_error(data: bytes) -> None:
+    """Whatever stands in the file, reading it ends in Settings or in SettingsError with one line a problem."""
+    try:
+        settings = parse(data, Path("nowhere/c.yaml"))
+    except SettingsError as error:
+        assert error.problems
+        assert len(str(error).split("\n")) == len(error.problems)
+        assert str(error).replace("\n", "").isprintable()
+    else:
+        assert isinstance(settings, Settings)
+
+
+TREES: st.SearchStrategy[object] = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), WORDS),
+    lambda inner: st.one_of(st.lists(inner), st.dictionaries(WORDS, inner)),
+)
+SECTIONS = st.sampled_from(["version", "state", "workers", "listen", "identity", "targets", "policy", "audit"])
+
+
+@given(st.dictionaries(SECTIONS, TREES))
+def test_any_tree_is_settings_or_an_error(tree: dict[str, object]) -> None:
+    """Well-formed files of any shape end the same way."""
+    try:
+        parse(yaml.safe_dump(tree).encode(), Path("nowhere/c.yaml"))
+    except SettingsError as error:
+        assert error.problems

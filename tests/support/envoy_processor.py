@@ -1,0 +1,195 @@
+"""A scripted ext_proc processor: what Envoy meets in the place of our workers.
+
+A script is called once a stream and yields answers; it reads what Envoy sends with `exchange.next()`.
+Run as a program (`python -m tests.support.envoy_processor SOCKET`) it allows everything until it is killed.
+"""
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import grpc
+from google.protobuf.json_format import MessageToDict, ParseDict
+
+from extproc.server.wire import ext_proc_pb2 as wire
+
+WAIT_SECONDS = 20
+Script = Callable[["Exchange"], Iterator[wire.ProcessingResponse]]
+
+
+class Exchange:
+    """One stream, that is one HTTP exchange: everything Envoy sent so far, and how the stream ended."""
+
+    def __init__(self, requests: Iterator[wire.ProcessingRequest], context: grpc.ServicerContext) -> None:
+        self._requests = requests
+        self.context = context
+        self.metadata = {item.key: item.value for item in context.invocation_metadata()}
+        self.messages: list[wire.ProcessingRequest] = []
+        self.ended = threading.Event()
+        self.cancelled = False
+        self._returned = False
+        if not context.add_callback(self._end):
+            self._end()
+
+    def next(self) -> wire.ProcessingRequest | None:
+        """What Envoy says next; None once it has said everything."""
+        try:
+            message = next(self._requests)
+        except (StopIteration, grpc.RpcError):
+            return None
+        self.messages.append(message)
+        return message
+
+    def fail(self) -> None:
+        """End the stream with a status that is not OK. Does not return."""
+        self.context.abort(grpc.StatusCode.INTERNAL, "scripted failure")
+
+    @property
+    def headers(self) -> dict[str, list[str]]:
+        """The request's header lines, as Envoy showed them."""
+        found: dict[str, list[str]] = {}
+        for message in self.messages:
+            for line in message.request_headers.headers.headers:
+                found.setdefault(line.key, []).append(line.raw_value.decode("latin-1"))
+        return found
+
+    @property
+    def claims(self) -> dict[str, Any]:
+        """The verified claims that came with the request."""
+        namespace = self.messages[0].metadata_context.filter_metadata["envoy.filters.http.jwt_authn"]
+        return MessageToDict(namespace).get("claims", {})
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The attributes that came with the request."""
+        return MessageToDict(self.messages[0].attributes["envoy.filters.http.ext_proc"])
+
+    @property
+    def kinds(self) -> list[str]:
+        """Which messages came, in order, body chunks merged."""
+        kinds = [str(message.WhichOneof("request")) for message in self.messages]
+        return [kind for i, kind in enumerate(kinds) if i == 0 or kinds[i - 1] != kind]
+
+    def returned(self) -> None:
+        """Note that the script came to its end by itself."""
+        self._returned = True
+
+    def _end(self) -> None:
+        self.cancelled = not self._returned
+        self.ended.set()
+
+
+def allow_headers(**fields: Any) -> wire.ProcessingResponse:
+    """The answer that lets a request on."""
+    answer = wire.ProcessingResponse(request_headers=wire.HeadersResponse(**fields))
+    ParseDict({"holdpoint": {"decision": "allow", "id": "d-1"}}, answer.dynamic_metadata)
+    return answer
+
+
+def mutation(*, set_: dict[str, str] | None = None, remove: tuple[str, ...] = ()) -> dict[str, wire.CommonResponse]:
+    """Fields of a headers answer that change header lines."""
+    options = [
+        wire.HeaderValueOption(
+            header=wire.HeaderValue(key=key, raw_value=value.encode()),
+            append_action=wire.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,
+        )
+        for key, value in (set_ or {}).items()
+    ]
+    return {
+        "response": wire.CommonResponse(
+            header_mutation=wire.HeaderMutation(set_headers=options, remove_headers=list(remove))
+        )
+    }
+
+
+def chunk(data: bytes, end: bool) -> wire.BodyResponse:
+    """A piece of body to send on."""
+    streamed = wire.StreamedBodyResponse(body=data, end_of_stream=end)
+    return wire.BodyResponse(
+        response=wire.CommonResponse(body_mutation=wire.BodyMutation(streamed_response=streamed))
+    )
+
+
+def immediate(status: int, body: bytes, details: str) -> wire.ProcessingResponse:
+    """A refusal."""
+    return wire.ProcessingResponse(
+        immediate_response=wire.ImmediateResponse(status=wire.HttpStatus(code=status), body=body, details=details)
+    )
+
+
+def answer(message: wire.ProcessingRequest) -> wire.ProcessingResponse:
+    """The answer that passes one message on unchanged."""
+    kind = message.WhichOneof("request")
+    if kind == "request_headers":
+        return allow_headers()
+    if kind == "response_headers":
+        return wire.ProcessingResponse(response_headers=wire.HeadersResponse())
+    if kind == "request_body":
+        body = message.request_body
+        return wire.ProcessingResponse(request_body=chunk(body.body, body.end_of_stream))
+    if kind == "response_body":
+        body = message.response_body
+        return wire.ProcessingResponse(response_body=chunk(body.body, body.end_of_stream))
+    if kind == "request_trailers":
+        return wire.ProcessingResponse(request_trailers=wire.TrailersResponse())
+    return wire.ProcessingResponse(response_trailers=wire.TrailersResponse())
+
+
+def allow(exchange: Exchange) -> Iterator[wire.ProcessingResponse]:
+    """Pass everything on unchanged."""
+    while (message := exchange.next()) is not None:
+        yield answer(message)
+
+
+class Processor:
+    """A gRPC server on a unix socket that plays `script` for every stream and keeps the exchanges."""
+
+    def __init__(self, socket: Path) -> None:
+        self.script: Script = allow
+        self.exchanges: list[Exchange] = []
+        self._arrived = threading.Condition()
+        self._server = grpc.server(ThreadPoolExecutor(max_workers=64))
+        method = grpc.stream_stream_rpc_method_handler(
+            self._process,
+            request_deserializer=wire.ProcessingRequest.FromString,
+            response_serializer=wire.ProcessingResponse.SerializeToString,
+        )
+        service = "envoy.service.ext_proc.v3.ExternalProcessor"
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {"Process": method}),))
+        self._server.add_insecure_port(f"unix:{socket}")
+        self._server.start()
+
+    def _process(
+        self, requests: Iterator[wire.ProcessingRequest], context: grpc.ServicerContext
+    ) -> Iterator[wire.ProcessingResponse]:
+        exchange = Exchange(requests, context)
+        with self._arrived:
+            self.exchanges.append(exchange)
+            self._arrived.notify_all()
+        yield from self.script(exchange)
+        exchange.returned()
+
+    def reset(self) -> None:
+        """Forget what happened and pass everything on again."""
+        self.script = allow
+        self.exchanges = []
+
+    def exchange(self, number: int = 0) -> Exchange:
+        """The exchange with this number, waiting for it to begin."""
+        with self._arrived:
+            if not self._arrived.wait_for(lambda: len(self.exchanges) > number, WAIT_SECONDS):
+                raise TimeoutError("no exchange reached the processor")
+            return self.exchanges[number]
+
+    def stop(self) -> None:
+        """End every stream and the server."""
+        self._server.stop(None).wait(WAIT_SECONDS)
+
+
+if __name__ == "__main__":
+    Processor(Path(sys.argv[1]))
+    print("ready", flush=True)
+    threading.Event().wait()
