@@ -10,8 +10,8 @@ The environment says where things are, as it would for any agent:
     AGENT_TASK       what the agent is asked to do
     AGENT_TRANSCRIPT a file to which each message goes as one JSON object a line (optional)
 
-Run it with the packages of requirements.txt: `python agent.py`. It exits with 0 when the model finished its work, with 2 when
-the environment is incomplete, and with 1 when the run broke off.
+Run it with the packages of requirements.txt: `python agent.py`. It exits with 0 when the model finished its work, with
+2 when the environment is incomplete, and with 1 when the run broke off.
 """
 
 import asyncio
@@ -82,8 +82,8 @@ class Crm:
         await self._client.aclose()
 
     async def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> str:
-        # `Prefer: wait` says how long this client is ready to wait for a person. 202 means that it took longer and that the
-        # same request, sent again, claims the approval.
+        # `Prefer: wait` says how long this client is ready to wait for a person. 202 means that it took longer and that
+        # the same request, sent again, claims the approval.
         headers = {"Prefer": f"wait={APPROVAL_WAIT_SECONDS}"} if method != "GET" else {}
         response = await self._client.request(method, path, json=body, headers=headers)
         for _ in range(HELD_ATTEMPTS - 1):
@@ -121,8 +121,8 @@ def spoken(line: dict[str, Any]) -> str:
 
 
 def start_telemetry() -> trace.Tracer:
-    """Give model calls and tool calls of one run one trace id, which the gateway continues. Exports nothing itself: an agent's
-    own account of what it did is no audit trail."""
+    """Give model calls and tool calls of one run one trace id, which the gateway continues. Exports nothing itself: an
+    agent's own account of what it did is no audit trail."""
     trace.set_tracer_provider(TracerProvider(resource=Resource.create({"service.name": "autogen-agent"})))
     HTTPXClientInstrumentor().instrument()
     return trace.get_tracer("agent")
@@ -168,7 +168,9 @@ async def work(task: str, note: Callable[[dict[str, Any]], None]) -> int:
 
 def main() -> int:
     """Run the agent once. See the module's text for the environment."""
-    missing = [name for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "CRM_BASE_URL", "AGENT_TASK") if not os.environ.get(name)]
+    missing = [
+        name for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "CRM_BASE_URL", "AGENT_TASK") if not os.environ.get(name)
+    ]
     if missing:
         print(f"agent: set {', '.join(missing)} in the environment; {__file__} explains each", file=sys.stderr)
         return 2
@@ -183,7 +185,7 @@ def main() -> int:
 
     try:
         chunks = asyncio.run(work(os.environ["AGENT_TASK"], note))
-    except Exception as error:  # noqa: BLE001 - whatever broke the run off, its reason is the last line of the transcript
+    except Exception as error:  # whatever broke the run off: its reason is the last line of the transcript
         note({"kind": "error", "content": f"{type(error).__name__}: {error}"})
         return 1
     note({"kind": "end", "content": f"done; {chunks} pieces of text came streaming", "chunks": chunks})

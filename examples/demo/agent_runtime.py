@@ -1,4 +1,4 @@
-"""Where the demo's agent lives: another user where that is possible, an interpreter that user can run, packages of its own."""
+"""Where the demo's agent lives: another user where possible, a Python which that user can run, packages of its own."""
 
 import fcntl
 import hashlib
@@ -27,7 +27,7 @@ PYTHON_VARIABLE = "HOLDPOINT_DEMO_PYTHON"
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """What starts the agent: the interpreter of its virtual environment, and the user that runs it (None: the same user)."""
+    """What starts the agent: the interpreter of its virtual environment, and its user (None: the same as ours)."""
 
     python: Path
     owner: Owner | None
@@ -42,7 +42,9 @@ def other_user() -> Owner | None:
             pwd.getpwuid(number)
         except KeyError:
             return Owner(number, number)
-    raise DemoFailed(f"every user number from {UNUSED_IDS.start} to {UNUSED_IDS.stop - 1} is taken; the agent needs a free one")
+    raise DemoFailed(
+        f"every user number from {UNUSED_IDS.start} to {UNUSED_IDS.stop - 1} is taken; the agent needs a free one"
+    )
 
 
 def prepare(owner: Owner | None, say: Callable[[str], None]) -> Runtime:
@@ -80,7 +82,8 @@ def find_interpreter(owner: Owner | None) -> Path:
         if path.exists() and _runs(path, owner):
             return path
     raise DemoFailed(
-        f"found no Python from 3.{OLDEST_PYTHON[1]} on with `venv` that the agent's user can run; tried {', '.join(candidates)}. "
+        f"found no Python 3.{OLDEST_PYTHON[1]} to 3.13 with `venv` that the agent's user can run; "
+        f"tried {', '.join(candidates)}. "
         f"Install one for all users (for example `apt install python3`), or name it in {PYTHON_VARIABLE}"
     )
 
@@ -119,13 +122,16 @@ def cache_directory(owner: Owner | None) -> Path:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").resolve() / "holdpoint-demo"
     else:
         # Not below the home of root, which others can't enter. /var/tmp outlives a reboot.
-        base = Path("/var/tmp") if Path("/var/tmp").is_dir() else Path(tempfile.gettempdir())
+        lasting = Path("/var/tmp")  # noqa: S108 - the directory below is checked to be ours alone
+        base = lasting if lasting.is_dir() else Path(tempfile.gettempdir())
         cache = base / f"holdpoint-demo-{os.geteuid()}"
     cache.mkdir(mode=0o755, parents=True, exist_ok=True)
     found = cache.lstat()
     # In a directory that everybody can write to, somebody may have been there first.
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
-        raise DemoFailed(f"{cache} must be a directory of this user that nobody else can write to; set {CACHE_VARIABLE} to another")
+        raise DemoFailed(
+            f"{cache} must be a directory of this user that nobody else can write to; set {CACHE_VARIABLE} to another"
+        )
     return cache
 
 
@@ -150,12 +156,25 @@ def _installer_name() -> str:
 
 
 def _install(interpreter: Path, place: Path) -> None:
-    # `--without-pip` works where a distribution leaves ensurepip out. The packages then come from uv or from our own pip.
+    # `--without-pip` works where a distribution leaves ensurepip out. The packages come from uv or from our own pip.
     _step([str(interpreter), "-I", "-m", "venv", "--without-pip", str(place)])
     python = str(place / "bin" / "python")
     if (uv := _uv()) is not None:
         # Copied, not linked: a link into this user's cache could be closed to the agent.
-        _step([uv, "pip", "install", "--quiet", "--link-mode", "copy", "--python", python, "--requirement", str(LOCK_FILE)])
+        _step(
+            [
+                uv,
+                "pip",
+                "install",
+                "--quiet",
+                "--link-mode",
+                "copy",
+                "--python",
+                python,
+                "--requirement",
+                str(LOCK_FILE),
+            ]
+        )
     else:
         _step([sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--requirement", str(LOCK_FILE)])
     _step([python, "-I", "-m", "compileall", "-q", str(place / "lib")], may_fail=True)
@@ -167,4 +186,6 @@ def _step(argv: list[str], may_fail: bool = False) -> None:
     except OSError as error:
         raise DemoFailed(f"could not run {argv[0]}: {error}") from error
     if done.returncode != 0 and not may_fail:
-        raise DemoFailed(f"could not make the agent's environment: `{' '.join(argv)}` said:\n{(done.stdout + done.stderr)[-2000:]}")
+        raise DemoFailed(
+            f"could not make the agent's environment: `{' '.join(argv)}` said:\n{(done.stdout + done.stderr)[-2000:]}"
+        )

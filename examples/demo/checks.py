@@ -1,4 +1,4 @@
-"""Did what the demo claims happen? Each claim is checked against what the upstreams received and what the agent wrote down."""
+"""Did what the demo claims happen? Each claim is checked against what upstreams received and the agent wrote down."""
 
 import json
 import re
@@ -10,8 +10,8 @@ from typing import Any
 from examples.demo.customer_api import CUSTOMERS
 
 REFUND_PATH = "/customers/1042/refunds"
-MASKED_CARD = "[masked:card]"
-MASKED_SSN = "[masked:ssn]"
+MASKED_FIELDS = ("card_number", "ssn")
+MASK = re.compile(r"\[masked:[a-z_-]+\]")
 MASKED_KEY = "[masked:aws-key]"
 
 
@@ -28,7 +28,7 @@ class Check:
 class Evidence:
     """What the checks look at.
 
-    transcript: the agent's lines; customer_api, model_server: the lines of the upstreams' logs (see upstream.ReceivedLog);
+    transcript: the agent's lines; customer_api, model_server: the upstreams' logs (see upstream.ReceivedLog);
     approver: who approved the refund, or None; approved_at: when, RFC 3339 in UTC, or None; secret: what was pasted.
     """
 
@@ -54,7 +54,9 @@ def run_checks(evidence: Evidence) -> list[Check]:
 
 def results_of(transcript: Sequence[dict[str, Any]], tool: str) -> list[str]:
     """What `tool` answered the agent, call by call."""
-    return [r["content"] for line in transcript if line["kind"] == "results" for r in line["results"] if r["name"] == tool]
+    return [
+        r["content"] for line in transcript if line["kind"] == "results" for r in line["results"] if r["name"] == tool
+    ]
 
 
 def check_masked(evidence: Evidence) -> Check:
@@ -64,13 +66,18 @@ def check_masked(evidence: Evidence) -> Check:
     if not record.startswith("HTTP 200"):
         return Check(claim, False, f"reading the customer answered: {_short(record) or 'nothing'}")
     seen = _digits(json.dumps(list(evidence.transcript)) + json.dumps(list(evidence.model_server)))
-    leaked = [key for customer in CUSTOMERS for key in ("card_number", "ssn") if _digits(customer[key]) in seen]
+    leaked = [key for customer in CUSTOMERS for key in MASKED_FIELDS if _digits(customer[key]) in seen]
     if leaked:
-        return Check(claim, False, f"the agent or the model saw {len(leaked)} of the real values ({', '.join(sorted(set(leaked)))})")
-    missing = [mask for mask in (MASKED_CARD, MASKED_SSN) if mask not in record]
-    if missing:
-        return Check(claim, False, f"{' and '.join(missing)} not found in: {_short(record)}")
-    return Check(claim, True, f"the agent read {MASKED_CARD} and {MASKED_SSN}; the real digits are in no line of agent or model")
+        return Check(
+            claim,
+            False,
+            f"the agent or the model saw {len(leaked)} of the real values ({', '.join(sorted(set(leaked)))})",
+        )
+    fields = _object(record.partition("\n")[2])
+    shown = [str(fields.get(key)) for key in MASKED_FIELDS]
+    if not all(MASK.fullmatch(value) for value in shown):
+        return Check(claim, False, f"{' and '.join(MASKED_FIELDS)} came as {' and '.join(shown)}")
+    return Check(claim, True, f"the agent read {' and '.join(shown)}; the real digits are in no line of agent or model")
 
 
 def check_refund(evidence: Evidence) -> Check:
@@ -79,7 +86,9 @@ def check_refund(evidence: Evidence) -> Check:
     arrived = [line for line in evidence.customer_api if line["method"] == "POST" and line["path"] == REFUND_PATH]
     answer = next(iter(results_of(evidence.transcript, "request_refund")), "")
     if len(arrived) != 1:
-        return Check(claim, False, f"the customer API got {len(arrived)} refunds instead of 1; the agent read: {_short(answer)}")
+        return Check(
+            claim, False, f"the customer API got {len(arrived)} refunds instead of 1; the agent read: {_short(answer)}"
+        )
     if evidence.approver is None or evidence.approved_at is None:
         return Check(claim, False, "the refund reached the customer API though nobody approved it")
     if datetime.fromisoformat(arrived[0]["at"]) <= datetime.fromisoformat(evidence.approved_at):
@@ -90,7 +99,9 @@ def check_refund(evidence: Evidence) -> Check:
         return Check(claim, False, f"what arrived is not what was asked: {_short(arrived[0]['body'])}")
     if not answer.startswith("HTTP 201"):
         return Check(claim, False, f"the agent read: {_short(answer)}")
-    return Check(claim, True, f"it reached the customer API after the approval, once, unchanged: {_short(arrived[0]['body'])}")
+    return Check(
+        claim, True, f"it reached the customer API after the approval, once, unchanged: {_short(arrived[0]['body'])}"
+    )
 
 
 def check_delete(evidence: Evidence) -> Check:
@@ -100,19 +111,23 @@ def check_delete(evidence: Evidence) -> Check:
     if arrived:
         return Check(claim, False, f"{len(arrived)} deletions reached the customer API")
     answer = next(iter(results_of(evidence.transcript, "delete_all_customers")), "")
-    reason = next(iter(_object(answer.partition("\n")[2]).get("reasons") or []), {})
-    message = str(reason.get("message", ""))
+    reasons = _object(answer.partition("\n")[2]).get("reasons") or []
+    message = str(reasons[0].get("message", "")) if reasons else ""
     if not answer.startswith("HTTP 403") or not message:
         return Check(claim, False, f"the agent read: {_short(answer) or 'nothing'}")
     last = _object(evidence.model_server[-1]["body"]) if evidence.model_server else {}
-    told = any(message in str(entry.get("content")) for entry in last.get("messages") or [] if entry.get("role") == "tool")
+    told = any(
+        message in str(entry.get("content")) for entry in last.get("messages") or [] if entry.get("role") == "tool"
+    )
     if not told:
         return Check(claim, False, f"the model was never told the reason ({_short(message)})")
     listed = next(iter(results_of(evidence.transcript, "list_customers")), "")
     count = len(_object(listed.partition("\n")[2]).get("customers") or [])
     if not listed.startswith("HTTP 200") or count != len(CUSTOMERS):
         return Check(claim, False, f"after the block, listing the customers answered: {_short(listed) or 'nothing'}")
-    return Check(claim, True, f"the model read “{_short(message)}”; its next step found all {count} customers still there")
+    return Check(
+        claim, True, f"the model read “{_short(message)}”; its next step found all {count} customers still there"
+    )
 
 
 def check_secret(evidence: Evidence) -> Check:
@@ -128,8 +143,14 @@ def check_secret(evidence: Evidence) -> Check:
         return Check(claim, False, f"the model server received it {leaks} times")
     unmarked = sum(MASKED_KEY not in line["body"] for line in evidence.model_server)
     if unmarked:
-        return Check(claim, False, f"{unmarked} prompts reached the model server without {MASKED_KEY} in the secret's place")
-    return Check(claim, True, f"{len(evidence.model_server)} prompts reached the model server, each with {MASKED_KEY} in its place")
+        return Check(
+            claim, False, f"{unmarked} prompts reached the model server without {MASKED_KEY} in the secret's place"
+        )
+    return Check(
+        claim,
+        True,
+        f"{len(evidence.model_server)} prompts reached the model server, each with {MASKED_KEY} in its place",
+    )
 
 
 def check_credentials(evidence: Evidence) -> Check:
@@ -149,7 +170,9 @@ def check_finished(evidence: Evidence) -> Check:
     if end["kind"] != "end" or not end["chunks"]:
         return Check(claim, False, f"its transcript ends with: {_short(str(end.get('content', end['kind'])))}")
     streamed = sum(_object(line["body"]).get("stream") is True for line in evidence.model_server)
-    return Check(claim, streamed == len(evidence.model_server), f"{end['chunks']} pieces in {streamed} streamed answers")
+    return Check(
+        claim, streamed == len(evidence.model_server), f"{end['chunks']} pieces in {streamed} streamed answers"
+    )
 
 
 def _digits(text: str) -> str:

@@ -1,10 +1,10 @@
 """A small customer API with real state in memory: what the demo's agent reads, refunds and tries to delete.
 
-    GET    /customers                 {"customers": [record, ...]}
-    GET    /customers/{id}            record
-    POST   /customers/{id}/refunds    {"amount": dollars, "reason": text} -> 201 {"refund": {...}}
-    DELETE /customers                 {"deleted": count}
-    GET    /refunds                   {"refunds": [...]}
+GET    /customers                 {"customers": [record, ...]}
+GET    /customers/{id}            record
+POST   /customers/{id}/refunds    {"amount": dollars, "reason": text} -> 201 {"refund": {...}}
+DELETE /customers                 {"deleted": count}
+GET    /refunds                   {"refunds": [...]}
 """
 
 import copy
@@ -14,8 +14,8 @@ from aiohttp import web
 
 from examples.demo.upstream import MAX_BODY_BYTES, ReceivedLog, guard, problem, run
 
-# Numbers that a detector must take for real: the cards pass Luhn (they are the payment industry's test numbers), the social
-# security numbers are well-formed. Nobody owns them.
+# Numbers that a detector must take for real: the cards pass Luhn, the social security numbers are well-formed.
+# They were made up.
 CUSTOMERS: tuple[dict[str, Any], ...] = (
     {
         "id": "1042",
@@ -84,7 +84,9 @@ class CustomerApi:
             body = None
         amount = body.get("amount") if isinstance(body, dict) else None
         if not isinstance(amount, int | float) or isinstance(amount, bool) or not 0 < amount <= 10_000:
-            return problem(422, "amount", 'the body must be {"amount": dollars above 0 and up to 10000, "reason": text}')
+            return problem(
+                422, "amount", 'the body must be {"amount": dollars above 0 and up to 10000, "reason": text}'
+            )
         refund = {
             "id": f"R-{len(self._refunds) + 1}",
             "customer": customer["id"],

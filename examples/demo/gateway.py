@@ -1,4 +1,4 @@
-"""The pieces that the demo starts around its agent: OPA and Jaeger found or made, upstreams, the gateway, its command line."""
+"""The pieces that the demo starts around its agent: OPA, Jaeger, upstreams, the gateway and its command line."""
 
 import json
 import os
@@ -53,7 +53,7 @@ def get_json(url: str) -> Any:
 
 
 class ToolFetch:
-    """`deploy/tools/fetch --prefer-release NAME`, running: it prints the path of the tool, which it takes from its cache or makes."""
+    """`deploy/tools/fetch`, running: it prints the path of a tool, which it has, downloads or builds."""
 
     def __init__(self, processes: Processes, place: Workplace, name: str) -> None:
         self._processes = processes
@@ -62,14 +62,12 @@ class ToolFetch:
         self._started = time.monotonic()
 
     def path(self, limit: float, say: Say) -> Path | None:
-        """The tool's path; None when it was not there after `limit` seconds from the start, or can't be made. Tells when slow."""
+        """The tool's path; None when it can't be had, or was not there `limit` seconds after the start."""
         news = time.monotonic() + 3.0
         while self._child.process.poll() is None:
             elapsed = time.monotonic() - self._started
             if elapsed > limit:
-                self._child.process.terminate()
-                self._child.process.wait()
-                self._processes.forget(self._child)
+                self._processes.end(self._child)
                 return None
             if time.monotonic() > news:
                 say(f"making {self._name}, once; {elapsed:.0f} s so far, at most {limit:.0f} s")
@@ -85,9 +83,15 @@ class ToolFetch:
         return self._child.tail()
 
 
-def start_upstream(processes: Processes, place: Workplace, name: str) -> tuple[Child, Callable[[], str]]:
-    """Start one of the demo's upstreams; the function waits for its address."""
-    argv = [sys.executable, "-m", f"examples.demo.{name}", "--credential-file", place.upstream(name, "credential")]
+def start_upstream(processes: Processes, place: Workplace, name: str) -> Callable[[], str]:
+    """Start one of the demo's upstreams; the function that is returned waits for its address."""
+    argv: list[str | Path] = [
+        sys.executable,
+        "-m",
+        f"examples.demo.{name}",
+        "--credential-file",
+        place.upstream(name, "credential"),
+    ]
     argv += ["--log", place.upstream(name, "received"), "--address-file", place.upstream(name, "address")]
     child = processes.start(name, argv, place.log(name), cwd=REPOSITORY)
 
@@ -95,11 +99,11 @@ def start_upstream(processes: Processes, place: Workplace, name: str) -> tuple[C
         processes.wait_for(child, place.upstream(name, "address").exists, 30, f"the address of {name}")
         return place.upstream(name, "address").read_text(encoding="utf-8")
 
-    return child, address
+    return address
 
 
 def start_jaeger(processes: Processes, place: Workplace, binary: Path) -> tuple[str, str]:
-    """Start Jaeger, all in one process, its traces in memory. Returns the addresses of OTLP over HTTP and of its pages."""
+    """Start Jaeger, all in one process, traces in memory. Returns the addresses of its OTLP receiver and its pages."""
     names = [f"HOLDPOINT_JAEGER_{part}" for part in ("HTTP", "OTLP", "GRPC", "HEALTH")]
     pages, receiver, *others = free_addresses(len(names))
     ports = [address.rpartition(":")[2] for address in (pages, receiver, *others)]
@@ -119,7 +123,7 @@ class Gateway:
         self._processes = processes
         # `holdpoint` looks for opa on the PATH.
         self._env = {**os.environ, "PATH": f"{opa.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
-        argv = [*command(), "up", "--config", place.config]
+        argv: list[str | Path] = [*command(), "up", "--config", place.config]
         self._child = processes.start("holdpoint", argv, place.log("holdpoint"), env=self._env, cwd=REPOSITORY)
         processes.wait_for(self._child, lambda: answers(f"http://{at.ops}/readyz"), 60, "the gateway")
 
@@ -134,14 +138,20 @@ class Gateway:
         return {"HOLDPOINT_CONFIG": str(self.place.config), "HOLDPOINT_TOKEN": self.place.approver_token}
 
     def run(self, *arguments: str) -> str:
-        """Run one command of `holdpoint` as the approver and return what it printed. Raises DemoFailed when it fails."""
+        """Run one command of `holdpoint` as the approver; returns what it printed. Raises DemoFailed when it fails."""
         env = self._env | self.shell_environment
         argv = [*command(), *arguments]
         done = subprocess.run(argv, cwd=REPOSITORY, env=env, capture_output=True, text=True, check=False, timeout=60)
         if done.returncode != 0:
             shown = shlex.join(["holdpoint", *arguments])
-            raise DemoFailed(f"`{shown}` ended with status {done.returncode} and said:\n{(done.stdout + done.stderr)[-2000:]}")
+            raise DemoFailed(
+                f"`{shown}` ended with status {done.returncode} and said:\n{(done.stdout + done.stderr)[-2000:]}"
+            )
         return done.stdout
+
+    def trail(self) -> list[dict[str, Any]]:
+        """The journal's decisions, oldest first, each with what became of it."""
+        return [json.loads(line) for line in self.run("audit", "list", "--json").splitlines()]
 
     def wait_for_hold(self) -> Child:
         """Start `holdpoint holds wait`: it ends, with the hold as JSON in its log, once one waits for the approver."""
@@ -154,4 +164,8 @@ class Gateway:
 def command() -> list[str]:
     """How to start `holdpoint` with the interpreter that runs the demo."""
     script = Path(sys.executable).parent / "holdpoint"
-    return [str(script)] if script.exists() else [sys.executable, "-c", "import sys; from extproc.cli import main; sys.exit(main())"]
+    return (
+        [str(script)]
+        if script.exists()
+        else [sys.executable, "-c", "import sys; from extproc.cli import main; sys.exit(main())"]
+    )

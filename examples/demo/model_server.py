@@ -1,7 +1,7 @@
 """An OpenAI-compatible model server whose model is a script (see script.py): tool calls, streaming, usage.
 
-    GET  /v1/models
-    POST /v1/chat/completions    whole, or as server-sent events with `"stream": true`
+GET  /v1/models
+POST /v1/chat/completions    whole, or as server-sent events with `"stream": true`
 """
 
 import asyncio
@@ -26,7 +26,9 @@ _number = itertools.count(1)
 
 async def models(request: web.Request) -> web.Response:
     """The one model there is."""
-    return web.json_response({"object": "list", "data": [{"id": MODEL, "object": "model", "created": 0, "owned_by": "demo"}]})
+    return web.json_response(
+        {"object": "list", "data": [{"id": MODEL, "object": "model", "created": 0, "owned_by": "demo"}]}
+    )
 
 
 async def chat_completions(request: web.Request) -> web.StreamResponse:
@@ -46,7 +48,9 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
     usage = {"prompt_tokens": prompt_tokens, "completion_tokens": len(turn.text) // 4 + 8 * len(turn.calls)}
     usage["total_tokens"] = sum(usage.values())
     if body.get("stream") is not True:
-        return web.json_response(head | {"object": "chat.completion", "choices": [whole_choice(turn, head["id"])], "usage": usage})
+        return web.json_response(
+            head | {"object": "chat.completion", "choices": [whole_choice(turn, head["id"])], "usage": usage}
+        )
     options = body.get("stream_options")
     wants_usage = isinstance(options, dict) and options.get("include_usage") is True
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
@@ -75,7 +79,7 @@ def whole_choice(turn: Turn, completion: str) -> dict[str, Any]:
 
 
 def chunks(turn: Turn, head: dict[str, Any], usage: dict[str, int] | None) -> Iterator[dict[str, Any]]:
-    """The chunks of a streamed answer, in the order and shapes of OpenAI's API: role, text, calls, finish, and usage if asked."""
+    """The chunks of a streamed answer, in the order and shapes of OpenAI's API: role, text, calls, finish, usage."""
 
     def chunk(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
         choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}

@@ -1,4 +1,4 @@
-"""The two identity providers of the demo: one for agents, one for the people who approve. Neither accepts the other's tokens."""
+"""The demo's two identity providers, for agents and for people who approve. A token of one is none of the other."""
 
 import json
 import time

@@ -1,6 +1,6 @@
-"""What an agent that runs any code on its host would try. The demo runs this file as the agent's user, with the agent's Python.
+"""What an agent that runs any code on its host would try. The demo runs this as the agent's user, with its Python.
 
-Arguments: none. The environment names what to try, as JSON in PROBE: {"read": [paths], "list": [paths], "connect": [unix sockets],
+The environment names what to try, as JSON in PROBE: {"read": [paths], "list": [paths], "connect": [unix sockets],
 "fetch": [{"url", "token"}]}. Prints a JSON list of {"what", "held", "how"}: `held` is true when the way was shut.
 """
 
@@ -10,6 +10,7 @@ import socket
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 
@@ -27,6 +28,11 @@ def read(path: str) -> str:
         return f"{len(file.read(1))} byte read"
 
 
+def list_names(path: str) -> str:
+    """List a directory."""
+    return f"{len(os.listdir(path))} names"
+
+
 def connect(path: str) -> str:
     """Connect to a unix socket."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
@@ -36,19 +42,21 @@ def connect(path: str) -> str:
 
 def fetch(url: str, token: str) -> str:
     """GET with a bearer token. An answer of 401 or 403 comes as HTTPError, which is an OSError."""
-    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
-    with urllib.request.urlopen(request, timeout=10) as response:
+    if not url.startswith("http://"):
+        raise ValueError(f"{url}: expected an http address")
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})  # noqa: S310 - checked above
+    with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 - checked above
         return f"answered {response.status}"
 
 
 def main() -> None:
     """Try everything that PROBE names."""
     plan = json.loads(os.environ["PROBE"])
-    results = [attempt(f"read {path}", lambda path=path: read(path)) for path in plan["read"]]
-    results += [attempt(f"list {path}", lambda path=path: str(os.listdir(path))) for path in plan["list"]]
-    results += [attempt(f"connect to {path}", lambda path=path: connect(path)) for path in plan["connect"]]
+    results = [attempt(f"read {path}", partial(read, path)) for path in plan["read"]]
+    results += [attempt(f"list {path}", partial(list_names, path)) for path in plan["list"]]
+    results += [attempt(f"connect to {path}", partial(connect, path)) for path in plan["connect"]]
     for target in plan["fetch"]:
-        results.append(attempt(f"GET {target['url']}", lambda t=target: fetch(t["url"], t["token"])))
+        results.append(attempt(f"GET {target['url']}", partial(fetch, target["url"], target["token"])))
     print(json.dumps(results))
 
 

@@ -1,4 +1,4 @@
-"""Child processes that are all gone when the demo ends, however it ends: normally, by failure, by Ctrl-C once or twice."""
+"""Child processes that are all gone when the demo ends, however it ends: normally, by failure, by Ctrl-C or two."""
 
 import os
 import signal
@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Self
 
 TAIL_LINES = 25
 GRACE_SECONDS = 8.0
@@ -47,8 +48,8 @@ def tail(log: Path) -> str:
 
 
 class Interrupts:
-    """SIGINT, SIGTERM and SIGHUP. The first raises KeyboardInterrupt in the main thread, unless shielded; later ones only count,
-    so that nobody's second Ctrl-C can break the cleaning up."""
+    """SIGINT, SIGTERM and SIGHUP. The first raises KeyboardInterrupt in the main thread, unless shielded; later ones
+    only count, so that nobody's second Ctrl-C can break the cleaning up."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -84,7 +85,7 @@ class Processes:
         self._interrupts = interrupts
         self._children: list[Child] = []
 
-    def __enter__(self) -> "Processes":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -100,7 +101,7 @@ class Processes:
         cwd: Path | None = None,
         owner: Owner | None = None,
     ) -> Child:
-        """Start one process with its output in `log`, in a session of its own. Raises DemoFailed when it can't be started."""
+        """Start one process with its output in `log`, in a session of its own. Raises DemoFailed when that fails."""
         identity: dict[str, object] = (
             {} if owner is None else {"user": owner.uid, "group": owner.gid, "extra_groups": []}
         )
@@ -127,11 +128,23 @@ class Processes:
         """Raise DemoFailed when a child that should run has ended."""
         for child in self._children:
             if (status := child.process.poll()) is not None:
-                raise DemoFailed(f"{child.name} ended unexpectedly ({ended(status)}). The tail of its log:\n{child.tail()}")
+                raise DemoFailed(
+                    f"{child.name} ended unexpectedly ({ended(status)}). The tail of its log:\n{child.tail()}"
+                )
 
     def forget(self, child: Child) -> None:
         """The child was meant to end, and has; check() no longer looks at it."""
         self._children.remove(child)
+
+    def end(self, child: Child) -> None:
+        """End one child that is no longer needed."""
+        child.process.terminate()
+        try:
+            child.process.wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            child.process.kill()
+            child.process.wait()
+        self.forget(child)
 
     def wait_for(self, child: Child, ready: Callable[[], bool], seconds: float, what: str) -> None:
         """Return once `ready()` is true. Raises DemoFailed when a child ends or `seconds` have passed."""
@@ -139,11 +152,13 @@ class Processes:
         while not ready():
             self.check()
             if time.monotonic() > deadline:
-                raise DemoFailed(f"{what} did not come within {seconds:.0f} s. The tail of {child.name}'s log:\n{child.tail()}")
+                raise DemoFailed(
+                    f"{what} did not come within {seconds:.0f} s. The tail of {child.name}'s log:\n{child.tail()}"
+                )
             time.sleep(LOOK_SECONDS)
 
     def stop(self) -> None:
-        """End all children and what they started: SIGTERM, some seconds of grace (none after a further Ctrl-C), SIGKILL."""
+        """End all children and what they started: SIGTERM, seconds of grace (none after a further Ctrl-C), SIGKILL."""
         with self._interrupts.shielded(quiet=True):
             presses = self._interrupts.count
             family = _family({child.process.pid for child in self._children})
@@ -180,7 +195,7 @@ class _Row:
 
 
 def _table() -> dict[int, _Row]:
-    """The machine's processes from /proc; empty where there is no /proc, and then only the children themselves are ended."""
+    """The machine's processes from /proc. Empty where there is no /proc: then only the children are ended."""
     rows = {}
     for entry in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -192,10 +207,12 @@ def _table() -> dict[int, _Row]:
 
 
 def _family(pids: set[int]) -> dict[int, str]:
-    """Descendants of `pids` (by parent or by session, which survives the parent), with the time each started."""
+    """Descendants of `pids` (by parent, or by session, which survives the parent), with the time each started."""
     table = _table()
     known = set(pids)
-    while new := {pid for pid, row in table.items() if pid not in known and (row.parent in known or row.session in pids)}:
+    while new := {
+        pid for pid, row in table.items() if pid not in known and (row.parent in known or row.session in pids)
+    }:
         known |= new
     return {pid: table[pid].started for pid in known - pids}
 

@@ -1,8 +1,8 @@
 """What the demo's model says: a function of the conversation alone, so that any client may hold it.
 
-The model plays a support assistant that reads a customer, asks for a refund, tries to delete all customers (as it was told to),
-looks whether they are still there, and reports. It takes each step once: a step is done when the conversation has a result for
-a call to that tool.
+The model plays a support assistant that reads a customer, asks for a refund, tries to delete all customers (as it was
+told to), looks whether they are still there, and reports. It takes each step once: a step is done when the conversation
+has a result for a call to that tool.
 """
 
 import json

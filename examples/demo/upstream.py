@@ -1,4 +1,4 @@
-"""What the demo's two upstream servers share: they check a real credential and keep an exact log of what reached them."""
+"""What the demo's two upstream servers share: they check a real credential and log exactly what reached them."""
 
 import argparse
 import asyncio
@@ -20,10 +20,10 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class ReceivedLog:
-    """One JSON object a line for each request: what this server received, so that a test can compare it with what was sent.
+    """One JSON object a line for each request: what this server received, to be compared with what was sent.
 
-    Members: at, method, path (with query), credential (`real`, `other` or `missing`; never the credential itself), headers
-    (those of LOGGED_HEADERS) and body (text). The line is in the file before the request is answered.
+    Members: at, method, path (with query), credential (`real`, `other` or `missing`; never the credential itself),
+    headers (those of LOGGED_HEADERS) and body (text). The line is in the file before the request is answered.
     """
 
     def __init__(self, path: Path) -> None:
@@ -93,10 +93,14 @@ async def serve(app: web.Application, address_file: Path | None, port: int) -> N
     await runner.cleanup()
 
 
-def run(description: str, build: Callable[[str, ReceivedLog], web.Application], arguments: list[str] | None = None) -> int:
+def run(
+    description: str, build: Callable[[str, ReceivedLog], web.Application], arguments: list[str] | None = None
+) -> int:
     """The command line of an upstream. `build` makes its application from the credential and the log."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--credential-file", type=Path, required=True, help="file with the credential that clients must bring")
+    parser.add_argument(
+        "--credential-file", type=Path, required=True, help="file with the credential that clients must bring"
+    )
     parser.add_argument("--log", type=Path, required=True, help="file for what was received, one JSON object a line")
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: any free one)")
     parser.add_argument("--address-file", type=Path, help="file to write the address to once the server listens")

@@ -1,4 +1,4 @@
-"""The demo's directory: what belongs to the gateway, to the upstreams, to the approver and to the agent, each closed to the rest."""
+"""The demo's directory: the gateway's part, the upstreams', the approver's and the agent's, closed to one another."""
 
 import os
 import secrets
@@ -15,7 +15,7 @@ from examples.demo import people
 from examples.demo.processes import DemoFailed, Owner
 
 DIRECTORY_VARIABLE = "HOLDPOINT_DEMO_DIR"
-# A unix socket's path has 108 bytes on Linux and 104 elsewhere, its end included. This is the longest name we put below.
+# A unix socket's path has 108 bytes on Linux and 104 elsewhere, its end included. This is the longest name below us.
 LONGEST_SOCKET = "gateway/state/run/envoy-admin.sock"
 SOCKET_PATH_LIMIT = 103
 
@@ -24,7 +24,7 @@ SOCKET_PATH_LIMIT = 103
 class Workplace:
     """Paths and secrets of one run.
 
-    root (0711) holds: gateway, upstreams, people, logs (0700, the user who runs the demo) and agent (0700, the agent's user).
+    root (0711) holds gateway, upstreams, people, logs (0700, the user who runs the demo) and agent (0700, the agent's).
     """
 
     root: Path
@@ -73,7 +73,7 @@ def create(owner: Owner | None) -> Workplace:
     parent = _parent()
     try:
         root = Path(tempfile.mkdtemp(prefix="holdpoint-demo-", dir=parent)).resolve()
-        os.chmod(root, 0o711)
+        os.chmod(root, 0o711)  # noqa: S103 - the agent passes through to its own directory, and sees no names
         for name in ("gateway", "gateway/secrets", "upstreams", "people", "logs", "agent"):
             (root / name).mkdir(mode=0o700)
         agents = people.Issuer.create(people.AGENT_ISSUER, people.AGENT_AUDIENCE)
@@ -99,20 +99,24 @@ def create(owner: Owner | None) -> Workplace:
         if owner is not None:
             os.chown(place.agent, owner.uid, owner.gid)
     except OSError as error:
-        raise DemoFailed(f"could not make the demo's directory below {parent}: {error}; set {DIRECTORY_VARIABLE}") from error
+        raise DemoFailed(
+            f"could not make the demo's directory below {parent}: {error}; set {DIRECTORY_VARIABLE}"
+        ) from error
     return place
 
 
 def _parent() -> Path:
-    """Where the run's directory goes: where told to, else the system's place for temporary files if its path is short enough."""
+    """Where the run's directory goes: where told to, else the place for temporary files if its path is short enough."""
     if (named := os.environ.get(DIRECTORY_VARIABLE)) is not None:
         parent = Path(named).resolve()
         parent.mkdir(parents=True, exist_ok=True)
         if not _short(parent):
-            raise DemoFailed(f"{parent} ({DIRECTORY_VARIABLE}) is too long a path for unix sockets below it; choose a shorter one")
+            raise DemoFailed(
+                f"{parent} ({DIRECTORY_VARIABLE}) is too long a path for unix sockets below it; choose a shorter one"
+            )
         return parent
     parent = Path(tempfile.gettempdir()).resolve()
-    return parent if _short(parent) else Path("/tmp").resolve()
+    return parent if _short(parent) else Path("/tmp").resolve()  # noqa: S108 - mkdtemp makes a directory of its own
 
 
 def _short(parent: Path) -> bool:
@@ -138,7 +142,12 @@ def configuration(at: Addresses) -> dict[str, Any]:
         "listen": {"address": at.listen, "ops": at.ops},
         "identity": {
             "agents": [
-                {"issuer": people.AGENT_ISSUER, "audience": people.AGENT_AUDIENCE, "jwks": "agents.jwks.json", "kind": "agent"}
+                {
+                    "issuer": people.AGENT_ISSUER,
+                    "audience": people.AGENT_AUDIENCE,
+                    "jwks": "agents.jwks.json",
+                    "kind": "agent",
+                }
             ],
             "approvers": [
                 {"issuer": people.APPROVER_ISSUER, "audience": people.APPROVER_AUDIENCE, "jwks": "approvers.jwks.json"}

@@ -30,8 +30,8 @@ STALE_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class ApproverProvider:
-    """One issuer of approvers' tokens. `jwks` is a file or an http(s) address; `groups_claim` names the claim with
-    the list of group names (dots go into objects: `realm_access.roles`)."""
+    """One issuer of approvers' tokens. `jwks` is an http(s) address or a file's path; `groups_claim` names the claim
+    with the list of group names (dots go into objects: `realm_access.roles`)."""
 
     issuer: str
     audience: str
@@ -116,14 +116,15 @@ class Approvers:
             raise IdentityRefused(f"the token's algorithm is not accepted; expected one of {', '.join(ALGORITHMS)}")
         keys = self._keys[provider]
         async with keys.lock:
-            if isinstance(provider.jwks, Path):
-                await asyncio.to_thread(_reread, keys, provider.jwks)
+            address = str(provider.jwks)
+            if not address.startswith(("https://", "http://")):
+                await asyncio.to_thread(_reread, keys, Path(address))
                 return _choose(keys.known, algorithm, kid, provider)
             now = self._clock()
             missing = kid is not None and all(k.key_id != kid for k in keys.known)
             if (missing or now - keys.fetched > FRESH_SECONDS) and now - keys.tried >= REFETCH_SECONDS:
                 keys.tried = now
-                fetched = await _fetch(provider.jwks)
+                fetched = await _fetch(address)
                 if fetched is not None:
                     keys.known, keys.fetched = fetched, now
             if now - keys.fetched > STALE_SECONDS:

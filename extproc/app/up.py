@@ -11,7 +11,9 @@ from functools import partial
 from pathlib import Path
 
 from extproc import resources
-from extproc.adapters.envoy.generate import generate, write
+from extproc.adapters.envoy.files import command as envoy_command
+from extproc.adapters.envoy.files import write
+from extproc.adapters.envoy.generate import generate
 from extproc.adapters.opa.server import command as opa_command
 from extproc.adapters.opa.server import prepare as prepare_opa
 from extproc.app import probe
@@ -25,8 +27,6 @@ from extproc.config import Settings
 from extproc.server.supervisor import Program, StartFailed, Supervisor
 
 _log = logging.getLogger("holdpoint.up")
-# Before this many seconds a drained Envoy has finished all but held requests; those end with their connection.
-_DRAIN_SECONDS = 5.0
 
 
 class CannotStart(Exception):
@@ -118,18 +118,7 @@ def programs(settings: Settings, layout: Layout) -> list[Program]:
     found.append(
         Program(
             "envoy",
-            [
-                str(resources.executable("envoy")),
-                "-c",
-                "bootstrap.yaml",
-                "--disable-hot-restart",
-                "--log-level",
-                "warning",
-                "--log-format",
-                "%v",
-                "--drain-time-s",
-                str(int(_DRAIN_SECONDS)),
-            ],
+            envoy_command(str(resources.executable("envoy"))),
             partial(_envoy_alive, layout.envoy_admin),
             cwd=layout.envoy,
             ready_seconds=60.0,

@@ -21,6 +21,10 @@ KEEP_SECONDS = 7 * 86400.0
 Witness = Callable[[Hold, Hold], None]
 
 
+class _NotRendered(Exception):
+    """A hold would open, and the text that people read is not made yet."""
+
+
 class Holds:
     """Holds over a store.
 
@@ -42,12 +46,14 @@ class Holds:
         - denied: people said no and that still stands (until the hold would have expired).
 
         Where the decision now asks for other approvals than the live hold does, that one ends as cancelled and a new
-        one opens: an approval by the old rules is not one by the new. With `detached` the asker is answered 202 at
+        one opens: an approval by the old rules is not one by the new. What people will read (`action.render`) is made
+        only for a new hold, in a thread, outside the store's transaction. With `detached` the asker is answered 202 at
         once: it counts as one that already called `detach`.
         Raises HoldRefused (too-many-holds, no-requirements). Cancelled while it runs, it leaves no asker behind.
         """
 
         asking = 0 if detached else 1
+        text: str | None = None
 
         def rule(same: Sequence[Standing], pending: int, now: float) -> Admission:
             ended = []
@@ -69,9 +75,20 @@ class Holds:
                     f"{PENDING_PER_PRINCIPAL} actions of this principal already wait for approval, which is the most; "
                     "wait for an answer to one of them",
                 )
-            return Admission(Standing(_new(principal, target, action, decision, detached, now), asking), tuple(ended))
+            if text is None:
+                raise _NotRendered
+            opened = _new(principal, target, action, text, decision, detached, now)
+            return Admission(Standing(opened, asking), tuple(ended))
 
-        admitting = asyncio.ensure_future(self._store.admit(principal, target, action.digest, rule))
+        async def admit() -> Hold:
+            nonlocal text
+            try:
+                return await self._store.admit(principal, target, action.digest, rule)
+            except _NotRendered:
+                text = await asyncio.to_thread(action.render)
+                return await self._store.admit(principal, target, action.digest, rule)
+
+        admitting = asyncio.ensure_future(admit())
         try:
             return await asyncio.shield(admitting)
         except asyncio.CancelledError:
@@ -153,7 +170,11 @@ class Holds:
             return
 
 
-def _new(principal: Principal, target: str, action: Action, decision: Decision, detached: bool, now: float) -> Hold:
+def _new(
+    principal: Principal, target: str, action: Action, text: str, decision: Decision, detached: bool, now: float
+) -> Hold:
+    # `body` is an excerpt for records; here the whole takes its place.
+    summary = {name: value for name, value in action.summary.items() if name != "body"} | {"request": text}
     return Hold(
         id=secrets.token_hex(8),
         state=HoldState.PENDING,
@@ -164,7 +185,7 @@ def _new(principal: Principal, target: str, action: Action, decision: Decision, 
         digest=action.digest,
         revision=decision.revision,
         decision=decision.document(),
-        summary=action.summary,
+        summary=summary,
         requirements=decision.approvals,
         created_at=now,
         expires_at=machine.expiry(decision.approvals, now),

@@ -5,6 +5,7 @@ last position was noted is recognised at the next start by the file and offset t
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
@@ -16,12 +17,20 @@ from extproc.audit.store import LogPosition, Store
 from extproc.domain.json import Document
 
 LONGEST_LINE = 64 * 1024
-"""Bytes; a longer line is recorded as malformed."""
+"""Bytes; of a longer line only the first so many are read, which makes it a malformed one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line, at most LONGEST_LINE bytes of it, and the byte after its end."""
+
+    data: bytes
+    end: int
 
 
 class AccessLog:
-    """One followed log. `journal` is the gateway stream's only writer; `on_alarm` hears of every alarm after it is
-    recorded. Not thread-safe. Raises JournalFault at the start when the gateway stream can't be read."""
+    """One followed log. `journal` is the gateway stream's only writer and `gateway` its file; `on_alarm` hears of
+    every alarm after it is recorded. Not thread-safe. Raises JournalFault where the gateway stream can't be read."""
 
     def __init__(
         self,
@@ -32,12 +41,11 @@ class AccessLog:
         on_alarm: Callable[[Document], None] = lambda body: None,
     ) -> None:
         self._path, self._store, self._journal, self._on_alarm = path, store, journal, on_alarm
-        self._at = store.log_position()
         self._file: BinaryIO | None = None
-        self._name = ""
-        self._noted = self._at
+        self._name, self._offset = "", 0
         self._queue: list[Path] = []
-        since = self._at.journal if self._at is not None and self._at.journal <= journal.offset else 0
+        self._noted = self._resume = store.log_position()
+        since = self._noted.journal if self._noted is not None and self._noted.journal <= journal.offset else 0
         self._seen = {
             (log.get("file"), log.get("offset"))
             for record in records(gateway, since, journal.offset)
@@ -45,20 +53,29 @@ class AccessLog:
         }
 
     def step(self, lines: int = 1000) -> int:
-        """Take up to so many lines; gives how many were there. Raises OSError, JournalUnwritable and sqlite3.Error;
+        """Take up to so many lines; gives how many there were. Raises OSError, JournalUnwritable and sqlite3.Error;
         the next step then goes on where this one stopped."""
         taken = 0
-        while taken < lines and (self._file is not None or self._open()):
-            line = self._line()
-            if line is None:
-                if not self._replaced():
-                    break
-                # The writer has moved on, and may have written between our last look and its leaving.
-                line = self._line() or self._rest()
-            if line is None:
-                self._leave()
+        while taken < lines:
+            file = self._file or self._open()
+            if file is None:
+                break
+            line = _read(file, self._offset)
+            if line is None and os.fstat(file.fileno()).st_size < self._offset:
+                self._begin_again()
                 continue
-            self._take(line)
+            if line is None:
+                if not self._moved_on(file):
+                    break
+                # The writer may have written between our last look and its leaving; what has no end now never will.
+                line = _read(file, self._offset) or _rest(file, self._offset)
+            if line is None:
+                self._leave(file)
+                continue
+            found = judge(line.data)
+            if found is not None:
+                self._record(found, self._name, self._offset)
+            self._offset = line.end
             taken += 1
         self._note()
         return taken
@@ -69,123 +86,107 @@ class AccessLog:
             self._file.close()
             self._file = None
 
-    def _take(self, line: bytes) -> None:
-        assert_at = self._position()
-        found = judge(line) if len(line) <= LONGEST_LINE else judge(b"")
-        if found is not None:
-            self._record(found, assert_at.file, assert_at.offset)
-        self._at = LogPosition(assert_at.file, assert_at.offset + len(line), assert_at.journal)
-
     def _record(self, found: Judged, file: str, offset: int) -> None:
         if (file, offset) in self._seen:
             return
         body = {**found.body, "log": {"file": file, "offset": offset}}
         self._journal.append(found.kind, body)
+        self._seen.add((file, offset))
         if found.kind == "alarm":
             self._on_alarm(body)
 
     def _note(self) -> None:
-        if self._at is None or self._at == self._noted:
+        """Note the position, once the records before it are on the disk."""
+        at = LogPosition(self._name, self._offset, self._journal.offset)
+        noted = self._noted
+        if not self._name or (noted is not None and (noted.file, noted.offset) == (at.file, at.offset)):
             return
-        if self._noted is None or self._journal.offset != self._noted.journal:
+        if noted is None or noted.journal != at.journal:
             self._journal.sync()
-        self._at = LogPosition(self._at.file, self._at.offset, self._journal.offset)
         with self._store.transaction():
-            self._store.set_log_position(self._at)
-        self._noted = self._at
+            self._store.set_log_position(at)
+        self._noted = at
         self._seen.clear()
 
-    def _position(self) -> LogPosition:
-        if self._at is None or self._at.file != self._name:
-            return LogPosition(self._name, 0, self._at.journal if self._at else 0)
-        return self._at
-
-    def _open(self) -> bool:
-        """Have a file to read: the one we were in, else the next one. False while there is none."""
-        if self._at is not None and not self._name:
-            old = next((path for path in self._siblings() if _identity(path) == self._at.file), None)
-            if old is not None and old.stat().st_size >= self._at.offset:
-                self._queue = [p for p in self._siblings() if p.stat().st_mtime_ns > old.stat().st_mtime_ns and p != self._path]
-                return self._enter(old)
-            gap = {"code": Code.LOG_GAP.value, "message": "the access log that was being read is gone or was cut"}
-            self._record(Judged("alarm", gap), self._at.file, self._at.offset)
-            self._queue = []
+    def _open(self) -> BinaryIO | None:
+        """A file to read: the one that an earlier process was in, else the next. None while there is none."""
+        if self._resume is not None:
+            was, files = self._resume, self._rotation()
+            old = next((path for path in files if _identity(path) == was.file), None)
+            if old is not None and old.stat().st_size >= was.offset:
+                self._queue = files[files.index(old) + 1 :]
+                self._resume = None
+                return self._enter(old, was.offset)
+            self._gap(was.file, was.offset)
+            self._resume = None
         while self._queue:
-            if self._enter(self._queue.pop(0)):
-                return True
-        return self._enter(self._path)
+            file = self._enter(self._queue.pop(0), 0)
+            if file is not None:
+                return file
+        return self._enter(self._path, 0)
 
-    def _enter(self, path: Path) -> bool:
+    def _enter(self, path: Path, offset: int) -> BinaryIO | None:
         try:
             file = path.open("rb")
         except FileNotFoundError:
-            return False
+            return None
         name = _identity_of(file)
         if name is None:
-            # No whole line yet, so nothing to read and nothing to know the file by.
+            # No whole line yet: nothing to read, and nothing to know the file by.
             file.close()
-            return False
-        self._file, self._name = file, name
-        file.seek(self._position().offset)
-        return True
+            return None
+        self._file, self._name, self._offset = file, name, offset
+        return file
 
-    def _leave(self) -> None:
-        """The file is read to its end and its writer writes another."""
-        if self._file is None:
-            return
-        inode = os.fstat(self._file.fileno())
+    def _leave(self, file: BinaryIO) -> None:
+        """This file is read to its end and its writer writes another."""
         if not self._queue:
-            mine = inode.st_mtime_ns
-            self._queue = [
-                path
-                for path in self._siblings()
-                if path != self._path and path.stat().st_mtime_ns > mine and path.stat().st_ino != inode.st_ino
-            ]
+            mine, files = os.fstat(file.fileno()), self._rotation()
+            inodes = [path.stat().st_ino for path in files]
+            self._queue = files[inodes.index(mine.st_ino) + 1 :] if mine.st_ino in inodes else []
         self.close()
-        # An empty name means a start, where the file that we were in is looked for; here the next one is wanted.
-        self._name = "-"
 
-    def _line(self) -> bytes | None:
-        """The next whole line with its end, of any length, or None."""
-        if self._file is None:
-            return None
-        start = self._file.tell()
-        line = self._file.readline(LONGEST_LINE + 1)
-        size = len(line)
-        last = line
-        while last and not last.endswith(b"\n"):
-            last = self._file.readline(LONGEST_LINE)
-            size += len(last)
-        if not last.endswith(b"\n"):
-            self._file.seek(start)
-            return None
-        return line if size == len(line) else _Long(line, size)
+    def _begin_again(self) -> None:
+        """The file was cut under its writer: what was between is lost, and that is an alarm."""
+        before = self._name
+        self._gap(before, self._offset)
+        self.close()
+        file = self._enter(self._path, 0)
+        if file is not None and self._name == before:
+            # Its start is what it was: go on at its end rather than tell its lines twice.
+            self._offset = os.fstat(file.fileno()).st_size
 
-    def _rest(self) -> bytes | None:
-        """What a writer left without an end of line when it went: a line, though a broken one."""
-        if self._file is None:
-            return None
-        rest = self._file.read(LONGEST_LINE + 1)
-        return rest or None
+    def _gap(self, file: str, offset: int) -> None:
+        message = "the access log that was being read is gone or was cut: refusals in it are lost"
+        self._record(Judged("alarm", {"code": Code.LOG_GAP.value, "message": message}), file, offset)
 
-    def _replaced(self) -> bool:
-        """Whether the path names another file by now, one that has a line; or this one was cut short."""
-        if self._file is None:
-            return False
-        mine = os.fstat(self._file.fileno())
-        if mine.st_size < self._file.tell():
-            self.close()
-            self._name = ""
-            return False
+    def _moved_on(self, file: BinaryIO) -> bool:
+        """Whether the path names another file by now."""
         try:
-            return not os.path.samestat(mine, os.stat(self._path))
+            return not os.path.samestat(os.fstat(file.fileno()), os.stat(self._path))
         except FileNotFoundError:
             return False
 
-    def _siblings(self) -> list[Path]:
-        """The log and its rotated files, oldest first."""
+    def _rotation(self) -> list[Path]:
+        """The log and its rotated files, in the order in which they were written."""
         found = [path for path in self._path.parent.glob(self._path.name + "*") if path.is_file()]
-        return sorted(found, key=lambda path: (path.stat().st_mtime_ns, path == self._path))
+        return sorted(found, key=lambda path: (path == self._path, path.stat().st_mtime_ns))
+
+
+def _read(file: BinaryIO, offset: int) -> _Line | None:
+    """The next line that has its end, or None."""
+    file.seek(offset)
+    data = last = file.readline(LONGEST_LINE)
+    while last and not last.endswith(b"\n"):
+        last = file.readline(LONGEST_LINE)
+    return _Line(data, file.tell()) if last.endswith(b"\n") else None
+
+
+def _rest(file: BinaryIO, offset: int) -> _Line | None:
+    """What a writer left without an end of line when it went: a line, though a broken one."""
+    file.seek(offset)
+    data = file.read(LONGEST_LINE)
+    return _Line(data, os.fstat(file.fileno()).st_size) if data else None
 
 
 def _identity(path: Path) -> str | None:

@@ -52,13 +52,12 @@ def keep(pairs: Mapping[str, object]) -> Attributes:
     """The pairs that have a value: text (not empty, clipped), numbers, booleans, and lists of text (not empty)."""
     kept: Attributes = {}
     for name, value in pairs.items():
-        if isinstance(value, str):
-            if value:
-                kept[name] = clip(value)
+        if isinstance(value, str) and value:
+            kept[name] = clip(value)
         elif isinstance(value, bool | float) or (isinstance(value, int) and -(2**63) <= value < 2**63):
             kept[name] = value
-        elif isinstance(value, tuple) and value:
-            kept[name] = value
+        elif isinstance(value, tuple):
+            kept |= {name: value} if value else {}
     return kept
 
 

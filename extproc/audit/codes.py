@@ -65,11 +65,9 @@ _DETAILS = [
         (r"upstream", Code.UPSTREAM_RESET),
         (r"overload", Code.OVERLOAD),
         (r"downstream_remote_disconnect|remote_reset|downstream_remote_reset", Code.CLIENT_LEFT),
-        (
-            r"missing_host|missing_path|path_normalization|absolute_path|low_version|failed_strict_check|"
-            r"invalid_(url|path|host|scheme|characters)|unexpected_underscore|upgrade_failed|missing_required",
-            Code.MALFORMED_REQUEST,
-        ),
+        (r"missing_(host|path|required)|path_normalization|absolute_path", Code.MALFORMED_REQUEST),
+        (r"invalid_(url|path|host|scheme|characters)|unexpected_underscore", Code.MALFORMED_REQUEST),
+        (r"low_version|failed_strict_check|upgrade_failed", Code.MALFORMED_REQUEST),
         (r"codec|http[123]\.|protocol_error", Code.CODEC_ERROR),
         (r"timeout|max_duration", Code.TIMEOUT),
     ]

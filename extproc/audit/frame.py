@@ -111,9 +111,7 @@ def decode(payload: bytes, offset: int) -> Record:
     for name, kind in _MEMBERS.items():
         if type(record[name]) is not kind:
             raise FrameError(Fault.BAD_RECORD, offset, f"the record's {name} is not {kind.__name__}")
-    return Record(
-        **record, hash=sha256(payload).hexdigest(), offset=offset, end=offset + HEAD.size + len(payload)
-    )
+    return Record(**record, hash=sha256(payload).hexdigest(), offset=offset, end=offset + HEAD.size + len(payload))
 
 
 _MEMBERS = {"at": str, "body": dict, "kind": str, "prev": str, "seq": int, "stream": str}

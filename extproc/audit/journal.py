@@ -148,8 +148,9 @@ class FileJournal:
             os.ftruncate(self._fd, self._offset)
             at = self._synced
             while at < self._offset:
-                head = os.pread(self._fd, HEAD.size, at)
-                frame = head + os.pread(self._fd, HEAD.unpack(head)[0], at + len(head)) if len(head) == HEAD.size else b""
+                frame = os.pread(self._fd, HEAD.size, at)
+                if len(frame) == HEAD.size:
+                    frame += os.pread(self._fd, HEAD.unpack(frame)[0], at + HEAD.size)
                 end = split(frame, 0)
                 if end is None:
                     raise JournalUnwritable(f"{self._path}: records after byte {at} are gone")

@@ -97,8 +97,7 @@ def search(state: Path, wanted: Callable[[Record], bool], limit: int) -> Iterato
                     heapq.heappush(newest, entry)
                 else:
                     heapq.heappushpop(newest, entry)
-    joined = _join(state, [record for _, _, record in sorted(newest)])
-    yield from joined
+    yield from _join(state, [record for _, _, record in sorted(newest)])
 
 
 def _join(state: Path, decisions: list[Record]) -> list[Joined]:
@@ -165,7 +164,8 @@ def since(text: str, now: datetime) -> str:
             moment = datetime.fromisoformat(text)
             moment = moment if moment.tzinfo else moment.replace(tzinfo=now.tzinfo)
     except (ValueError, OverflowError):
-        raise ValueError(f"{text!r}: expected a time such as 2026-01-31T12:00:00Z, or an age such as 15m, 6h or 2d") from None
+        right = "a time such as 2026-01-31T12:00:00Z, or an age such as 15m, 6h or 2d"
+        raise ValueError(f"{text!r}: expected {right}") from None
     return moment.astimezone(now.tzinfo).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 

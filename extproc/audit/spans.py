@@ -137,7 +137,7 @@ def event_span(record: Record, at: Place) -> Span:
     """Any other record as a span without length. Envoy's own refusals, and alarms, are in error."""
     body, moment = record.body, nanoseconds(record.at)
     attributes = {**say.flat(f"holdpoint.{record.kind}", body), **say.who_and_where(body), **_audit(record)}
-    error = None
+    error, hold = None, body.get("hold")
     if record.kind in ("refusal", "alarm"):
         error = str(body.get("code", record.kind))
         attributes |= say.keep(
@@ -154,7 +154,7 @@ def event_span(record: Record, at: Place) -> Span:
     elif record.kind == "vote":
         attributes |= vote(body)
     elif record.kind == "hold":
-        attributes |= say.keep({"holdpoint.approval.id": body.get("hold"), "holdpoint.approval.state": body.get("state")})
+        attributes |= say.keep({"holdpoint.approval.id": hold, "holdpoint.approval.state": body.get("state")})
     server = record.kind in ("refusal", "alarm")
     return Span(
         at.trace_id, span_id(record.hash), None, False, f"holdpoint {record.kind}",

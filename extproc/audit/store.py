@@ -19,7 +19,8 @@ CREATE INDEX IF NOT EXISTS owner_at ON owner (at);
 CREATE TABLE IF NOT EXISTS waited (stream TEXT, offset INTEGER, hold TEXT, at INTEGER, PRIMARY KEY (stream, offset));
 CREATE INDEX IF NOT EXISTS waited_hold ON waited (hold);
 CREATE TABLE IF NOT EXISTS hold_trace (hold TEXT PRIMARY KEY, trace TEXT, at INTEGER) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS access_log (id INTEGER PRIMARY KEY CHECK (id = 1), file TEXT, offset INTEGER, journal INTEGER);
+CREATE TABLE IF NOT EXISTS access_log
+    (id INTEGER PRIMARY KEY CHECK (id = 1), file TEXT, offset INTEGER, journal INTEGER);
 """
 
 
@@ -110,7 +111,7 @@ class Store:
         row = self._db.execute(
             "SELECT decision, stream, offset, at, state FROM pending WHERE decision = ?", (decision,)
         ).fetchone()
-        return Waiting(*row[:4], Wait(row[4])) if row else None
+        return _waiting(row) if row else None
 
     def given_up(self, limit: int) -> list[Waiting]:
         """Some of the decisions that are given up and not told yet."""
@@ -118,7 +119,7 @@ class Store:
             "SELECT decision, stream, offset, at, state FROM pending WHERE state = ? ORDER BY at LIMIT ?",
             (Wait.EXPIRED.value, limit),
         )
-        return [Waiting(*row[:4], Wait(row[4])) for row in rows]
+        return [_waiting(row) for row in rows]
 
     def keep_waiting(self, rows: Iterable[Waiting]) -> None:
         """Insert or replace rows."""
@@ -186,3 +187,8 @@ class Store:
     def set_log_position(self, at: LogPosition) -> None:
         """Note how far the access log was read."""
         self._db.execute("INSERT OR REPLACE INTO access_log VALUES (1, ?, ?, ?)", (at.file, at.offset, at.journal))
+
+
+def _waiting(row: tuple[str, str, int, int, str]) -> Waiting:
+    decision, stream, offset, at, state = row
+    return Waiting(decision, stream, offset, at, Wait(state))

@@ -62,10 +62,11 @@ def verify_file(
     path: Path,
     witnesses: tuple[Witness, ...] = (),
     progress: Callable[[str, int, int], None] = lambda stream, done, size: None,
+    wait: Callable[[], None] = lambda: time.sleep(0.05),
 ) -> Verdict:
-    """Check one file from its first byte to its last."""
+    """Check one file from its first byte to its last. `wait` gives a live writer time to finish its last frame."""
     stream, due = path.stem, {w.seq: w.hash for w in witnesses}
-    count, offset, prev = 0, 0, ZERO
+    count, offset, prev, size = 0, 0, ZERO, 0
 
     def faulty(fault: Fault, message: str) -> Verdict:
         return Verdict(stream, path, count, offset, prev if count else None, fault, offset, count, message)
@@ -89,10 +90,11 @@ def verify_file(
         if offset >= size:
             break
         if attempt < RETRIES:
-            time.sleep(0.05)
+            wait()
     progress(stream, offset, max(size, offset))
     if offset < size:
-        return faulty(Fault.TORN, f"{size - offset} bytes after the last whole record; its writer repairs a crash at start")
+        rest = f"{size - offset} bytes after the last whole record"
+        return faulty(Fault.TORN, f"{rest}; after a crash, the writer cuts them when it starts")
     if count == 0:
         return faulty(Fault.EMPTY, "no record at all, not even the first")
     if due:

@@ -57,12 +57,13 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def load_settings(arguments: argparse.Namespace) -> "Settings":
-    """The configuration that --config names. Raises CommandError with every problem in it, one a line."""
+def load_settings(arguments: argparse.Namespace, *, files: bool = True) -> "Settings":
+    """The configuration that --config names. Raises CommandError with every problem in it, one a line. `files` is
+    false for commands whose users need not be able to read the files that it names."""
     from extproc.config import SettingsError, load
 
     try:
-        return load(arguments.config)
+        return load(arguments.config, files=files)
     except SettingsError as error:
         raise CommandError(str(error)) from None
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from extproc.cli._common import CommandError
 
-TOKEN_VARIABLE = "HOLDPOINT_TOKEN"
+TOKEN_VARIABLE = "HOLDPOINT_TOKEN"  # noqa: S105 (the name of a variable, not a token)
 ANSWER_SECONDS = 15.0
 
 Document = dict[str, Any]

@@ -7,18 +7,9 @@ from pathlib import Path
 
 from extproc.config.advice import advice
 from extproc.config.checks import cross_check
+from extproc.config.identity import AgentIssuer, Identity, Issuer
 from extproc.config.reading import Reading, Reported
-from extproc.config.settings import (
-    AgentIssuer,
-    AuditSettings,
-    Identity,
-    Issuer,
-    Listen,
-    PolicySettings,
-    Settings,
-    Tls,
-    root,
-)
+from extproc.config.settings import AuditSettings, Listen, PolicySettings, Settings, Tls, root
 from extproc.config.source import MAX_BYTES, WHOLE_FILE, Problem, Unreadable, read_tree
 from extproc.config.targets import Credential, TargetSettings
 from extproc.config.values import Address, Inspection, Url
@@ -59,18 +50,21 @@ class SettingsError(Exception):
         return f"{place}: {problem.message}"
 
 
-def load(file: str | os.PathLike[str]) -> Settings:
-    """Read a configuration file. Raises SettingsError."""
+def load(file: str | os.PathLike[str], *, files: bool = True) -> Settings:
+    """Read a configuration file. Raises SettingsError.
+
+    With `files` false the files that it names are not looked at: for commands of people, such as approvers, who may
+    read the configuration and not the gateway's secrets. The gateway itself always looks."""
     path = Path(file)
     try:
-        return parse(_bytes(path), path)
+        return parse(_bytes(path), path, files=files)
     except Unreadable as error:
         raise SettingsError(path, [error.problem]) from None
 
 
-def parse(data: bytes, file: Path) -> Settings:
+def parse(data: bytes, file: Path, *, files: bool = True) -> Settings:
     """Read a configuration from memory, as if it stood in `file`: relative paths start there. Raises SettingsError."""
-    reading = Reading(file, Path(os.path.abspath(file)).parent)
+    reading = Reading(file, Path(os.path.abspath(file)).parent, files=files)
     try:
         tree, refused = read_tree(data)
     except Unreadable as error:

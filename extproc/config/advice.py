@@ -1,4 +1,4 @@
-"""What is allowed and yet worth a second look. Mistakes are SettingsError's; these are remarks, for `check` to print."""
+"""What is allowed and yet worth a second look: remarks for `check` to print. Mistakes are SettingsError's."""
 
 from ipaddress import ip_address
 

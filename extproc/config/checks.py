@@ -28,12 +28,8 @@ def _audiences(reading: Reading) -> Iterator[_Finding]:
     agents = {seen.value: path for path, seen in reading.matching(r"identity\.agents\[\d+\]\.audience")}
     for path, seen in reading.matching(r"identity\.approvers\[\d+\]\.audience"):
         if seen.value in agents:
-            yield (
-                path,
-                seen,
-                f"{quote(seen.value)} is the agents' audience too ({agents[seen.value]}), so an agent's token could "
-                "approve; give approvers one of their own",
-            )
+            same = f"{quote(seen.value)} is the agents' audience too ({agents[seen.value]})"
+            yield path, seen, f"{same}, so an agent's token could approve; give approvers one of their own"
 
 
 def _issuers(reading: Reading) -> Iterator[_Finding]:
@@ -47,11 +43,12 @@ def _issuers(reading: Reading) -> Iterator[_Finding]:
 
 
 def _hosts(reading: Reading) -> Iterator[_Finding]:
-    first: dict[str, str] = {}
-    for path, seen in reading.matching(r"targets\.[^.]+\.host"):
-        target = path.split(".")[1]
-        if first.setdefault(seen.value, target) != target:
-            yield path, seen, f"{quote(seen.value)} is the host of {first[seen.value]} too; each has one of its own"
+    """Each target has `<name>.<domain>` whatever its `host`, so that nobody else's can be that."""
+    hosts = [(path, path.split(".")[1], seen) for path, seen in reading.matching(r"targets\.[^.]+\.host")]
+    owners = {f"{name}.{reading.value('listen.domain')}": name for _, name, _ in hosts}
+    for path, name, seen in hosts:
+        if owners.setdefault(seen.value, name) != name:
+            yield path, seen, f"{quote(seen.value)} is the host of {owners[seen.value]} too; each has one of its own"
 
 
 def _listeners(reading: Reading) -> Iterator[_Finding]:
@@ -74,10 +71,16 @@ def _loops(reading: Reading) -> Iterator[_Finding]:
 
 
 def _authorities(reading: Reading) -> Iterator[_Finding]:
-    for path, seen in reading.matching(r"targets\.[^.]+\.ca"):
-        url = reading.value(path.removesuffix("ca") + "upstream")
-        if seen.value is not None and url is not None and url.scheme != "https":
-            yield path, seen, f"says how to check an https upstream, but {url} is not one; leave it out, or use https"
+    for path, seen in reading.matching(r".+\.ca"):
+        section = path.removesuffix(".ca")
+        address = reading.value(f"{section}.upstream") or reading.value(f"{section}.jwks")
+        if address is None:
+            continue
+        https = isinstance(address, Url) and address.scheme == "https"
+        if https and seen.value is None:
+            yield path, seen, "the system's certificate authorities were not found; name them in a PEM file"
+        if seen.value is not None and not https:
+            yield path, seen, f"is for checking an https address, and {address} is not one; leave it out, or use https"
 
 
 def _engine(reading: Reading) -> Iterator[_Finding]:
@@ -95,12 +98,8 @@ def _sockets(reading: Reading) -> Iterator[_Finding]:
         longest = max((len(os.fsencode(state / "run" / name)) for name in _socket_names(reading)), default=0)
         spare = LONGEST_SOCKET - longest
         if spare < 0:
-            yield (
-                "state",
-                reading.seen["state"],
-                f"the path of a unix socket in it would have {longest} bytes and {LONGEST_SOCKET} is the most; "
-                f"choose a folder whose path is {-spare} bytes shorter",
-            )
+            fits = f"the path of a unix socket in it would have {longest} bytes and {LONGEST_SOCKET} is the most"
+            yield "state", reading.seen["state"], f"{fits}; choose a folder whose path is {-spare} bytes shorter"
     for path, socket in (("listen.control", control), ("policy.engine", engine)):
         if isinstance(socket, Path) and (not state or socket != state / CONTROL_SOCKET):
             length = len(os.fsencode(socket))

@@ -8,6 +8,13 @@ from pathlib import Path
 
 from extproc.config.values import Wrong
 
+# Where distributions keep the bundle: Debian and Alpine; Red Hat; SUSE; Alpine and others, by OpenSSL's own name.
+_BUNDLES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
 _LARGEST_JWKS = 1 << 20
 _LARGEST_PEM = 1 << 20
 
@@ -73,6 +80,13 @@ def certificates(path: Path) -> None:
     file(path)
     if b"-----BEGIN CERTIFICATE-----" not in _read(path, _LARGEST_PEM):
         raise Wrong(f"{path} holds no certificate in PEM; it has a line -----BEGIN CERTIFICATE-----")
+
+
+def system_authorities() -> Path | None:
+    """The system's bundle of certificate authorities, or None where it keeps none in a known place. Envoy brings none
+    of its own, and has to be told."""
+    named = os.environ.get("SSL_CERT_FILE")
+    return next((path for path in map(Path, (named, *_BUNDLES) if named else _BUNDLES) if path.is_file()), None)
 
 
 def jwks(path: Path) -> None:

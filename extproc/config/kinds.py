@@ -117,7 +117,7 @@ class File(Text[Path]):
         if not text:
             raise Wrong(f"is empty; write {self.says}")
         path = reading.base / text
-        if self._check:
+        if self._check and reading.files:
             self._check(path)
         return path
 
@@ -173,16 +173,15 @@ def scalar(node: Node, reading: Reading, says: str, wanted: ScalarType) -> str:
     """The text of a plain value of this type. Raises Reported."""
     if isinstance(node, Refused):
         raise Reported
-    if isinstance(node, Scalar):
-        if node.type is wanted:
-            return node.text
-        if node.type is ScalarType.NULL:
-            reading.fail(node, f"has no value; write {says}")
-        shown = quote(node.text)
-        if wanted is ScalarType.TEXT and re.fullmatch(r"[0-9]+", node.text):
-            reading.fail(node, f"expected {says}, found the number {node.text[:20]}")
-        reading.fail(node, f"expected {says}, found {shown}")
-    reading.fail(node, f"expected {says}, found {found(node)}")
+    if not isinstance(node, Scalar):
+        reading.fail(node, f"expected {says}, found {found(node)}")
+    if node.type is wanted:
+        return node.text
+    if node.type is ScalarType.NULL:
+        reading.fail(node, f"has no value; write {says}")
+    number = wanted is ScalarType.TEXT and node.type in (ScalarType.INTEGER, ScalarType.NUMBER)
+    shown = f"the number {node.text[:20]}" if number else quote(node.text)
+    return reading.fail(node, f"expected {says}, found {shown}")
 
 
 def found(node: Node) -> str:
@@ -234,12 +233,14 @@ def inspection(largest: str) -> Text[Inspection]:
     return Text(says, lambda text: values.parse_inspection(text, most), pattern=f"{values.SIZE_PATTERN}|stream|headers")
 
 
+URL_PATTERN = "[Hh][Tt][Tt][Pp][Ss]?://.+"
 ADDRESS: Text[Address] = Text("an IP address and a port", values.parse_address, pattern=r".+:[0-9]{1,5}")
-URL: Text[Url] = Text("an http:// or https:// address", values.parse_url, pattern="[Hh][Tt][Tt][Pp][Ss]?://.+")
+URL: Text[Url] = Text("an http:// or https:// address", values.parse_url, pattern=URL_PATTERN)
+UPSTREAM: Text[Url] = Text("an http:// or https:// address", values.parse_upstream, pattern=URL_PATTERN)
 HOST: Text[str] = Text("a host name in lower case", values.parse_host, pattern=values.HOST_PATTERN)
 NAME = matching("1 to 40 of the characters a-z, 0-9 and, inside, -", r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 WORD = matching("text without spaces", r"\S{1,512}")
-HEADER = matching("the name of a header", r"[A-Za-z0-9][A-Za-z0-9-]{0,99}")
+HEADER: Text[str] = Text("the name of a header", values.parse_header, pattern=values.HEADER_PATTERN)
 PREFIX = matching("up to 40 plain characters", r"[ -~]{0,40}")
 PATH = File("a path", None)
 FILE_OR_FOLDER = File("a file or a folder", files.file_or_folder)

@@ -24,11 +24,13 @@ class Seen:
 @dataclass(frozen=True, slots=True)
 class Reading:
     """One place in the file. `file` is the configuration as its user named it, `base` the folder that relative
-    paths start from, `path` the dotted name of the setting. The two collections are shared by all places."""
+    paths start from, `path` the dotted name of the setting. `files` says whether the files that settings name are
+    looked at. The two collections are shared by all places."""
 
     file: Path
     base: Path
     path: str = ""
+    files: bool = True
     problems: list[Problem] = field(default_factory=list)
     seen: dict[str, Seen] = field(default_factory=dict)
 

@@ -35,8 +35,9 @@ class Derived:
 class Setting:
     """One setting: what it can be, what it means, and what holds when it is left out.
 
-    `default` is in the file's own notation (None: the setting is off). `off` says what None means; a setting may be
-    written as null exactly when it has one. `key` is its name in the file where the field's differs.
+    `default` is in the file's own notation (None: the setting is off). `off` says what null means, and a setting may
+    be written as null exactly when it has one; where the default is derived, null is as good as nothing. `key` is its
+    name in the file where the field's differs.
     """
 
     kind: Kind[Any]
@@ -215,10 +216,10 @@ def _member(section: Members, node: Node | None, setting: Setting, reading: Read
         key = reading.path.rpartition(".")[2]
         reading.fail(section, f"is missing; write for example {key}: {_shown(setting.example)}")
     value: Any
-    null = isinstance(node, Scalar) and node.type is ScalarType.NULL
-    if node is None and isinstance(setting.default, Derived):
+    null = bool(setting.off) and isinstance(node, Scalar) and node.type is ScalarType.NULL
+    if (node is None or null) and isinstance(setting.default, Derived):
         value = setting.default.value(reading)
-    elif (setting.off and null) or (node is None and setting.default is None):
+    elif null or (node is None and setting.default is None):
         value = None
     else:
         value = setting.kind.read(literal(setting.default, section.mark) if node is None else node, reading)

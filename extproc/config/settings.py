@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Annotated
 
 from extproc.config import kinds
+from extproc.config.identity import AGENTS, APPROVERS, Identity
 from extproc.config.reading import Reading
-from extproc.config.sections import Derived, ListOf, MapOf, Section, Setting
+from extproc.config.sections import Derived, MapOf, Section, Setting
 from extproc.config.targets import TargetSettings, name_of_target
 from extproc.config.values import Address, Url
-from extproc.domain.principal import Kind
 
 CONTROL_SOCKET = Path("run", "control.sock")
 
@@ -76,74 +76,6 @@ class Listen:
             "The unix socket on which holds are listed and answered.",
             "/run/holdpoint/control.sock",
             default=Derived(f"`<state>/{CONTROL_SOCKET}`", _control),
-        ),
-    ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Issuer:
-    """Somebody whose tokens are believed. An approver's is this and no more."""
-
-    issuer: Annotated[
-        str,
-        Setting(kinds.WORD, "The `iss` that the tokens carry, letter for letter.", "https://login.example.com"),
-    ]
-    audience: Annotated[
-        str,
-        Setting(
-            kinds.WORD,
-            "The `aud` that the tokens carry. Agents and approvers never share one, so that no agent's token can "
-            "approve anything.",
-            "holdpoint",
-        ),
-    ]
-    jwks: Annotated[
-        Path | Url,
-        Setting(
-            kinds.JWKS,
-            "The issuer's public keys: a file with a JSON Web Key Set, or the address that it is fetched from.",
-            "https://login.example.com/keys",
-        ),
-    ]
-    groups_claim: Annotated[
-        str, Setting(kinds.WORD, "The claim that lists the groups of whom the token names.", "roles", default="groups")
-    ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentIssuer(Issuer):
-    """Somebody whose tokens let their bearers ask for actions."""
-
-    kind: Annotated[
-        Kind,
-        Setting(
-            kinds.Choice(Kind),
-            "What sort of party the tokens name; policy may treat each differently.",
-            "service",
-            default="agent",
-        ),
-    ]
-
-
-_AGENTS = {"issuer": "https://login.example.com", "audience": "holdpoint", "jwks": "https://login.example.com/keys"}
-_APPROVERS = _AGENTS | {"audience": "holdpoint-approvals"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
-    """Who may ask, and who may approve."""
-
-    agents: Annotated[
-        tuple[AgentIssuer, ...],
-        Setting(ListOf(Section(AgentIssuer), 1), "Whose tokens let an agent in; at least one.", [_AGENTS]),
-    ]
-    approvers: Annotated[
-        tuple[Issuer, ...],
-        Setting(
-            ListOf(Section(Issuer)),
-            "Whose tokens let a person approve or deny. Without any, a hold ends only by expiring.",
-            [_APPROVERS],
-            default=[],
         ),
     ]
 
@@ -270,9 +202,7 @@ class Settings:
     ]
     identity: Annotated[
         Identity,
-        Setting(
-            Section(Identity), "Who may ask, and who may approve.", {"agents": [_AGENTS], "approvers": [_APPROVERS]}
-        ),
+        Setting(Section(Identity), "Who may ask, and who may approve.", {"agents": [AGENTS], "approvers": [APPROVERS]}),
     ]
     targets: Annotated[
         tuple[TargetSettings, ...],

@@ -171,12 +171,12 @@ class _Builder:
         if depth > MAX_DEPTH:
             raise Unreadable(mark, f"nested deeper than {MAX_DEPTH} levels; a configuration needs fewer")
         if isinstance(event, yaml.AliasEvent):
-            self._refuse(mark, f"the alias {quote(event.anchor)} is not read here; write the value out")
+            self._refuse(mark, f"the alias {quote(str(event.anchor))} is not read here; write the value out")
             return Refused(mark)
         if event.anchor is not None:
             self._refuse(mark, f"the anchor {quote(event.anchor)} is not read here; remove it")
         tagged = event.tag is not None
-        if tagged:
+        if event.tag is not None:
             self._refuse(mark, f"the tag {quote(event.tag)} is not read here; remove it")
         node: Node
         if isinstance(event, yaml.ScalarEvent):

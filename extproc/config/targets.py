@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from extproc.config import kinds
+from extproc.config.identity import authorities_for
 from extproc.config.reading import Reading
 from extproc.config.sections import Derived, Section, Setting
 from extproc.config.values import Inspection, Url
@@ -56,9 +57,9 @@ class TargetSettings:
     upstream: Annotated[
         Url,
         Setting(
-            kinds.URL,
-            "Where its requests go. A path is put before the request's own. With https the server proves its name to "
-            "the system's certificate authorities, or to `ca`.",
+            kinds.UPSTREAM,
+            "Where its requests go, always under this host's name. A path is put before the request's own. With https "
+            "the server has to prove its name.",
             "https://crm.example.com/api",
         ),
     ]
@@ -75,7 +76,8 @@ class TargetSettings:
         str,
         Setting(
             kinds.HOST,
-            "The host by which agents ask for it. The upstream is always asked under its own.",
+            "A host of your own choice by which agents may ask for it, beside `<name>.<listen.domain>` and the path "
+            "`/<name>/` on any other host.",
             "crm.example.com",
             default=Derived("`<name>.<listen.domain>`", _host),
         ),
@@ -96,8 +98,8 @@ class TargetSettings:
             kinds.CERTIFICATES,
             "The certificate authorities that an https upstream is checked against, in PEM.",
             "tls/internal-ca.crt",
-            default=None,
-            off="the system's",
+            default=Derived("the system's, for an https upstream", authorities_for("upstream")),
+            off="the default",
         ),
     ]
     inspect: Annotated[
@@ -114,7 +116,7 @@ class TargetSettings:
     wait_seconds: Annotated[
         float,
         Setting(
-            kinds.duration("0s", "3540s"),
+            kinds.duration("1s", "3540s"),
             "How long a held request waits for people before it is answered 202, to be asked for again.",
             "5m",
             default="30s",

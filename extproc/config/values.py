@@ -67,6 +67,11 @@ _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 HOST_PATTERN = rf"{_LABEL}(?:\.{_LABEL})*"
 SIZE_PATTERN = r"[0-9]{1,9} ?(B|KiB|MiB|GiB)"
 DURATION_PATTERN = r"[0-9]{1,9} ?(ms|s|m|h)"
+HEADER_PATTERN = r"[A-Za-z0-9][A-Za-z0-9-]{0,63}"
+_RESERVED_HEADERS = re.compile(
+    r"(?i)host|connection|content-length|content-type|transfer-encoding|te|trailer|upgrade|expect|x-envoy-.*|x-holdpoint-.*"
+)
+_BASE_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*/?")
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(?:[^/?#]*@)?(\[[^\]/?#]*\]|[^:/?#\[\]]*)(?::([^/?#]*))?(/[^?#]*)?")
 _URL_PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)*")
 
@@ -141,6 +146,24 @@ def parse_url(text: str, schemes: tuple[str, ...] = ("http", "https")) -> Url:
     if not _URL_PATH.fullmatch(path) or any(part in (".", "..") for part in path.split("/")) or "//" in path:
         raise Wrong(f"the path {quote(path)} is not a plain path; write one without empty, . or .. parts, such as /v1")
     return Url(scheme, host, port, path)
+
+
+def parse_upstream(text: str) -> Url:
+    """An address that requests are sent to. Raises Wrong. Its path stands before the request's own, so that it is kept
+    to characters that nobody decodes twice."""
+    url = parse_url(text)
+    if not _BASE_PATH.fullmatch(url.path):
+        raise Wrong(f"the path {quote(url.path)} is not a plain path; write one of a-z, A-Z, 0-9, . _ ~ - and /")
+    return url
+
+
+def parse_header(text: str) -> str:
+    """The name of a header that may carry a credential. Raises Wrong."""
+    if not re.fullmatch(HEADER_PATTERN, text):
+        raise Wrong(f"{quote(text)} is not the name of a header, such as Authorization or X-Api-Key")
+    if _RESERVED_HEADERS.fullmatch(text):
+        raise Wrong(f"{quote(text)} is a header that steers the request; a credential goes into another")
+    return text
 
 
 def parse_inspection(text: str, largest: int) -> Inspection:

@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from extproc.masking import pattern
 from extproc.masking._re2 import Pattern, PatternSet
-from extproc.masking.rules import BY_KIND, RULES, Rule, in_text
+from extproc.masking.rules import BY_KIND, RULES, Kind, Rule, in_text
 
 BLOCK_BLIND = 16 << 10
 """Bytes of an unterminated PEM block that are swallowed whatever they are."""
@@ -38,10 +38,11 @@ class Span:
 class _Finder:
     """One rule, compiled."""
 
-    __slots__ = ("rule", "_search", "_after", "tail")
+    __slots__ = ("rule", "kind", "_search", "_after", "tail")
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
+        self.kind = str(rule.kind)
         before = f"[^{rule.before}]" if rule.before else "."
         after = f"[^{rule.after}]" if rule.after else ""
         self._search = Pattern(before + pattern.full(rule.pattern) + after).search
@@ -98,6 +99,15 @@ class Detector:
         data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
         return Scanner(self).feed(data, final=True) if self.gate(data) else []
 
+    def occurs(self, data: bytes) -> bool:
+        """Whether a whole text has any value at all."""
+        fired = self.gate(data)
+        if not fired:
+            return False
+        framed = _START + data + _START
+        end = len(data) + 2
+        return any(self.finders[i].next(framed, 2, end, end + 1) is not None for i in fired)
+
     def counts(self, text: bytes | str) -> dict[str, int]:
         """How many values of each kind a whole text has."""
         return dict(Counter(span.kind for span in self.scan(text)))
@@ -109,7 +119,8 @@ def detector(kinds: frozenset[str], keys: frozenset[str] = frozenset()) -> Detec
     return Detector(kinds, keys)
 
 
-ALL = frozenset(BY_KIND)
+ALL: frozenset[str] = frozenset(kind.value for kind in Kind)
+"""Every kind."""
 
 
 class Scanner:
@@ -165,7 +176,7 @@ class Scanner:
                     best, (start, stop) = finder, found
             if best is None:
                 break
-            spans.append(Span(best.rule.kind, start + shift, stop + shift))
+            spans.append(Span(best.kind, start + shift, stop + shift))
             at = stop
             if best.tail is not None:
                 self._tail, self._swallowed, self._carry = best, 0, b""
@@ -200,7 +211,7 @@ class Scanner:
             if last is not None and last.end == at + shift:
                 spans[-1] = Span(last.kind, last.start, stop + shift, last.first)
             else:
-                spans.append(Span(finder.rule.kind, at + shift, stop + shift, first=False))
+                spans.append(Span(finder.kind, at + shift, stop + shift, first=False))
         if closed:
             self._tail = None
         return stop

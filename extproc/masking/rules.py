@@ -187,7 +187,7 @@ RULES: tuple[Rule, ...] = (
     ),
 )  # fmt: skip
 
-BY_KIND: dict[str, Rule] = {rule.kind: rule for rule in RULES}
+BY_KIND: dict[str, Rule] = {str(rule.kind): rule for rule in RULES}
 
 
 def in_text(key: str) -> Rule:

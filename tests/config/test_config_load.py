@@ -1,26 +1,18 @@
-"""Loading: what a good file comes to, and that every mistake is reported at its place, all at once."""
+"""Every mistake is reported at its place, in words that say what would be right, and all at once."""
 
 import os
-from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import pytest
-import yaml
-from hypothesis import given
-from hypothesis import strategies as st
 
-from extproc.config import Address, Credential, Inspection, Settings, SettingsError, Url, advice, load, parse
+from extproc.config import SettingsError, parse
 from extproc.config.source import MAX_BYTES, MAX_DEPTH
-from extproc.domain.principal import Kind
-from extproc.domain.target import Inspect, Protocol, Target
 
-MINIMAL = """\
-version: 1
-identity:
-  agents: [{issuer: "https://login.example.com", audience: agents, jwks: keys.json}]
-targets:
-  crm: {upstream: "http://127.0.0.1:9001"}
-"""
+UNPRINTABLE = "the value holds a line break or a character that does not print; no setting has one"
+PLAIN_PATH = "is not a plain path; write one without empty, . or .. parts, such as /v1"
+OURS = "name the service that agents are to reach"
+SENT_TOO = "which would be sent too; write it with"
+NO_PORT = "is not an address and a port; write both, such as 127.0.0.1:8080 or [::1]:8080"
 AGENTS = 'identity: {agents: [{issuer: "https://x", audience: a, jwks: keys.json}]}'
 TARGETS = 'targets: {crm: {upstream: "http://127.0.0.1:9001"}}'
 
@@ -31,67 +23,6 @@ def problems(home: Path, text: str | bytes) -> list[str]:
     with pytest.raises(SettingsError) as caught:
         parse(data, home / "c.yaml")
     return [line.removeprefix(f"{home}/c.yaml").replace(str(home), "HOME") for line in str(caught.value).split("\n")]
-
-
-def test_minimal_file_gets_every_default(home: Path) -> None:
-    """What is left out has the documented default, and paths start at the file's folder."""
-    (home / "c.yaml").write_text(MINIMAL)
-    settings = load(home / "c.yaml")
-    assert (settings.version, settings.workers, settings.state) == (1, 2, home / ".holdpoint")
-    assert settings.file == home / "c.yaml"
-    assert settings.listen.address == Address("127.0.0.1", 8080)
-    assert settings.listen.control == home / ".holdpoint/run/control.sock"
-    assert settings.listen.tls is None
-    (agents,) = settings.identity.agents
-    assert (agents.jwks, agents.kind, agents.groups_claim) == (home / "keys.json", Kind.AGENT, "groups")
-    assert settings.identity.approvers == ()
-    (crm,) = settings.targets
-    assert crm.target == Target("crm", Protocol.HTTP, "production", Inspect.FULL, 1 << 20, 30.0)
-    assert (crm.host, crm.upstream, crm.credential) == ("crm.holdpoint.internal", Url("http", "127.0.0.1", 9001), None)
-    assert settings.policy.managed
-    assert (settings.policy.path, settings.policy.deadline_seconds) == (None, 0.25)
-    assert settings.audit.otlp == Url("http", "127.0.0.1", 4318)
-    assert settings.audit.sync_seconds == 0.02
-
-
-def test_full_file_is_read(home: Path) -> None:
-    """Every notation that a setting has is understood."""
-    settings = parse(
-        b"""
-version: 1
-state: s
-workers: 64
-listen: {address: "[::1]:443", ops: 0.0.0.0:9000, domain: gw.test, tls: {certificate: tls.crt, key: tls.key}, control: c.sock}
-identity:
-  agents: [{issuer: spiffe://x, audience: a, jwks: "https://x/keys", kind: service, groups_claim: roles}]
-  approvers: [{issuer: https://x, audience: b, jwks: keys.json}]
-targets:
-  a: {upstream: "https://A.test/v1/", credential: token, ca: tls.crt, inspect: stream, wait: 0s, environment: e-1}
-  b: {upstream: "http://[::2]", credential: {file: token, header: X-Key}, inspect: 64 KiB, wait: 3540s, host: b.test}
-policy: {path: folder, data: keys.json, engine: "unix:///opa.sock", deadline: 1s, token: token}
-audit: {otlp: null, sync: 0s, jaeger: ~}
-""",
-        home / "c.yaml",
-    )
-    a, b = settings.targets
-    assert settings.listen.address == Address("::1", 443)
-    assert settings.listen.control == home / "c.sock"
-    assert settings.identity.agents[0].jwks == Url("https", "x", 443, "/keys")
-    assert a.upstream == Url("https", "a.test", 443, "/v1/")
-    assert (str(a.upstream), a.upstream.base, a.upstream.authority) == ("https://a.test/v1/", "/v1", "a.test")
-    assert a.credential == Credential(file=home / "token", header="Authorization", prefix="Bearer ")
-    assert a.inspect == Inspection(Inspect.STREAM, 0)
-    assert b.credential == Credential(file=home / "token", header="X-Key", prefix="")
-    assert (b.inspect, b.wait_seconds, b.host) == (Inspection(Inspect.FULL, 65536), 3540.0, "b.test")
-    assert settings.policy.engine == Path("/opa.sock")
-    assert (settings.audit.otlp, settings.audit.jaeger, settings.audit.sync_seconds) == (None, None, 0.0)
-
-
-def test_settings_are_frozen(home: Path) -> None:
-    """Nobody changes what was loaded."""
-    settings = parse(MINIMAL.encode(), home / "c.yaml")
-    with pytest.raises(FrozenInstanceError):
-        settings.workers = 3  # type: ignore[misc]
 
 
 WHOLE = [
@@ -127,8 +58,8 @@ YAML = [
     ("workers: !%0a 2", [':1:10: the tag "!\\n" is not read here; remove it']),
     ("workers: 2\nworkers: 3", [':2:1: "workers" is written twice, first on line 1']),
     ("? [a]\n: b", [":1:3: a list or a mapping can't be the name of a setting"]),
-    ('state: "a\\u202eb"', [":1:8: the value holds a line break or a character that does not print; no setting has one"]),
-    ('state: "a\\ud800"', [":1:8: the value holds a line break or a character that does not print; no setting has one"]),
+    ('state: "a\\u202eb"', [f":1:8: {UNPRINTABLE}"]),
+    ('state: "a\\ud800"', [f":1:8: {UNPRINTABLE}"]),
     ("workers: two", [':1:10: workers: expected a whole number from 1 to 64, found "two"']),
     ("workers: 0", [":1:10: workers: 0 is not a whole number from 1 to 64"]),
     ("workers: 65", [":1:10: workers: 65 is not a whole number from 1 to 64"]),
@@ -160,8 +91,8 @@ def test_shape(home: Path, text: str, expected: list[str]) -> None:
 
 LISTEN = [
     ("address: localhost:80", '"localhost" is not an IP address; write one, such as 127.0.0.1 or 0.0.0.0'),
-    ("address: 127.0.0.1", '"127.0.0.1" is not an address and a port; write both, such as 127.0.0.1:8080 or [::1]:8080'),
-    ("address: ::1:80", '"::1:80" is not an address and a port; write both, such as 127.0.0.1:8080 or [::1]:8080'),
+    ("address: 127.0.0.1", f'"127.0.0.1" {NO_PORT}'),
+    ("address: ::1:80", f'"::1:80" {NO_PORT}'),
     ("address: 127.0.0.1:0", '"0" is not a port; write a number from 1 to 65535'),
     ("address: 127.0.0.1:65536", '"65536" is not a port; write a number from 1 to 65535'),
     ("address: 80", "expected an IP address and a port, found the number 80"),
@@ -189,32 +120,34 @@ TARGET = [
     ("upstream: 'http://me:pw@a'", "holds a user name or a password; leave them out of the address"),
     ("upstream: 'http:/me:pw@a'", "holds a user name or a password; leave them out of the address"),
     ("upstream: 'http://a/?k=s'", '"http://a/" goes on with a query or a fragment; leave it out'),
-    ("upstream: 'http://a/b/../c'", 'the path "/b/../c" is not a plain path; write one without empty, . or .. parts, such as /v1'),
-    ("upstream: 'http://127.0.0.1:8080'", "http://127.0.0.1:8080 is Holdpoint's own listen.address; name the service that agents are to reach"),
-    ("upstream: 'http://localhost:9464'", "http://localhost:9464 is Holdpoint's own listen.ops; name the service that agents are to reach"),
-    ("wait: 30", "expected a duration from 0s to 3540s, found the number 30"),
+    ("upstream: 'http://a/b/../c'", f'the path "/b/../c" {PLAIN_PATH}'),
+    ("upstream: 'http://127.0.0.1:8080'", f"http://127.0.0.1:8080 is Holdpoint's own listen.address; {OURS}"),
+    ("upstream: 'http://localhost:9464'", f"http://localhost:9464 is Holdpoint's own listen.ops; {OURS}"),
+    ("upstream: 'http://a/b%2fc'", 'the path "/b%2fc" is not a plain path; write one of a-z, A-Z, 0-9, . _ ~ - and /'),
+    ("wait: 0s", "0s is out of range; write 1s to 3540s"),
+    ("wait: 30", "expected a duration from 1s to 3540s, found the number 30"),
     ("wait: 5 hours", '"5 hours" is not a duration; write a whole number and a unit (ms, s, m, h), such as 30s'),
-    ("wait: 1h", "1h is out of range; write 0s to 3540s"),
+    ("wait: 1h", "1h is out of range; write 1s to 3540s"),
     ("inspect: 1MB", '"1MB" is neither a size, such as 1MiB, nor one of: stream, headers'),
     ("inspect: 0B", "0B is out of range; write 1B to 64MiB, or stream for bodies of any size"),
     ("inspect: 65MiB", "65MiB is out of range; write 1B to 64MiB, or stream for bodies of any size"),
     ("protocol: htpp", '"htpp" is not the word http'),
     ("environment: Prod", '"Prod" is not 1 to 40 of the characters a-z, 0-9 and, inside, -'),
-    ("ca: tls.crt", "says how to check an https upstream, but http://a is not one; leave it out, or use https"),
+    ("ca: tls.crt", "is for checking an https address, and http://a is not one; leave it out, or use https"),
     ("ca: keys.json", "HOME/keys.json holds no certificate in PEM; it has a line -----BEGIN CERTIFICATE-----"),
     ("credential: s3cr3t", "there is no such file; this names the file that holds the secret, not the secret itself"),
     ("credential: folder", "HOME/folder is a folder; name a file"),
     ("credential: open", "HOME/open is open to other users (mode 0640); close it with: chmod 600 HOME/open"),
     ("credential: empty", 'HOME/empty is empty; write the secret into it: printf %s "$SECRET" > HOME/empty'),
-    ("credential: newline", 'HOME/newline ends with a newline, which would be sent too; write it with: printf %s "$SECRET" > HOME/newline'),
-    ("credential: space", 'HOME/space ends with white space, which would be sent too; write it with: printf %s "$SECRET" > HOME/space'),
+    ("credential: newline", f'HOME/newline ends with a newline, {SENT_TOO}: printf %s "$SECRET" > HOME/newline'),
+    ("credential: space", f'HOME/space ends with white space, {SENT_TOO}: printf %s "$SECRET" > HOME/space'),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("setting", "message"), TARGET, ids=range(len(TARGET)))
 def test_target(home: Path, setting: str, message: str) -> None:
     """A target's values, and the files that it names; what may be a secret is never repeated."""
-    name, _, value = setting.partition(": ")
+    name = setting.partition(": ")[0]
     lines = ["upstream: 'http://a'", setting] if name != "upstream" else [setting]
     text = f"version: 1\n{AGENTS}\ntargets:\n  crm:\n" + "\n".join(f"    {line}" for line in lines)
     path = f"targets.crm.{name}" + (".file" if name == "credential" else "")
@@ -255,22 +188,33 @@ def test_issuer(home: Path, setting: str, message: str) -> None:
     assert problems(home, text) == [f":{5 + len(lines)}:{9 + len(name)}: identity.agents[0].{name}: {message}"]
 
 
+AGENTS_TOO = (
+    "the agents' audience too (identity.agents[0].audience), so an agent's token could approve; give approvers one of "
+    "their own"
+)
+NO_KEY_SET = 'is not a key set, or an empty one; it looks like {"keys": [...]}'
+ENGINE = "the policy engine (policy.engine); agents must not reach it"
+SHORTER = "choose a folder whose path is 15 bytes shorter"
 BETWEEN = [
     (
         "identity:\n  agents: [{issuer: x, audience: a, jwks: keys.json}]\n"
         "  approvers: [{issuer: y, audience: a, jwks: keys.json}]\n" + TARGETS,
-        [':4:37: identity.approvers[0].audience: "a" is the agents\' audience too (identity.agents[0].audience), so an '
-         "agent's token could approve; give approvers one of their own"],
+        [f':4:37: identity.approvers[0].audience: "a" is {AGENTS_TOO}'],
     ),
     (
-        "identity:\n  agents:\n  - {issuer: x, audience: a, jwks: keys.json}\n  - {issuer: x, audience: a, jwks: none.json}\n"
-        + TARGETS,
+        "identity:\n  agents:\n  - {issuer: x, audience: a, jwks: keys.json}\n"
+        "  - {issuer: x, audience: a, jwks: none.json}\n" + TARGETS,
         [":5:14: identity.agents[1].issuer: identity.agents[0] has the same issuer and audience; keep one of them",
-         ':5:36: identity.agents[1].jwks: HOME/none.json is not a key set, or an empty one; it looks like {"keys": [...]}'],
+         f":5:36: identity.agents[1].jwks: HOME/none.json {NO_KEY_SET}"],
     ),
     (
         f'{AGENTS}\ntargets:\n  a: {{upstream: "http://x"}}\n  b: {{upstream: "http://y", host: a.holdpoint.internal}}',
         [':5:35: targets.b.host: "a.holdpoint.internal" is the host of a too; each has one of its own'],
+    ),
+    (
+        f'{AGENTS}\ntargets:\n  b: {{upstream: "http://y", host: a.holdpoint.internal}}\n'
+        '  a: {upstream: "http://x", host: a}',
+        [':4:35: targets.b.host: "a.holdpoint.internal" is the host of a too; each has one of its own'],
     ),
     (
         f"{AGENTS}\n{TARGETS}\npolicy: {{token: token}}",
@@ -278,14 +222,14 @@ BETWEEN = [
     ),
     (
         f'{AGENTS}\n{TARGETS}\npolicy: {{engine: "http://127.0.0.1:9001"}}',
-        [":3:27: targets.crm.upstream: http://127.0.0.1:9001 is the policy engine (policy.engine); agents must not reach it"],
+        [f":3:27: targets.crm.upstream: http://127.0.0.1:9001 is {ENGINE}"],
     ),
-    (f'{AGENTS}\n{TARGETS}\npolicy: {{engine: "http://a/v1"}}', [':4:18: policy.engine: "http://a/v1" has a path; write http://a alone']),
+    (f'{AGENTS}\n{TARGETS}\npolicy: {{engine: "http://a/v1"}}', [
+        ':4:18: policy.engine: "http://a/v1" has a path; write http://a alone']),
     (f"{AGENTS}\n{TARGETS}\npolicy: {{engine: opa}}", [
         ':4:18: policy.engine: "opa" is not one of: managed, unix:///path, http://host:port']),
     (f"{AGENTS}\n{TARGETS}\nstate: /{'s' * 100}", [
-        ":4:8: state: the path of a unix socket in it would have 122 bytes and 107 is the most; choose a folder whose "
-        "path is 15 bytes shorter"]),
+        f":4:8: state: the path of a unix socket in it would have 122 bytes and 107 is the most; {SHORTER}"]),
     (f"{AGENTS}\ntargets: {{}}", [":3:10: targets: is empty; it needs 1 or more"]),
     (f"identity: {{agents: []}}\n{TARGETS}", [":2:20: identity.agents: is empty; it needs 1 or more"]),
     (f"identity: {{agents: {{}}}}\n{TARGETS}", [
@@ -325,82 +269,28 @@ audit: {sync: 1x, otlp: 5}
     ]
 
 
-def test_a_file_that_cant_be_read(home: Path) -> None:
-    """A folder, a missing file, a pipe and an impossible name are one line each."""
-    os.mkfifo(home / "pipe")
-    expected = {
-        home / "none.yaml": f"{home}/none.yaml: there is no such file; name one with --config FILE",
-        home: f"{home}: a folder; name the file in it, such as {home}/holdpoint.yaml",
-        home / "pipe": f"{home}/pipe: not a regular file; a configuration is read from one",
-        Path("a\0b"): "a\0b: not a file name (it holds a NUL)",
-    }
-    for file, message in expected.items():
-        with pytest.raises(SettingsError) as caught:
-            load(file)
-        assert str(caught.value) == message
-
-
-def test_advice_remarks_on_what_is_allowed_and_unwise(home: Path) -> None:
-    """Clear text across the network and the lack of approvers are remarks, not mistakes."""
-    assert advice(parse(MINIMAL.encode(), home / "c.yaml")) == (
-        "identity.approvers: nobody can approve or deny; every hold ends by expiring",
-    )
-    settings = parse(
-        b"""
-version: 1
-listen: {address: 0.0.0.0:80, ops: 0.0.0.0:81}
-identity:
-  agents: [{issuer: x, audience: a, jwks: "http://x/keys"}]
-  approvers: [{issuer: x, audience: b, jwks: "http://localhost/keys"}]
-targets: {crm: {upstream: "http://x", credential: token}}
-policy: {engine: "http://opa"}
-audit: {otlp: "http://otlp"}
-""",
-        home / "c.yaml",
-    )
-    assert [line.partition(":")[0] for line in advice(settings)] == [
-        "listen.tls",
-        "listen.ops",
-        "identity.agents[0].jwks",
-        "targets.crm.upstream",
-        "policy.engine",
-        "audit.otlp",
+def test_authorities_that_are_nowhere(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system has none, https without `ca` is a mistake: nothing would prove the server's name."""
+    monkeypatch.setattr("extproc.config.files.system_authorities", lambda: None)
+    text = f'version: 1\n{AGENTS}\ntargets: {{crm: {{upstream: "https://x"}}}}'
+    assert problems(home, text) == [
+        ":3:16: targets.crm.ca: the system's certificate authorities were not found; name them in a PEM file"
     ]
 
 
-WORDS = st.sampled_from(
-    ["version", "1", "identity", "agents", "targets", "crm", "upstream", "http://x", "credential", "wait", "30s", "null",
-     "*a", "&a", "<<", "!!python/name:os", "listen", "tls", "state", "policy", "engine", "unix:", "audit", "[::1]:1"]
-)  # fmt: skip
-PIECES = st.lists(
-    st.one_of(WORDS, st.sampled_from([": ", "- ", "\n", "  ", "{", "}", "[", "]", ",", "'", '"', "#", "|", "? "]))
-)
+HEADERS = [
+    ("Host", '"Host" is a header that steers the request; a credential goes into another'),
+    (
+        "x-envoy-max-retries",
+        '"x-envoy-max-retries" is a header that steers the request; a credential goes into another',
+    ),
+    ("a b", '"a b" is not the name of a header, such as Authorization or X-Api-Key'),
+]
 
 
-@given(st.one_of(PIECES.map(lambda parts: "".join(parts).encode()), st.text().map(str.encode), st.binary()))
-def test_any_bytes_are_settings_or_an_error(data: bytes) -> None:
-    """Whatever stands in the file, reading it ends in Settings or in SettingsError with one line a problem."""
-    try:
-        settings = parse(data, Path("nowhere/c.yaml"))
-    except SettingsError as error:
-        assert error.problems
-        assert len(str(error).split("\n")) == len(error.problems)
-        assert str(error).replace("\n", "").isprintable()
-    else:
-        assert isinstance(settings, Settings)
-
-
-TREES: st.SearchStrategy[object] = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), WORDS),
-    lambda inner: st.one_of(st.lists(inner), st.dictionaries(WORDS, inner)),
-)
-SECTIONS = st.sampled_from(["version", "state", "workers", "listen", "identity", "targets", "policy", "audit"])
-
-
-@given(st.dictionaries(SECTIONS, TREES))
-def test_any_tree_is_settings_or_an_error(tree: dict[str, object]) -> None:
-    """Well-formed files of any shape end the same way."""
-    try:
-        parse(yaml.safe_dump(tree).encode(), Path("nowhere/c.yaml"))
-    except SettingsError as error:
-        assert error.problems
+@pytest.mark.parametrize(("header", "message"), HEADERS, ids=[h[0] for h in HEADERS])
+def test_header_of_a_credential(home: Path, header: str, message: str) -> None:
+    """A credential can't be put where it would steer the request."""
+    upstream = "upstream: 'http://a'"
+    text = f"version: 1\n{AGENTS}\ntargets: {{crm: {{{upstream}, credential: {{file: token, header: {header}}}}}}}"
+    assert problems(home, text) == [f":3:73: targets.crm.credential.header: {message}"]

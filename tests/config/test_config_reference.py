@@ -102,7 +102,7 @@ identity:
   agents: [{issuer: x, audience: a, jwks: "https://[::2]:8/keys", kind: human}]
 targets:
   a: {upstream: "https://x:8443/v1", inspect: headers, wait: 1500ms, ca: tls.crt}
-  b: {upstream: "http://x", inspect: 1000B, wait: 0s, credential: {file: token, prefix: "Token "}}
+  b: {upstream: "http://x", inspect: 1000B, wait: 59m, credential: {file: token, prefix: "Token "}}
 policy: {engine: "unix:///o.sock", token: token, path: folder}
 audit: {otlp: null, sync: 1ms}
 """

@@ -23,7 +23,10 @@ def good() -> Raw:
     record = 'HTTP 200\n{"card_number": "[masked:card]", "ssn": "[masked:ssn]"}'
     blocked = "HTTP 403\n" + json.dumps({"reasons": [{"message": REASON}]})
     listed = "HTTP 200\n" + json.dumps({"customers": [{"ssn": "[masked:ssn]"}] * len(CUSTOMERS)})
-    prompt = {"stream": True, "messages": [{"role": "user", "content": "key [masked:aws-key]"}, {"role": "tool", "content": blocked}]}
+    prompt = {
+        "stream": True,
+        "messages": [{"role": "user", "content": "key [masked:aws-key]"}, {"role": "tool", "content": blocked}],
+    }
     return {
         "transcript": [
             {"kind": "task", "content": f"key {SECRET}"},
@@ -34,7 +37,10 @@ def good() -> Raw:
             result("list_customers", listed),
             {"kind": "end", "content": "done", "chunks": 12},
         ],
-        "customer_api": [received("GET", "/customers/1042", ""), received("POST", "/customers/1042/refunds", refund_body())],
+        "customer_api": [
+            received("GET", "/customers/1042", ""),
+            received("POST", "/customers/1042/refunds", refund_body()),
+        ],
         "model_server": [received("POST", "/v1/chat/completions", json.dumps(prompt))],
         "approver": "dana",
         "approved_at": "2026-01-01T00:00:01.000000Z",
@@ -49,7 +55,13 @@ def result(tool: str, content: str) -> dict[str, Any]:
 
 def received(method: str, path: str, body: str) -> dict[str, Any]:
     """One line of an upstream's log."""
-    return {"at": "2026-01-01T00:00:02.000000+00:00", "method": method, "path": path, "body": body, "credential": "real"}
+    return {
+        "at": "2026-01-01T00:00:02.000000+00:00",
+        "method": method,
+        "path": path,
+        "body": body,
+        "credential": "real",
+    }
 
 
 def refund_body() -> str:
@@ -86,7 +98,14 @@ def test_all_claims_hold_of_a_good_run() -> None:
     [
         (0, set_in("transcript", 2, value=result("read_customer", "HTTP 503\n"))),
         (0, set_in("transcript", 2, value=result("read_customer", 'HTTP 200\n{"card_number": null}'))),
-        (0, set_in("transcript", 2, value=result("read_customer", f"HTTP 200\n{CUSTOMERS[0]['ssn']} [masked:card] [masked:ssn]"))),
+        (
+            0,
+            set_in(
+                "transcript",
+                2,
+                value=result("read_customer", f"HTTP 200\n{CUSTOMERS[0]['ssn']} [masked:card] [masked:ssn]"),
+            ),
+        ),
         (0, leak_in_other_form),
         (1, lambda raw: raw["customer_api"].append(received("POST", "/customers/1042/refunds", refund_body()))),
         (1, lambda raw: raw["customer_api"].pop()),

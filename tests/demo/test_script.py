@@ -15,7 +15,7 @@ ASKED = {"role": "user", "content": "Customer 1043 was charged twice. Refund $12
 
 def answered(*names: str) -> list[dict[str, Any]]:
     """A conversation in which these tools were called and answered, in this order."""
-    messages = [ASKED]
+    messages: list[dict[str, Any]] = [ASKED]
     for name in names:
         call = {"id": f"call-{name}", "type": "function", "function": {"name": name, "arguments": "{}"}}
         messages.append({"role": "assistant", "content": None, "tool_calls": [call]})
@@ -27,7 +27,10 @@ def answered(*names: str) -> list[dict[str, Any]]:
     ("done", "expected"),
     [
         ((), Call("read_customer", {"customer_id": "1043"})),
-        (("read_customer",), Call("request_refund", {"customer_id": "1043", "amount": 12.5, "reason": "charged twice"})),
+        (
+            ("read_customer",),
+            Call("request_refund", {"customer_id": "1043", "amount": 12.5, "reason": "charged twice"}),
+        ),
         (("read_customer", "request_refund"), Call("delete_all_customers", {})),
         (("read_customer", "request_refund", "delete_all_customers"), Call("list_customers", {})),
         # Out of order: what is missing comes next.

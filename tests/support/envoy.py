@@ -64,7 +64,8 @@ class Gateway:
     process: subprocess.Popen[str]
     processor: Processor | None
     port: int = 0
-    log: list[str] = field(default_factory=list)
+    log: list[str] = field(default_factory=list, repr=False)
+    follower: threading.Thread | None = None
 
     def send(self, data: bytes, timeout: float = WAIT_SECONDS) -> Reply:
         """Send these very bytes on a connection of their own and read one response."""
@@ -140,6 +141,8 @@ class Gateway:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        if self.follower is not None:
+            self.follower.join(WAIT_SECONDS)
         if self.processor is not None:
             self.processor.stop()
         shutil.rmtree(self.state, ignore_errors=True)
@@ -167,7 +170,7 @@ def start(
     """
     state = state or state_directory()
     issuer = TokenIssuer()
-    provider = Provider(issuer.issuer, issuer.audience, issuer.write(state / "jwks.json"))
+    provider = Provider(issuer.issuer, issuer.audience, issuer.jwks())
     plan = change(EnvoyPlan("127.0.0.1", 0, "holdpoint.test", (provider,), targets(state), workers))
     write(generate(plan), state / "envoy")
     processor = None if own_workers else Processor(state / "run" / "worker-0.sock")
@@ -182,7 +185,8 @@ def start(
     )
     gateway = Gateway(state, issuer, plan, process, processor)
     ready = threading.Event()
-    threading.Thread(target=_follow, args=(gateway, ready), daemon=True).start()
+    gateway.follower = threading.Thread(target=_follow, args=(gateway, ready), daemon=True)
+    gateway.follower.start()
     if not ready.wait(WAIT_SECONDS) or process.poll() is not None:
         gateway.stop()
         raise RuntimeError("Envoy did not start:\n" + "\n".join(gateway.log[-20:]))
@@ -214,10 +218,12 @@ def with_targets(plan: EnvoyPlan, *targets: TargetPlan) -> EnvoyPlan:
 
 def _follow(gateway: Gateway, ready: threading.Event) -> None:
     stream = gateway.process.stderr
-    for line in stream or ():
-        gateway.log.append(line.rstrip())
-        if "starting workers" in line:
-            ready.set()
+    if stream is not None:
+        with stream:
+            for line in stream:
+                gateway.log.append(line.rstrip())
+                if "starting workers" in line:
+                    ready.set()
     ready.set()
 
 

@@ -28,6 +28,7 @@ class Exchange:
         self.context = context
         self.metadata = {item.key: item.value for item in context.invocation_metadata()}
         self.messages: list[wire.ProcessingRequest] = []
+        self.first = threading.Event()
         self.ended = threading.Event()
         self.cancelled = False
         self._returned = False
@@ -41,6 +42,7 @@ class Exchange:
         except (StopIteration, grpc.RpcError):
             return None
         self.messages.append(message)
+        self.first.set()
         return message
 
     def fail(self) -> None:
@@ -142,6 +144,23 @@ def allow(exchange: Exchange) -> Iterator[wire.ProcessingResponse]:
     """Pass everything on unchanged."""
     while (message := exchange.next()) is not None:
         yield answer(message)
+
+
+def hold_until(release: threading.Event, seconds: int = 60) -> Script:
+    """Ask for more time once, wait for the event, then pass everything on."""
+
+    def script(exchange: Exchange) -> Iterator[wire.ProcessingResponse]:
+        first = exchange.next()
+        if first is None:
+            return
+        wait = wire.ProcessingResponse()
+        wait.override_message_timeout.FromSeconds(seconds)
+        yield wait
+        release.wait(seconds)
+        yield answer(first)
+        yield from allow(exchange)
+
+    return script
 
 
 class Processor:

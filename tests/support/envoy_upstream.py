@@ -57,7 +57,10 @@ class RecordingUpstream:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def _serve(self, connection: socket.socket, _address: object, _server: object) -> None:
-        stream = connection.makefile("rb")
+        with connection.makefile("rb") as stream:
+            self._requests(connection, stream)
+
+    def _requests(self, connection: socket.socket, stream: BinaryIO) -> None:
         while True:
             head = b""
             while not head.endswith(b"\r\n\r\n"):

@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from extproc.adapters.envoy.generate import Resources, documents
+from extproc.adapters.envoy.plan import BadPlan, has_keys
 from extproc.adapters.envoy.secrets import SECRETS
 
 DRAIN_SECONDS = 3660
@@ -20,6 +21,17 @@ def bootstrap_text() -> str:
     if packed.is_file():
         return packed.read_text(encoding="utf-8")
     return (Path(__file__).parents[3] / "envoy" / "bootstrap.yaml").read_text(encoding="utf-8")
+
+
+def read_jwks(path: Path) -> str:
+    """The JWKS document in a file, for a plan's provider. Raises OSError, and BadPlan if it has no keys.
+
+    The keys become part of the listener, so new ones take a new plan; drained connections live on for longer than
+    any hold (`DRAIN_SECONDS`)."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    if not has_keys(text):
+        raise BadPlan(f"{path}: expected a JSON object with a list of `keys`, as an identity provider publishes it")
+    return text
 
 
 def system_roots() -> str:

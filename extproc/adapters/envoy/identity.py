@@ -18,7 +18,7 @@ from envoy_data_plane.envoy.extensions.filters.http.jwt_authn.v3 import (
 from envoy_data_plane.envoy.type.matcher.v3 import RegexMatcher
 
 from extproc.adapters.envoy.clusters import http_cluster
-from extproc.adapters.envoy.messages import seconds, watched_file
+from extproc.adapters.envoy.messages import seconds
 from extproc.adapters.envoy.plan import Provider, Scheme, Upstream
 
 JWT_NAMESPACE = "envoy.filters.http.jwt_authn"
@@ -33,7 +33,8 @@ CLOCK_SKEW_SECONDS = 30
 def jwt_filter(providers: tuple[Provider, ...]) -> JwtAuthentication:
     """A verified token of one of the providers, on every request.
 
-    The rule matches by an expression that any path fits, because the prefix `/` does not match `OPTIONS *`.
+    The rule matches by an expression that any path fits, also the empty one of CONNECT, which the prefix `/` is not
+    part of; paths that lead nowhere ask for a token too, so that nobody without one learns which do.
     """
     return JwtAuthentication(
         providers={_name(i): _provider(i, p) for i, p in enumerate(providers)},
@@ -63,13 +64,10 @@ def _provider(index: int, provider: Provider) -> JwtProvider:
         payload_in_metadata=CLAIMS,
         # Named, so that Envoy's default of also reading an access_token query parameter is off: queries get logged.
         from_headers=[JwtHeader(name="Authorization", value_prefix="Bearer ")],
-        local_jwks=None if provider.remote else _local(provider.jwks),
+        # Inline: Envoy reads a local JWKS file once, whatever is renamed into its place.
+        local_jwks=None if provider.remote else DataSource(inline_string=provider.jwks),
         remote_jwks=_remote(index, provider.jwks) if provider.remote else None,
     )
-
-
-def _local(path: str) -> DataSource:
-    return watched_file(path)
 
 
 def _remote(index: int, url: str) -> RemoteJwks:

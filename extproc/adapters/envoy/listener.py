@@ -102,7 +102,8 @@ def _manager(plan: EnvoyPlan) -> HttpConnectionManager:
         merge_slashes=True,
         path_with_escaped_slashes_action=escaped,
         strip_trailing_host_dot=True,
-        # Nobody is internal, and nothing that a client says of itself is believed.
+        # Nobody is internal, and nothing that a client says of itself is believed. internal_address_config stays
+        # unset on purpose: an empty one makes Envoy take loopback and private addresses for internal.
         use_remote_address=True,
         skip_xff_append=True,
         early_header_mutation_extensions=[_strip()],

@@ -61,6 +61,8 @@ def _manager(where: str, manager: HttpConnectionManager) -> Iterator[str]:
             yield f"{where}: {http_filter.name} may be left out; every filter is required"
     if manager.upgrade_configs:
         yield f"{where}: upgrade_configs let bytes through that no filter reads"
+    if manager.internal_address_config is not None:
+        yield f"{where}: internal_address_config makes Envoy believe x-envoy headers of some clients; leave it unset"
     for processor in _processors(manager.http_filters):
         if processor.failure_mode_allow or processor.observability_mode or processor.allow_mode_override:
             yield f"{where}: failure_mode_allow, observability_mode and allow_mode_override must be off"
@@ -113,13 +115,14 @@ def _overrides(where: str, settings: dict[str, Any], unasked: bool) -> Iterator[
         yield f"{where}: the processor is disabled on a route that forwards"
     overrides = message.overrides
     if overrides is None:
+        if not unasked:
+            yield f"{where}: no overrides; a route that forwards says itself what the processor sees"
         return
     if overrides.failure_mode_allow or overrides.async_mode:
         yield f"{where}: failure_mode_allow and async_mode must be off"
     if overrides.grpc_service is not None or overrides.metadata_options is not None:
         yield f"{where}: the processor and its metadata are the listener's to choose"
-    if overrides.processing_mode is not None:
-        yield from _mode(where, overrides.processing_mode)
+    yield from _mode(where, overrides.processing_mode)
 
 
 def _mode(where: str, mode: ProcessingMode | None) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """What Envoy is to be: plain values, checked before anything is generated from them."""
 
 import ipaddress
+import json
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -41,8 +42,9 @@ class TlsFiles:
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """Whose tokens are believed: issuer and audience as they stand in the token; `jwks` is a file or an http(s)
-    address, an https one with `ca`, the PEM file of the roots that its certificate is checked against."""
+    """Whose tokens are believed: issuer and audience as they stand in the token; `jwks` is an http(s) address,
+    or the JWKS document itself (`files.read_jwks` reads one). An https address needs `ca`, the PEM file of the roots
+    that its certificate is checked against."""
 
     issuer: str
     audience: str
@@ -51,7 +53,7 @@ class Provider:
 
     @property
     def remote(self) -> bool:
-        """True where the keys are fetched by Envoy instead of read from a file."""
+        """True where Envoy fetches the keys itself."""
         return self.jwks.startswith(("http://", "https://"))
 
 
@@ -123,6 +125,16 @@ def is_address(host: str) -> bool:
     return True
 
 
+def has_keys(text: str) -> bool:
+    """True if the text is a JWKS document with a key in it; what the keys are worth, Envoy finds out."""
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return False
+    keys = document.get("keys") if isinstance(document, dict) else None
+    return isinstance(keys, list) and bool(keys)
+
+
 def _listen_faults(plan: EnvoyPlan) -> list[str]:
     faults = []
     if not is_address(plan.address):
@@ -158,8 +170,8 @@ def _provider_faults(plan: EnvoyPlan) -> list[str]:
                 faults.append(f"{where}.jwks: expected http(s)://host[:port]/path, found {provider.jwks!r}")
             if provider.jwks.startswith("https:") and not provider.ca:
                 faults.append(f"{where}.ca: expected a PEM file of root certificates, found nothing")
-        elif not provider.jwks:
-            faults.append(f"{where}.jwks: expected a file or an http(s) address, found nothing")
+        elif not has_keys(provider.jwks):
+            faults.append(f"{where}.jwks: expected an http(s) address or a JSON object with a list of `keys`")
     identities = [(p.issuer, p.audience) for p in plan.providers]
     if len(set(identities)) != len(identities):
         faults.append("providers: two name the same issuer and audience")

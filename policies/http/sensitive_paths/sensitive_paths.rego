@@ -52,7 +52,8 @@ sensitive if {
 }
 
 excepted if {
-	some prefix in settings.exceptions[input.target.name]
+	some name in {input.target.name, "*"}
+	some prefix in settings.exceptions[name]
 	path := concat("/", http.words)
 	under(path, trim(lower(prefix), "/"))
 }

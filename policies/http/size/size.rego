@@ -21,4 +21,4 @@ findings contains finding if {
 	}
 }
 
-limit := object.get(settings.targets, input.target.name, settings.limit_bytes)
+limit := object.get(settings.limit_bytes, input.target.name, settings.limit_bytes["*"])

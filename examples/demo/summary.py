@@ -1,0 +1,143 @@
+"""What the demo shows at its end: the trail as a table, the claims with their evidence, and commands to go on with."""
+
+import shlex
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from examples.demo.checks import Check
+from examples.demo.workplace import Addresses, Workplace
+
+EFFECTS = {"allow": "allowed", "hold": "held", "block": "blocked"}
+
+
+def trail_lines(rows: Sequence[dict[str, Any]], jaeger: bool) -> list[str]:
+    """The trail as a table, oldest first: who, what, what was decided and why. With `jaeger`, traces are numbered and
+    named below it."""
+    if not rows:
+        return ["The journal has no decisions."]
+    traces: dict[str, int] = {}
+    cells = [("at", "who", "what", "decision", "because of", "trace")]
+    for row in rows:
+        address = trace_of(row) if jaeger else ""
+        number = f"[{traces.setdefault(address, len(traces) + 1)}]" if address else "-"
+        cells.append(
+            (clock(row), _text(row, "principal", "subject"), what(row), decided(row), ", ".join(policies(row)), number)
+        )
+    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
+    table = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
+    return [
+        table[0],
+        "-" * len(table[0]),
+        *table[1:],
+        "",
+        *(f"[{number}] {address}" for address, number in traces.items()),
+    ]
+
+
+def clock(row: dict[str, Any]) -> str:
+    """The time of day of a record, in UTC and whole seconds."""
+    return str(row.get("at", ""))[11:19]
+
+
+def what(row: dict[str, Any]) -> str:
+    """Verb, target and resource."""
+    return f"{_text(row, 'action', 'verb')} {_text(row, 'target', 'name')} {_text(row, 'action', 'resource')}"
+
+
+def decided(row: dict[str, Any]) -> str:
+    """The effect; who approved, where somebody did; what was masked on the way."""
+    parts = [EFFECTS.get(_text(row, "decision", "effect"), _text(row, "decision", "effect"))]
+    approvers = [str(one.get("subject")) for one in row.get("approvers") or [] if isinstance(one, dict)]
+    if approvers:
+        parts = [f"held, approved by {' and '.join(approvers)}"]
+    delivery = row.get("delivery")
+    if isinstance(delivery, dict) and (masked := counts(delivery.get("masked"))):
+        parts.append(f"masked {', '.join(masked)}")
+    return "; ".join(parts)
+
+
+def counts(masked: Any) -> list[str]:
+    """Counts by kind as words, from {kind: n} or {lane: {kind: n}}."""
+    if not isinstance(masked, dict):
+        return []
+    flat: dict[str, int] = {}
+    for name, value in masked.items():
+        for kind, number in value.items() if isinstance(value, dict) else [(name, value)]:
+            if isinstance(number, int) and number > 0:
+                flat[kind] = flat.get(kind, 0) + number
+    return [f"{number} {kind}" for kind, number in sorted(flat.items())]
+
+
+def policies(row: dict[str, Any]) -> list[str]:
+    """The policies behind the decision: of a refusal those that refused, of an approval those that asked for it, else
+    all."""
+    decision = row.get("decision")
+    reasons = decision.get("reasons") if isinstance(decision, dict) else None
+    live = [one for one in reasons or [] if isinstance(one, dict) and one.get("mode") != "shadow"]
+    effect = _text(row, "decision", "effect")
+    strongest = [one for one in live if one.get("effect") == effect and effect != "allow"]
+    approved = [one for one in live if one.get("code") == "approved"]
+    return list(dict.fromkeys(str(one.get("policy")) for one in strongest or approved or live))
+
+
+def trace_of(row: dict[str, Any]) -> str:
+    """The address of the trace in Jaeger."""
+    return _text(row, "trace_address")
+
+
+def check_lines(checks: Iterable[Check]) -> list[str]:
+    """One line for each claim, one for its evidence."""
+    return [
+        line for check in checks for line in (f"{'✓' if check.true else '✗'} {check.claim}", f"    {check.evidence}")
+    ]
+
+
+def isolation_lines(attempts: Sequence[dict[str, Any]], apart: bool) -> list[str]:
+    """What the agent's user could reach of what it must not."""
+    shut = sum(one["held"] for one in attempts)
+    if not apart:
+        return [
+            f"! the agent ran as the gateway's own user: {len(attempts) - shut} of {len(attempts)} ways in were open",
+            "    Only root can start it as another user (try `sudo make demo`).",
+            "    In production an agent must be another user, or on another host.",
+        ]
+    mark = "✓" if shut == len(attempts) else "✗"
+    lines = [f"{mark} from the agent's user, {shut} of {len(attempts)} ways into the gateway and past it are shut"]
+    if shut == len(attempts):
+        tried = sorted({str(one["what"]).split(" ", 1)[0] for one in attempts})
+        return [
+            *lines,
+            f"    tried: {', '.join(tried)} on its files, sockets and memory, and both upstreams with the agent's token",
+        ]
+    return lines + [f"    open: {one['what']}: {one['how']}" for one in attempts if not one["held"]]
+
+
+def keep_lines(place: Workplace, at: Addresses, command: Sequence[str]) -> list[str]:
+    """Commands to copy into another terminal while the demo stays up."""
+    gateway = f"http://{at.listen}"
+    holdpoint = shlex.join(command)
+    lines = [
+        "Try it yourself, in another terminal. As the agent:",
+        f"  export GATEWAY={gateway} TOKEN={place.agent_token}",
+        '  curl -H "Authorization: Bearer $TOKEN" $GATEWAY/crm/customers/1042',
+        '  curl -X DELETE -H "Authorization: Bearer $TOKEN" $GATEWAY/crm/customers',
+        '  curl -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" -H "Prefer: wait=60" \\',
+        '    -d \'{"amount": 15.0, "reason": "late delivery"}\' $GATEWAY/crm/customers/1042/refunds  # waits for approval',
+        "  examples/clients/read_refund_delete.sh",
+        "As the approver:",
+        f"  export HOLDPOINT_CONFIG={place.config}",
+        f"  export HOLDPOINT_TOKEN=$(cat {place.approver_file})",
+        f"  {holdpoint} holds list",
+        f"  {holdpoint} holds approve ID --reason 'late delivery'",
+        f"  {holdpoint} audit list",
+    ]
+    if at.jaeger:
+        lines.append(f"Traces: http://{at.jaeger}   ")
+    return [line.rstrip() for line in lines]
+
+
+def _text(row: dict[str, Any], *path: str) -> str:
+    value: Any = row
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value if isinstance(value, str) else "?"

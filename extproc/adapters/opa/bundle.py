@@ -1,0 +1,67 @@
+"""From a folder of policies to the bundle that OPA serves. A bundle that is not good enough is never written."""
+
+import gzip
+import hashlib
+import io
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from extproc.adapters.opa import library as libraries
+from extproc.adapters.opa.binary import find_opa
+from extproc.adapters.opa.check import Checked, Policy, check
+from extproc.adapters.opa.files import write_private
+
+_REVISION_CHARACTERS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A bundle in memory: its revision (hex, the start of a SHA-256 over its contents), what it has, and the archive."""
+
+    revision: str
+    policies: tuple[Policy, ...]
+    archive: bytes
+
+
+def build(
+    folder: Path | None = None, user_data: Path | None = None, *, opa: Path | None = None, tests: bool = True
+) -> Bundle:
+    """Load, check, test and pack a library (None: the shipped one). Blocks for about a second.
+    Raises PolicyRefused, OpaMissing, OpaFailed."""
+    checked = check(libraries.load(folder, user_data), opa or find_opa(), tests=tests)
+    return pack(checked)
+
+
+def publish(bundle: Bundle, destination: Path) -> None:
+    """Put a bundle where the managed OPA watches, in one step. Raises OSError; the old one stays then."""
+    write_private(destination, bundle.archive)
+
+
+def revision(checked: Checked) -> str:
+    """What names these contents: the same modules and data give the same revision anywhere."""
+    digest = hashlib.sha256()
+    for place, content in _members(checked, ""):
+        name = place.encode()
+        digest.update(b"%d %b %d %b" % (len(name), name, len(content), content))
+    return digest.hexdigest()[:_REVISION_CHARACTERS]
+
+
+def pack(checked: Checked) -> Bundle:
+    """Write the archive: the same library gives the same bytes."""
+    name = revision(checked)
+    manifest = orjson.dumps({"revision": name, "roots": ["holdpoint"], "rego_version": 1})
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for place, content in [("/.manifest", manifest), *_members(checked, name)]:
+            entry = tarfile.TarInfo(place)
+            entry.size, entry.mode = len(content), 0o600
+            tar.addfile(entry, io.BytesIO(content))
+    return Bundle(name, checked.policies, gzip.compress(buffer.getvalue(), mtime=0))
+
+
+def _members(checked: Checked, name: str) -> list[tuple[str, bytes]]:
+    modules = [(f"/{m.place}", m.text) for m in checked.library.modules if not m.is_test]
+    return [("/data.json", orjson.dumps(checked.data(name), option=orjson.OPT_SORT_KEYS)), *modules]

@@ -1,0 +1,203 @@
+"""JSON's grammar (RFC 8259), token by token, over a buffer that may end anywhere. It keeps no text, only where it is.
+
+Several documents may follow each other (NDJSON). NaN and Infinity are let by, since common writers emit them.
+"""
+
+import re
+from enum import IntEnum
+
+from extproc.masking.stage import MaskError
+
+DEPTH = 512
+"""Containers inside one another, at most."""
+
+SCALAR = 1024
+"""Bytes of a number, at most."""
+
+_WS = rb"[ \t\r\n]*+"
+_INNER = rb'[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*+)*+'
+_STR = rb'"' + _INNER + rb'"'
+_NUM = rb"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][-+]?[0-9]++)?+"
+_SCALAR = rb"(?:" + _STR + rb"|(?:" + _NUM + rb"|true|false|null)(?=[ \t\r\n,\]}]))"
+
+
+def _nest(item: bytes) -> bytes:
+    """The item, or a container of such items."""
+    member = _STR + _WS + rb":" + _WS + item
+    array = rb"\[" + _WS + rb"(?:" + item + rb"(?:" + _WS + rb"," + _WS + item + rb")*+)?+" + _WS + rb"\]"
+    record = rb"\{" + _WS + rb"(?:" + member + rb"(?:" + _WS + rb"," + _WS + member + rb")*+)?+" + _WS + rb"\}"
+    return rb"(?>" + item + rb"|" + array + rb"|" + record + rb")"
+
+
+# Two levels deep: a try that fails because the buffer ends costs as many looks at the same bytes, and no more.
+_ITEM = _nest(_nest(_SCALAR))
+_SPACE = re.compile(_WS)
+_STRING = re.compile(_STR)
+_BODY = re.compile(_INNER)
+_PARTIAL = re.compile(rb"\\(?:u[0-9a-fA-F]{0,3})?\Z")
+_RUN = re.compile(rb"[-+.0-9A-Za-z]*+")
+_NUMBER = re.compile(_NUM)
+_WORDS = frozenset((b"true", b"false", b"null", b"NaN", b"Infinity", b"-Infinity"))
+_VALUE = re.compile(_WS + _ITEM)
+_MEMBER = re.compile(_WS + _STR + _WS + rb":" + _WS + _ITEM)
+_MEMBERS = re.compile(rb"(?:" + _WS + rb"," + _WS + _STR + _WS + rb":" + _WS + _ITEM + rb")*+")
+_ITEMS = re.compile(rb"(?:" + _WS + rb"," + _WS + _ITEM + rb")*+")
+
+
+class Token(IntEnum):
+    """What `next` found. MORE: the buffer ends before the token does."""
+
+    MORE = 0
+    KEY = 1
+    STRING = 2
+    NUMBER = 3
+    WORD = 4
+    OPEN = 5
+    CLOSE = 6
+    MARK = 7
+
+
+class _At(IntEnum):
+    TOP = 0
+    VALUE = 1
+    ITEM = 2  # after [
+    MEMBER = 3  # after {
+    KEY = 4
+    COLON = 5
+    AFTER = 6
+
+
+_OBJECT, _ARRAY = b"{["
+
+
+class Grammar:
+    """Where in a document we are."""
+
+    __slots__ = ("_at", "_stack")
+
+    def __init__(self) -> None:
+        self._at = _At.TOP
+        self._stack = bytearray()
+
+    @property
+    def depth(self) -> int:
+        """How many containers are open."""
+        return len(self._stack)
+
+    @property
+    def idle(self) -> bool:
+        """Whether the input may end here."""
+        return self._at is _At.TOP
+
+    @property
+    def expects_key(self) -> bool:
+        """Whether a string here would be a member's name."""
+        return self._at in (_At.MEMBER, _At.KEY)
+
+    def save(self) -> tuple[int, bytes]:
+        """The state, to come back to."""
+        return int(self._at), bytes(self._stack)
+
+    def restore(self, state: tuple[int, bytes]) -> None:
+        """Go back to a saved state."""
+        self._at, self._stack = _At(state[0]), bytearray(state[1])
+
+    def skip(self, data: bytes, at: int) -> int:
+        """Step over whole values and members at once, where that is possible; gives the offset after them."""
+        if self._at is not _At.AFTER:
+            if self._at is _At.COLON:
+                return at
+            found = (_MEMBER if self.expects_key else _VALUE).match(data, at)
+            if found is None:
+                return at
+            at = found.end()
+            if not self._stack:
+                return at
+            self._at = _At.AFTER
+        found = (_MEMBERS if self._stack[-1] == _OBJECT else _ITEMS).match(data, at)
+        return found.end() if found else at
+
+    def next(self, data: bytes, at: int, final: bool) -> tuple[Token, int, int]:
+        """The next token at or after `at`, as (token, start, end). Raises MaskError for what isn't JSON."""
+        space = _SPACE.match(data, at)
+        start = space.end() if space else at
+        if start == len(data):
+            return Token.MORE, start, start
+        byte = data[start]
+        state = self._at
+        if state is _At.AFTER:
+            if byte == 44:
+                self._at = _At.KEY if self._stack[-1] == _OBJECT else _At.VALUE
+                return Token.MARK, start, start + 1
+            return self._close(byte, start)
+        if state is _At.COLON:
+            if byte != 58:
+                raise MaskError("malformed JSON: expected a colon")
+            self._at = _At.VALUE
+            return Token.MARK, start, start + 1
+        if byte == 34:
+            end = self._string(data, start, final)
+            if not end:
+                return Token.MORE, start, start
+            return self.string_ended(), start, end
+        if state in (_At.MEMBER, _At.KEY):
+            if state is _At.MEMBER and byte == 125:
+                return self._close(byte, start)
+            raise MaskError("malformed JSON: expected a member's name")
+        if byte in (_OBJECT, _ARRAY):
+            if len(self._stack) >= DEPTH:
+                raise MaskError(f"JSON nested deeper than {DEPTH}")
+            self._stack.append(byte)
+            self._at = _At.MEMBER if byte == _OBJECT else _At.ITEM
+            return Token.OPEN, start, start + 1
+        if state is _At.ITEM and byte == 93:
+            return self._close(byte, start)
+        return self._scalar(data, start, final)
+
+    def string_ended(self) -> Token:
+        """Record that a string ended here; says whether it was a name or a value."""
+        if self.expects_key:
+            self._at = _At.COLON
+            return Token.KEY
+        self._at = _At.AFTER if self._stack else _At.TOP
+        return Token.STRING
+
+    def _close(self, byte: int, start: int) -> tuple[Token, int, int]:
+        if byte != (125 if self._stack[-1] == _OBJECT else 93):
+            raise MaskError("malformed JSON: expected a comma or the end of the container")
+        self._stack.pop()
+        self._at = _At.AFTER if self._stack else _At.TOP
+        return Token.CLOSE, start, start + 1
+
+    def _string(self, data: bytes, start: int, final: bool) -> int:
+        found = _STRING.match(data, start)
+        if found:
+            return found.end()
+        body_end(data, start + 1, final)
+        return 0
+
+    def _scalar(self, data: bytes, start: int, final: bool) -> tuple[Token, int, int]:
+        found = _RUN.match(data, start)
+        end = found.end() if found else start
+        if end - start > SCALAR:
+            raise MaskError(f"a JSON number longer than {SCALAR} bytes")
+        if end == len(data) and not final:
+            return Token.MORE, start, start
+        text = data[start:end]
+        token = Token.NUMBER if _NUMBER.fullmatch(text) else Token.WORD
+        if token is Token.WORD and text not in _WORDS:
+            raise MaskError("malformed JSON: expected a value")
+        self._at = _At.AFTER if self._stack else _At.TOP
+        return token, start, end
+
+
+def body_end(data: bytes, at: int, final: bool) -> tuple[int, bool]:
+    """How far a string's content at `at` goes, whole escapes only, and whether its closing quote follows there.
+    Raises MaskError when it is malformed, or unfinished though the input has ended."""
+    found = _BODY.match(data, at)
+    end = found.end() if found else at
+    if end < len(data) and data[end] == 34:
+        return end, True
+    if final or (end < len(data) and not _PARTIAL.match(data, end)):
+        raise MaskError("malformed JSON: a string with a control character, a bad escape, or no end")
+    return end, False

@@ -1,0 +1,231 @@
+"""The writer: what is appended is in the file, whole, or is not and says so."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from extproc.audit.frame import MAX_PAYLOAD
+from extproc.audit.journal import FileJournal, JournalCorrupt
+from extproc.audit.reader import records
+from extproc.audit.redact import known_values
+from extproc.audit.verify import verify
+from extproc.domain.ports import JournalUnwritable
+from tests.audit.conftest import Clock, Streams, decision
+
+
+@contextmanager
+def file_limit(size: int) -> Iterator[None]:
+    """Until the end no file of this process grows past `size` bytes: writes are cut short, then refused."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def kinds(path: Path) -> list[str]:
+    """The kinds of a journal's records, in order."""
+    return [record.kind for record in records(path)]
+
+
+def test_append_returns_the_number_of_a_record_that_is_in_the_file(streams: Streams) -> None:
+    """Numbers go up by one after the genesis, and a reader sees each record at once."""
+    journal = streams["worker-0"]
+    assert [journal.append("decision", decision(f"d{i}")) for i in range(3)] == [1, 2, 3]
+    read = list(records(streams.path("worker-0")))
+    assert [record.seq for record in read] == [0, 1, 2, 3]
+    assert decision("d1") == read[2].body
+    assert read[1].hash == read[2].prev
+    assert read[-1].end == journal.offset == streams.path("worker-0").stat().st_size
+
+
+def test_canonical_bytes_do_not_depend_on_member_order(tmp_path: Path) -> None:
+    """Two bodies that say the same have the same hash."""
+    hashes = []
+    for name, body in (("a", {"x": 1, "y": {"p": 1, "q": 2}}), ("b", {"y": {"q": 2, "p": 1}, "x": 1})):
+        journal = FileJournal(tmp_path / name / "s.journal", "s", lambda: 1.5, 0)
+        journal.append("config", body)
+        journal.close()
+        first, second = records(tmp_path / name / "s.journal")
+        hashes.append((second.at, second.body))
+        assert first.kind == "genesis"
+    assert hashes[0] == hashes[1] == ("1970-01-01T00:00:01.500000Z", {"x": 1, "y": {"p": 1, "q": 2}})
+
+
+def test_a_short_write_is_undone_and_the_chain_goes_on(streams: Streams) -> None:
+    """With no room for a whole record nothing of it stays, and once there is room the next record follows."""
+    journal, path = streams["worker-0"], streams.path("worker-0")
+    journal.append("decision", decision("d1"))
+    size = journal.offset
+    for room in (0, 1, 7, 8, 9, 300):
+        with file_limit(size + room), pytest.raises(JournalUnwritable):
+            journal.append("decision", decision("lost"))
+        assert size == path.stat().st_size
+    assert journal.append("decision", decision("d2")) == 2
+    assert [verdict.fault for verdict in verify(streams.state)] == [None]
+
+
+def test_a_descriptor_closed_by_others_refuses_once_and_recovers(streams: Streams) -> None:
+    """The journal takes its file again by itself."""
+    journal = streams["worker-0"]
+    os.close(journal._fd)
+    with pytest.raises(JournalUnwritable):
+        journal.append("decision", decision("lost"))
+    assert journal.append("decision", decision("d1")) == 1
+    assert [verdict.fault for verdict in verify(streams.state)] == [None]
+
+
+def test_a_file_replaced_under_its_writer_is_refused(streams: Streams) -> None:
+    """Records that nobody would find are not records: the append says so until the file is back."""
+    journal, path = streams["worker-0"], streams.path("worker-0")
+    path.rename(path.with_suffix(".away"))
+    for _ in range(2):
+        with pytest.raises(JournalUnwritable):
+            journal.append("decision", decision("d1"))
+    path.unlink(missing_ok=True)
+    path.with_suffix(".away").rename(path)
+    journal.append("decision", decision("d2"))
+    assert [verdict.fault for verdict in verify(streams.state)] == [None]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"x": object()}, {"x": "\ud800"}, {"x": 2**70}, {"x": "y" * MAX_PAYLOAD}, {1: 2}],
+    ids=["object", "surrogate", "integer", "long", "key"],
+)
+def test_what_has_no_canonical_form_is_refused(streams: Streams, body: dict[str, str]) -> None:
+    """Such a body is not written in some other form, and the journal goes on."""
+    journal = streams["worker-0"]
+    with pytest.raises(JournalUnwritable):
+        journal.append("decision", body)
+    assert journal.append("decision", decision()) == 1
+
+
+def test_two_writers_of_one_stream_are_refused(streams: Streams) -> None:
+    """The second one can't open it."""
+    streams["worker-0"].append("decision", decision())
+    with pytest.raises(JournalUnwritable, match="another process writes it"):
+        FileJournal(streams.path("worker-0"), "worker-0")
+
+
+def test_a_closed_journal_takes_nothing(streams: Streams) -> None:
+    """After close, append raises, and closing again does nothing."""
+    journal = streams["worker-0"]
+    journal.close()
+    journal.close()
+    with pytest.raises(JournalUnwritable, match="closed"):
+        journal.append("decision", decision())
+
+
+def test_a_folder_that_can_not_be_had_is_an_error(tmp_path: Path) -> None:
+    """The message names the file."""
+    (tmp_path / "journal").write_text("not a folder")
+    with pytest.raises(JournalUnwritable, match="s.journal"):
+        FileJournal(tmp_path / "journal" / "s.journal", "s")
+
+
+def test_known_values_do_not_reach_the_file(tmp_path: Path) -> None:
+    """Wherever a planted secret stands, member names too, it is masked; the rest is as it was."""
+    secret = "s3cr3t-token-value"
+    journal = FileJournal(tmp_path / "s.journal", "s", sync_seconds=0, redact=known_values([secret]))
+    journal.append("decision", {"a": f"Bearer {secret}", "b": [{"c": secret, secret: 1}], "d": 7})
+    journal.close()
+    data = (tmp_path / "s.journal").read_bytes()
+    assert secret.encode() not in data
+    assert data.count(b"[masked:known]") == 3
+    with pytest.raises(ValueError, match="shorter"):
+        known_values(["abc"])
+
+
+def test_a_tail_torn_at_any_byte_is_cut_and_recorded(tmp_path: Path) -> None:
+    """Wherever a crash cut the last record, opening keeps all before it and says how many bytes were cut."""
+    path = tmp_path / "journal" / "worker-0.journal"
+    journal = FileJournal(path, "worker-0", Clock(), 0)
+    journal.append("decision", {"n": 1})
+    good = journal.offset
+    journal.append("decision", {"n": 2})
+    journal.close()
+    whole = path.read_bytes()
+    for cut in range(good + 1, len(whole)):
+        path.write_bytes(whole[:cut])
+        FileJournal(path, "worker-0", Clock(), 0).close()
+        read = list(records(path))
+        assert [record.kind for record in read] == ["genesis", "decision", "journal-opened", "journal-repaired"]
+        assert (cut - good, good) == (read[-1].body["cut_bytes"], read[-1].body["offset"])
+        assert whole[good:cut] == path.with_suffix(f".cut-{good}").read_bytes()
+        assert [verdict.fault for verdict in verify(tmp_path)] == [None]
+
+
+def test_a_torn_genesis_starts_over(tmp_path: Path) -> None:
+    """A crash within the very first record leaves nothing worth keeping."""
+    path = tmp_path / "journal" / "s.journal"
+    FileJournal(path, "s", Clock(), 0).close()
+    path.write_bytes(path.read_bytes()[:11])
+    FileJournal(path, "s", Clock(), 0).close()
+    assert kinds(path) == ["genesis", "journal-repaired"]
+
+
+def test_damage_before_the_tail_is_not_repaired(tmp_path: Path) -> None:
+    """Cutting there would destroy good records: the journal refuses to open."""
+    path = tmp_path / "journal" / "s.journal"
+    journal = FileJournal(path, "s", Clock(), 0)
+    journal.append("decision", decision("d1"))
+    at = journal.offset
+    journal.append("decision", decision("d2"))
+    journal.append("decision", decision("d3"))
+    journal.close()
+    whole = path.read_bytes()
+    for byte in (1, 4, 20):
+        path.write_bytes(whole[: at + byte] + bytes([whole[at + byte] ^ 0xFF]) + whole[at + byte + 1 :])
+        with pytest.raises(JournalCorrupt, match="holdpoint audit verify"):
+            FileJournal(path, "s", Clock(), 0)
+    path.write_bytes(b"something else entirely")
+    with pytest.raises(JournalCorrupt):
+        FileJournal(path, "s", Clock(), 0)
+
+
+def test_a_journal_of_another_stream_is_refused(tmp_path: Path) -> None:
+    """A file that was renamed does not become part of another chain."""
+    FileJournal(tmp_path / "a.journal", "a", Clock(), 0).close()
+    (tmp_path / "a.journal").rename(tmp_path / "b.journal")
+    with pytest.raises(JournalCorrupt, match="holds stream 'a'"):
+        FileJournal(tmp_path / "b.journal", "b", Clock(), 0)
+
+
+def test_a_killed_writer_loses_nothing_that_it_said(tmp_path: Path) -> None:
+    """After SIGKILL every record whose number was told is there, the chain holds, and a new writer goes on."""
+    path = tmp_path / "journal" / "worker-0.journal"
+    told = 0
+    for _ in range(4):
+        command = [sys.executable, "-m", "tests.audit.writer", str(path), "worker-0"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                told = int(line)
+                if told % 100 == 99:
+                    process.send_signal(signal.SIGKILL)
+                    break
+            rest = process.stdout.read().split("\n")
+        told = max([told, *(int(line) for line in rest[:-1] if line)])
+        FileJournal(path, "worker-0", sync_seconds=0).close()
+        assert told < sum(1 for _ in records(path))
+        assert [verdict.fault for verdict in verify(tmp_path)] == [None]
+
+
+def test_sync_runs_in_the_background_and_close_ends_it(tmp_path: Path) -> None:
+    """A record is in the file before its sync; the thread ends with the journal."""
+    journal = FileJournal(tmp_path / "s.journal", "s", sync_seconds=60)
+    journal.append("decision", decision())
+    assert kinds(tmp_path / "s.journal") == ["genesis", "decision"]
+    thread = journal._thread
+    journal.close()
+    assert thread is not None
+    assert not thread.is_alive()

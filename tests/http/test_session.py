@@ -1,0 +1,288 @@
+"""The HTTP session, as transcripts."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.http.playbook import ALL_MASKS, body, grant, head, play, refusal, request, response_head
+
+from extproc.domain.decision import Mask, Operator
+from extproc.domain.grant import Lane, RefusalKind
+from extproc.domain.target import Inspect
+from extproc.protocols.session import (
+    Abort,
+    Answer,
+    Decide,
+    Head,
+    HeadReceived,
+    Lost,
+    Received,
+    Send,
+    SendHead,
+    SendTrailers,
+    TimedOut,
+    TrailersReceived,
+)
+
+JSON = ("content-type", "application/json")
+CARD = "4111111111111111"
+
+
+def test_nothing_goes_on_before_a_grant() -> None:
+    """Head and body lead to one question and to nothing else."""
+    p = play()
+    p.feed(*request(head("POST", "/refunds", JSON), b'{"amount": 5}'))
+    assert [type(c) for c in p.commands] == [Decide]
+    assert p.asked.action.verb == "POST"
+    assert p.asked.action.resource == "/refunds"
+
+
+def test_a_granted_request_goes_on_as_it_came() -> None:
+    """Without masks not a byte changes."""
+    p, g = play(), grant()
+    p.feed(*request(head("POST", "/refunds", JSON), b'{"amount": 5.10}'))
+    assert p.decided(g) == [SendHead(Lane.REQUEST, g), Send(Lane.REQUEST, b'{"amount": 5.10}', g, True)]
+
+
+def test_a_response_without_a_grant_ends_the_exchange() -> None:
+    """Bytes that no decision covers don't exist."""
+    assert play().feed(HeadReceived(Lane.RESPONSE, response_head(), True)) == [Abort("response-not-asked-for")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        (RefusalKind.BLOCKED, 403),
+        (RefusalKind.DENIED, 403),
+        (RefusalKind.EXPIRED, 403),
+        (RefusalKind.PENDING, 202),
+        (RefusalKind.UNAVAILABLE, 503),
+    ],
+)
+def test_a_refusal_is_answered_and_final(kind: RefusalKind, status: int) -> None:
+    """Each refusal has its status, and nothing follows it."""
+    p = play()
+    p.feed(*request(head()))
+    p.decided(refusal(kind, "h1"))
+    document = json.loads(p.answer.body)
+    assert (p.answer.status, document["status"], document["decision"], document["hold"]) == (status, status, "d1", "h1")
+    assert p.feed(HeadReceived(Lane.RESPONSE, response_head(), True), Received(Lane.RESPONSE, b"x", True)) == []
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_chat_client_is_told_in_its_own_words(stream: bool) -> None:
+    """A 4xx would end the agent's run; a completion that explains does not."""
+    p = play()
+    chat = {"model": "m", "stream": stream, "messages": [{"role": "user", "content": "hi"}]}
+    p.feed(*request(head("POST", "/v1/chat/completions", JSON), json.dumps(chat).encode()))
+    p.decided(refusal(RefusalKind.BLOCKED))
+    text = p.answer.body.decode()
+    assert p.answer.status == 200
+    assert "content_filter" in text
+    assert "A test says so" in text
+    assert text.endswith("data: [DONE]\n\n") is stream
+
+
+def test_a_body_over_the_limit_is_refused_unread() -> None:
+    """With a length at the head, without one as soon as it is over."""
+    announced, counted = play(limit=10), play(limit=10)
+    announced.feed(HeadReceived(Lane.REQUEST, head("POST", "/x", ("content-length", "11")), False))
+    counted.feed(HeadReceived(Lane.REQUEST, head("POST", "/x"), False), Received(Lane.REQUEST, b"a" * 11, False))
+    assert announced.answer.status == counted.answer.status == 413
+
+
+@pytest.mark.parametrize(
+    "data", [b"{", b'{"a": NaN}', b'{"a": 1, "a": 2}', b"\xff{}", b"[" * 100_000, b'\xef\xbb\xbf{"a": 1}']
+)
+def test_json_that_two_parsers_read_differently_is_refused(data: bytes) -> None:
+    """What policy reads must be what the upstream reads."""
+    p = play(limit=1 << 20)
+    p.feed(*request(head("POST", "/x", JSON), data))
+    assert p.answer.status == 400
+
+
+def test_a_coded_body_is_refused_where_it_must_be_read() -> None:
+    """gzip hides what policy would have to see."""
+    p = play()
+    p.feed(HeadReceived(Lane.REQUEST, head("POST", "/x", JSON, ("content-encoding", "gzip")), False))
+    assert p.answer.status == 415
+
+
+def test_the_prefix_of_the_route_is_not_part_of_the_resource() -> None:
+    """Policy sees the path that the upstream will get."""
+    p = play(prefix="/crm")
+    p.feed(*request(head("GET", "/crm/customers/7?q=1")))
+    assert p.asked.action.resource == "/customers/7"
+
+
+def test_a_path_without_the_prefix_of_its_route_is_refused() -> None:
+    """Route and session must mean the same resource."""
+    p = play(prefix="/crm")
+    p.feed(*request(head("GET", "/crmadmin")))
+    assert p.answer.status == 400
+
+
+def test_request_trailers_are_part_of_what_is_decided() -> None:
+    """They end the body, bind the digest, and go on after it."""
+    trailers = TrailersReceived(Lane.REQUEST, Head((("x-sum", "1"),)))
+    plain, tailed, g = play(), play(), grant()
+    start = HeadReceived(Lane.REQUEST, head("POST", "/x"), False)
+    plain.feed(start, Received(Lane.REQUEST, b"ab", True))
+    tailed.feed(start, Received(Lane.REQUEST, b"ab", False), trailers)
+    assert plain.asked.action.digest != tailed.asked.action.digest
+    assert tailed.decided(g)[1:] == [Send(Lane.REQUEST, b"ab", g, False), SendTrailers(Lane.REQUEST, g)]
+
+
+def test_a_streamed_request_is_decided_on_its_head() -> None:
+    """Bytes that come before the decision wait for it; trailers that it did not see end the exchange."""
+    p, g = play(Inspect.STREAM), grant()
+    p.feed(HeadReceived(Lane.REQUEST, head("PUT", "/blob"), False), Received(Lane.REQUEST, b"one", False))
+    assert p.decided(g)[1:] == [Send(Lane.REQUEST, b"one", g, False)]
+    assert p.feed(Received(Lane.REQUEST, b"two", False)) == [Send(Lane.REQUEST, b"two", g, False)]
+    assert p.feed(TrailersReceived(Lane.REQUEST, Head(()))) == [Abort("trailers-after-decision")]
+
+
+def test_a_streamed_request_that_waits_is_paused() -> None:
+    """Memory stays bounded: at no credit the driver stops reading."""
+    p = play(Inspect.STREAM)
+    p.feed(HeadReceived(Lane.REQUEST, head("PUT", "/blob"), False))
+    before = p.session.credit
+    p.feed(Received(Lane.REQUEST, b"a" * before, False))
+    assert before > 0
+    assert p.session.credit == 0
+
+
+def test_request_and_response_are_masked() -> None:
+    """Obligations of the grant choose the stages of both lanes."""
+    p = play()
+    secret = json.dumps({"note": f"card {CARD}"}).encode()
+    p.feed(*request(head("POST", "/notes", JSON, ("content-length", str(len(secret)))), secret))
+    p.decided(grant(ALL_MASKS))
+    p.feed(HeadReceived(Lane.RESPONSE, response_head(200, JSON, ("etag", "x")), False), *body(Lane.RESPONSE, secret))
+    for lane in Lane:
+        assert json.loads(p.sent(lane)) == {"note": "card [masked:card]"}
+    (request_head, reply_head) = [c for c in p.commands if isinstance(c, SendHead)]
+    assert dict(request_head.set)["content-length"] == str(len(p.sent(Lane.REQUEST)))
+    assert dict(request_head.set)["accept-encoding"] == "identity"
+    assert dict(reply_head.set)["content-length"] == str(len(p.sent(Lane.RESPONSE)))
+    assert "etag" in reply_head.remove
+    assert p.session.delivery()["masked"] == {"request": {"card": 1}, "response": {"card": 1}}
+
+
+def test_masked_headers_go_on_masked() -> None:
+    """A value in a header is a value all the same."""
+    p = play()
+    p.feed(*request(head("GET", "/x", ("x-note", f"card {CARD}"))))
+    (sent,) = p.decided(grant(ALL_MASKS))
+    assert isinstance(sent, SendHead)
+    assert dict(sent.set)["x-note"] == "card [masked:card]"
+
+
+def test_a_response_in_an_unknown_coding_is_not_released() -> None:
+    """What can't be read can't be masked."""
+    p = play()
+    p.feed(*request(head()))
+    p.decided(grant(ALL_MASKS))
+    p.feed(HeadReceived(Lane.RESPONSE, response_head(200, JSON, ("content-encoding", "br")), False))
+    assert p.answer.status == 502
+
+
+def test_a_response_that_is_not_the_json_it_claims_to_be_is_a_clean_error() -> None:
+    """The head was withheld, so the client gets an answer and not half a body."""
+    p = play()
+    p.feed(*request(head()))
+    p.decided(grant(ALL_MASKS))
+    p.feed(HeadReceived(Lane.RESPONSE, response_head(200, JSON), False), *body(Lane.RESPONSE, b'{"a": '))
+    assert p.answer.status == 502
+
+
+def test_response_trailers_come_after_the_held_back_tail() -> None:
+    """The stage is flushed first: trailers end the body."""
+    p, g = play(), grant(ALL_MASKS)
+    p.feed(*request(head()))
+    p.decided(g)
+    p.feed(
+        HeadReceived(Lane.RESPONSE, response_head(200, ("content-type", "text/plain")), False),
+        Received(Lane.RESPONSE, b"number 4111", False),
+    )
+    last = p.feed(TrailersReceived(Lane.RESPONSE, Head((("grpc-status", "0"),))))
+    assert p.sent(Lane.RESPONSE) == b"number 4111"
+    assert last[-1] == SendTrailers(Lane.RESPONSE, g)
+    assert p.session.completed
+
+
+def test_a_mask_for_one_lane_leaves_the_other_alone() -> None:
+    """A mask says which way it works."""
+    p = play()
+    p.feed(*request(head("POST", "/x", JSON), f'"{CARD}"'.encode()))
+    p.decided(grant((Mask("p", ("kind", "card"), Operator.REDACT, ("response",)),)))
+    assert p.sent(Lane.REQUEST) == f'"{CARD}"'.encode()
+
+
+@pytest.mark.parametrize("event", [Lost("peer-left"), TimedOut()])
+def test_loss_and_stall_end_an_exchange_that_is_under_way(event: Lost | TimedOut) -> None:
+    """Nothing more goes on."""
+    p = play()
+    p.feed(*request(head()))
+    p.decided(grant())
+    assert isinstance(p.feed(event)[-1], Abort)
+    assert p.feed(HeadReceived(Lane.RESPONSE, response_head(), True)) == []
+
+
+def test_a_request_body_that_never_comes_is_a_408() -> None:
+    """The client learns that it was the one that stalled."""
+    p = play()
+    p.feed(HeadReceived(Lane.REQUEST, head("POST", "/x"), False), TimedOut())
+    assert p.answer.status == 408
+
+
+def test_headers_only_targets_are_done_once_the_head_is_on() -> None:
+    """Envoy does the rest by itself."""
+    p = play(Inspect.HEADERS)
+    p.feed(HeadReceived(Lane.REQUEST, head("POST", "/x"), False))
+    assert [type(c) for c in p.decided(grant())] == [SendHead]
+    assert p.session.completed
+
+
+@pytest.mark.parametrize(
+    ("prefer", "wait"),
+    [("wait=5", 5.0), ("respond-async, wait=0", 0.0), ("respond-async", 0.0), ("wait=999999", 3540.0), ("x", 30.0)],
+)
+def test_the_client_says_how_long_it_waits(prefer: str, wait: float) -> None:
+    """RFC 7240; what can't be read leaves the target's own wait."""
+    p = play()
+    p.feed(*request(head("POST", "/x", ("prefer", prefer))))
+    assert p.asked.wait_seconds == wait
+
+
+@given(cuts=st.lists(st.integers(0, 60), max_size=5))
+def test_cutting_the_bodies_changes_nothing(cuts: list[int]) -> None:
+    """The output depends on the bytes, not on how they came."""
+    data = json.dumps({"a": f"card {CARD} and more", "b": [1, 2]}).encode()
+    where = tuple(min(c, len(data)) for c in cuts)
+    p = play()
+    p.feed(HeadReceived(Lane.REQUEST, head("POST", "/x", JSON), False), *body(Lane.REQUEST, data, where))
+    p.decided(grant(ALL_MASKS))
+    p.feed(HeadReceived(Lane.RESPONSE, response_head(200, JSON), False), *body(Lane.RESPONSE, data, where))
+    for lane in Lane:
+        assert json.loads(p.sent(lane)) == {"a": "card [masked:card] and more", "b": [1, 2]}
+
+
+_EVENTS = st.one_of(
+    st.builds(HeadReceived, st.sampled_from(Lane), st.just(head("POST", "/x", JSON)), st.booleans()),
+    st.builds(HeadReceived, st.just(Lane.RESPONSE), st.just(response_head(200, JSON)), st.booleans()),
+    st.builds(Received, st.sampled_from(Lane), st.binary(max_size=20), st.booleans()),
+    st.builds(TrailersReceived, st.sampled_from(Lane), st.just(Head(()))),
+    st.builds(Lost, st.just("gone")),
+    st.just(TimedOut()),
+)
+
+
+@given(events=st.lists(_EVENTS, max_size=12))
+def test_without_a_grant_no_order_of_events_sends_anything(events: list[object]) -> None:
+    """Whatever a peer does, before the driver grants nothing goes on, and nothing raises."""
+    p = play()
+    p.feed(*events)  # type: ignore[arg-type]
+    assert not [c for c in p.commands if isinstance(c, Send | SendHead | SendTrailers)]
+    assert len([c for c in p.commands if isinstance(c, Answer | Abort)]) <= 1

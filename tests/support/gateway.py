@@ -1,0 +1,201 @@
+"""A whole gateway for tests: `holdpoint up` as a user starts it, with a real Envoy, OPA and an upstream that records."""
+
+import json
+import queue
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from extproc.audit.reader import records
+from tests.support.envoy_upstream import RecordingUpstream
+from tests.support.jwt import TokenIssuer
+
+START_SECONDS = 60.0
+CREDENTIAL = "the-real-credential-of-crm"
+
+
+def free_port() -> int:
+    """A TCP port of the loopback that nobody has now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Gateway:
+    """Runs until `stop`. `settings` are lines that go into its holdpoint.yaml's sections."""
+
+    def __init__(self, *, workers: int = 1, targets: str = "", policy: str = "", audit: str = "otlp: null") -> None:
+        # Unix sockets have short paths, and pytest's folders have long ones.
+        self.folder = Path(tempfile.mkdtemp(prefix="hp-"))
+        self.state = self.folder / "state"
+        self.upstream = RecordingUpstream()
+        self.agents = TokenIssuer("https://agents.test", "holdpoint-agents")
+        self.people = TokenIssuer("https://people.test", "holdpoint-approvers", "p1")
+        self.port, self.ops = free_port(), free_port()
+        self.log: list[dict[str, Any]] = []
+        self._lines: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        self._write(workers, targets, policy, audit)
+        self._process: subprocess.Popen[str] | None = None
+
+    def _write(self, workers: int, targets: str, policy: str, audit: str) -> None:
+        self.agents.write(self.folder / "agents.json")
+        self.people.write(self.folder / "people.json")
+        secret = self.folder / "credential"
+        secret.touch(0o600)
+        secret.write_text(CREDENTIAL)
+        self.config = self.folder / "holdpoint.yaml"
+        crm = f'crm: {{upstream: "http://127.0.0.1:{self.upstream.port}", environment: production, credential: credential}}'
+        lines = [
+            "version: 1",
+            f"listen: {{address: 127.0.0.1:{self.port}, ops: 127.0.0.1:{self.ops}}}",
+            "identity:",
+            f"  agents: [{{issuer: {self.agents.issuer}, audience: {self.agents.audience}, jwks: agents.json}}]",
+            f"  approvers: [{{issuer: {self.people.issuer}, audience: {self.people.audience}, jwks: people.json}}]",
+            "targets:",
+            *(f"  {line}" for line in [crm, *targets.splitlines()]),
+            f"policy: {{{policy}}}",
+            f"audit: {{{audit}}}",
+            f"workers: {workers}",
+            "state: state",
+        ]
+        self.config.write_text("\n".join(lines) + "\n")
+
+    def start(self) -> "Gateway":
+        """Start it and wait until it says that it is ready."""
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "extproc.cli", "up", "--json", "--config", str(self.config)],
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            text=True,
+        )
+        threading.Thread(target=self._read_log, args=(self._process,), daemon=True).start()
+        self.wait_log(lambda e: e.get("program") == "up" and str(e.get("message", "")).startswith("ready:"))
+        return self
+
+    def _read_log(self, process: "subprocess.Popen[str]") -> None:
+        for line in process.stderr or ():
+            entry = json.loads(line)
+            self.log.append(entry)
+            self._lines.put(entry)
+        self._lines.put(None)
+
+    def wait_log(self, wanted: Callable[[dict[str, Any]], bool], seconds: float = START_SECONDS) -> dict[str, Any]:
+        """The next log entry that is wanted; fails with the log's tail where the gateway ended or said nothing."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            try:
+                entry = self._lines.get(timeout=left)
+            except queue.Empty:
+                break
+            if entry is None:
+                break
+            if wanted(entry):
+                return entry
+        raise AssertionError("not in the log:\n" + "\n".join(json.dumps(e) for e in self.log[-30:]))
+
+    def pid(self, program: str) -> int:
+        """The process id of a program, as the log last told it."""
+        told = [e for e in self.log if e.get("message") == f"{program} is ready"]
+        return int(told[-1]["pid"])
+
+    def wait_ready_again(self, program: str) -> None:
+        """Wait until a program that ended is back."""
+        self.wait_log(lambda e: e.get("message") == f"{program} is ready")
+
+    def stop(self) -> int:
+        """Stop it as a user would, and clean up; returns its exit code."""
+        code = 0
+        if self._process is not None:
+            self._process.send_signal(signal.SIGTERM)
+            code = self._process.wait(60)
+        self.upstream.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return code
+
+    @property
+    def url(self) -> str:
+        """Where agents connect."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def client(
+        self, subject: str = "agent-1", *, target: str = "crm", timeout: float = 30.0, **claims: Any
+    ) -> httpx.Client:
+        """An agent's HTTP client for one target."""
+        token = self.agents.token(subject, **claims)
+        headers = {"authorization": f"Bearer {token}", "host": f"{target}.holdpoint.internal"}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=timeout)
+
+    def holdpoint(
+        self, *words: str, subject: str = "bob", groups: tuple[str, ...] = ()
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run a `holdpoint` command as a person of these groups."""
+        token = self.folder / f"token-{subject}"
+        token.touch(0o600)
+        token.write_text(self.people.token(subject, groups=list(groups)))
+        return subprocess.run(
+            [sys.executable, "-m", "extproc.cli", *words, "--config", str(self.config), "--token-file", str(token)],
+            capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+
+    def pending(self) -> list[dict[str, Any]]:
+        """The holds that wait for people."""
+        shown = self.holdpoint("holds", "list", "--json")
+        if shown.returncode:
+            raise AssertionError(shown.stderr)
+        document = json.loads(shown.stdout)
+        return list(document["holds"] if isinstance(document, dict) else document)
+
+    def wait_pending(self, seconds: float = 30.0) -> dict[str, Any]:
+        """The first hold that waits, once there is one."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if held := self.pending():
+                return held[0]
+        raise AssertionError("no hold came")
+
+    def records(self, kind: str | None = None) -> list[dict[str, Any]]:
+        """All records of the journal, of one kind if asked; body members beside kind and stream."""
+        found = []
+        for file in sorted((self.state / "journal").glob("*.journal")):
+            for record in records(file):
+                if kind in (None, record.kind):
+                    found.append({"kind": record.kind, "stream": record.stream, **record.body})
+        return found
+
+    def wait_records(self, kind: str, count: int, seconds: float = 20.0) -> list[dict[str, Any]]:
+        """Records of a kind, once there are so many."""
+        deadline = time.monotonic() + seconds
+        while len(found := self.records(kind)) < count:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{len(found)} records of kind {kind}, expected {count}")
+            time.sleep(0.02)
+        return found
+
+    def get_ops(self, path: str) -> tuple[int, str]:
+        """Status and text of an operations page."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.ops}{path}", timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+
+def running(**options: Any) -> Iterator[Gateway]:
+    """A started gateway, stopped at the end; for fixtures."""
+    gateway = Gateway(**options)
+    try:
+        yield gateway.start()
+    finally:
+        gateway.stop()
