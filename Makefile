@@ -72,7 +72,7 @@ jaeger: .venv/bin/jaeger ## get Jaeger: from PATH, the cache, its release (with 
 # -- for people ------------------------------------------------------------------------------------------------------
 
 .PHONY: demo
-demo: $(VENV) tools jaeger ## run the demo: an agent, the gateway, a person who approves (KEEP=1 leaves it running)
+demo: $(VENV) tools ## run the demo: an agent, the gateway, a person who approves (KEEP=1 leaves it running)
 	@KEEP="$(KEEP)" $(BIN)/python -m examples.demo
 
 .PHONY: bench
@@ -81,7 +81,7 @@ bench: $(VENV) tools ## measure: CPU and latency of each step of the path
 
 .PHONY: docs
 docs: $(VENV) ## check the documentation: settings described, examples valid, links alive
-	@$(BIN)/python -m pytest -q -k "doc or docs or readme" $(ARGS)
+	@$(BIN)/python -m pytest -q -k "docs or readme or document or reference" $(ARGS)
 
 .PHONY: fmt
 fmt: $(VENV) tools ## format Python and Rego in place

@@ -117,7 +117,8 @@ def spoken(line: dict[str, Any]) -> str:
         return "\n".join(f"calls {call['name']}({call['arguments']})" for call in line["calls"])
     if line["kind"] == "results":
         return "\n".join(f"{r['name']} answered {' '.join(r['content'].split())}" for r in line["results"])
-    return f"{'is asked' if line['kind'] == 'task' else 'says'}: {line['content']}"
+    verb = {"task": "is asked", "answer": "says", "error": "broke off", "end": "is done"}[line["kind"]]
+    return f"{verb}: {line['content']}"
 
 
 def start_telemetry() -> trace.Tracer:
@@ -188,7 +189,7 @@ def main() -> int:
     except Exception as error:  # whatever broke the run off: its reason is the last line of the transcript
         note({"kind": "error", "content": f"{type(error).__name__}: {error}"})
         return 1
-    note({"kind": "end", "content": f"done; {chunks} pieces of text came streaming", "chunks": chunks})
+    note({"kind": "end", "content": f"{chunks} pieces of text came streaming", "chunks": chunks})
     return 0
 
 

@@ -181,8 +181,12 @@ def _install(interpreter: Path, place: Path) -> None:
 
 
 def _step(argv: list[str], may_fail: bool = False) -> None:
+    # With a PYTHONPATH, pip takes what is on it for installed already.
+    env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
     try:
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, umask=0o022)
+        done = subprocess.run(
+            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, umask=0o022, env=env
+        )
     except OSError as error:
         raise DemoFailed(f"could not run {argv[0]}: {error}") from error
     if done.returncode != 0 and not may_fail:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from examples.demo.customer_api import CUSTOMERS
 
 REFUND_PATH = "/customers/1042/refunds"
 MASKED_FIELDS = ("card_number", "ssn")
-MASK = re.compile(r"\[masked:[a-z_-]+\]")
+MASK = re.compile(r"\[masked:[a-z_:-]+\]")
 MASKED_KEY = "[masked:aws-key]"
 
 
@@ -50,6 +50,29 @@ def run_checks(evidence: Evidence) -> list[Check]:
         check_credentials(evidence),
         check_finished(evidence),
     ]
+
+
+def check_trace(decisions: Sequence[str], traced: Sequence[str], trace_id: str) -> Check:
+    """Every decision of the run is a span of the run's one trace. Both arguments are ids of decisions."""
+    claim = "Jaeger has the whole run, from prompt to refund, in one trace"
+    missing = set(decisions) - set(traced)
+    if not decisions or missing:
+        return Check(claim, False, f"{len(missing)} of {len(decisions)} decisions are not in trace {trace_id}")
+    return Check(claim, True, f"all {len(decisions)} decisions are spans of trace {trace_id}, which the agent began")
+
+
+def check_silence(places: Mapping[str, bytes], values: Mapping[str, str]) -> Check:
+    """None of `values` (what it is -> the value) is anywhere in `places` (a file's name -> what is in it)."""
+    claim = "no secret is in the gateway's journal, logs, stores or traces"
+    found = [
+        f"{what} in {name}"
+        for name, content in places.items()
+        for what, value in values.items()
+        if value.encode() in content
+    ]
+    if found or not places:
+        return Check(claim, False, _short("; ".join(found)) or "there was nothing to look through")
+    return Check(claim, True, f"{len(places)} files and traces do not have {', '.join(values)}")
 
 
 def results_of(transcript: Sequence[dict[str, Any]], tool: str) -> list[str]:

@@ -78,8 +78,13 @@ class ToolFetch:
         path = Path(lines[-1]) if lines else None
         return path if self._child.process.returncode == 0 and path is not None and path.is_file() else None
 
+    def why(self) -> str:
+        """Why it did not come, on one line: what `fetch` said last."""
+        lines = self._child.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        return lines[-1] if lines and self._child.process.returncode > 0 else "it took too long"
+
     def tail(self) -> str:
-        """Why it did not come."""
+        """What `fetch` said."""
         return self._child.tail()
 
 
@@ -107,10 +112,29 @@ def start_jaeger(processes: Processes, place: Workplace, binary: Path) -> tuple[
     names = [f"HOLDPOINT_JAEGER_{part}" for part in ("HTTP", "OTLP", "GRPC", "HEALTH")]
     pages, receiver, *others = free_addresses(len(names))
     ports = [address.rpartition(":")[2] for address in (pages, receiver, *others)]
-    env = {**os.environ, **dict(zip(names, ports, strict=True))}
+    # Jaeger traces itself, to a port that is not ours, and would take ten seconds at its end to give up on it.
+    env = {**os.environ, **dict(zip(names, ports, strict=True)), "OTEL_TRACES_SAMPLER": "always_off"}
     child = processes.start("jaeger", [binary, "--config", JAEGER_CONFIG], place.log("jaeger"), env=env)
     processes.wait_for(child, lambda: answers(f"http://{pages}/"), 60, "Jaeger")
     return receiver, pages
+
+
+def has_pages(jaeger: str) -> bool:
+    """Whether this Jaeger has its web pages. One that was built here has not, and serves a placeholder for them."""
+    try:
+        with _direct.open(f"http://{jaeger}/", timeout=5) as response:
+            return b"not the Jaeger UI" not in response.read(65536)
+    except OSError:
+        return False
+
+
+def spans_of(jaeger: str, trace_id: str) -> list[dict[str, Any]]:
+    """The spans of a trace that Jaeger has by now; none when it does not know the trace."""
+    try:
+        document = get_json(f"http://{jaeger}/api/traces/{trace_id}")
+    except (OSError, ValueError):
+        return []
+    return [span for trace in document.get("data") or [] for span in trace.get("spans") or []]
 
 
 class Gateway:
@@ -164,8 +188,4 @@ class Gateway:
 def command() -> list[str]:
     """How to start `holdpoint` with the interpreter that runs the demo."""
     script = Path(sys.executable).parent / "holdpoint"
-    return (
-        [str(script)]
-        if script.exists()
-        else [sys.executable, "-c", "import sys; from extproc.cli import main; sys.exit(main())"]
-    )
+    return [str(script)] if script.exists() else [sys.executable, "-m", "extproc.cli"]

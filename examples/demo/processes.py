@@ -5,7 +5,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -137,13 +137,15 @@ class Processes:
         self._children.remove(child)
 
     def end(self, child: Child) -> None:
-        """End one child that is no longer needed."""
+        """End one child that is no longer needed, and what it started."""
+        family = _family({child.process.pid})
         child.process.terminate()
         try:
             child.process.wait(GRACE_SECONDS)
         except subprocess.TimeoutExpired:
             child.process.kill()
             child.process.wait()
+        _kill_left(family)
         self.forget(child)
 
     def wait_for(self, child: Child, ready: Callable[[], bool], seconds: float, what: str) -> None:
@@ -174,11 +176,7 @@ class Processes:
                 if child.process.poll() is None:
                     child.process.kill()
                     child.process.wait()
-            # Whatever a child left behind. The start time tells a process from a later one with the same number.
-            now = _table()
-            for pid, started in family.items():
-                if pid in now and now[pid].started == started:
-                    _kill(pid)
+            _kill_left(family)
             self._children.clear()
 
 
@@ -217,8 +215,10 @@ def _family(pids: set[int]) -> dict[int, str]:
     return {pid: table[pid].started for pid in known - pids}
 
 
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
+def _kill_left(family: Mapping[int, str]) -> None:
+    """Kill what is left of a family. The start time tells a process from a later one with the same number."""
+    now = _table()
+    for pid, started in family.items():
+        if pid in now and now[pid].started == started:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)

@@ -11,27 +11,22 @@ EFFECTS = {"allow": "allowed", "hold": "held", "block": "blocked"}
 
 
 def trail_lines(rows: Sequence[dict[str, Any]], jaeger: bool) -> list[str]:
-    """The trail as a table, oldest first: who, what, what was decided and why. With `jaeger`, traces are numbered and
-    named below it."""
+    """The trail, oldest first, in two lines for each action: who did what and what was decided; and which policies
+    decided. With `jaeger`, traces are numbered, and their addresses named at the end."""
     if not rows:
         return ["The journal has no decisions."]
     traces: dict[str, int] = {}
-    cells = [("at", "who", "what", "decision", "because of", "trace")]
+    cells = []
     for row in rows:
         address = trace_of(row) if jaeger else ""
-        number = f"[{traces.setdefault(address, len(traces) + 1)}]" if address else "-"
-        cells.append(
-            (clock(row), _text(row, "principal", "subject"), what(row), decided(row), ", ".join(policies(row)), number)
-        )
+        number = f"[{traces.setdefault(address, len(traces) + 1)}]" if address else ""
+        cells.append((clock(row), _text(row, "principal", "subject"), what(row), decided(row), number))
     widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
-    table = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
-    return [
-        table[0],
-        "-" * len(table[0]),
-        *table[1:],
-        "",
-        *(f"[{number}] {address}" for address, number in traces.items()),
-    ]
+    lines = []
+    for row, line in zip(rows, cells, strict=True):
+        lines.append("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        lines.append(f"{'':{widths[0]}}  because of {', '.join(policies(row)) or 'no policy'}")
+    return [*lines, *(f"{'':{widths[0]}}  trace [{number}]: {address}" for address, number in traces.items())]
 
 
 def clock(row: dict[str, Any]) -> str:
@@ -61,16 +56,18 @@ def counts(masked: Any) -> list[str]:
     if not isinstance(masked, dict):
         return []
     flat: dict[str, int] = {}
-    for name, value in masked.items():
-        for kind, number in value.items() if isinstance(value, dict) else [(name, value)]:
+    for lane, value in masked.items():
+        for kind, number in value.items() if isinstance(value, dict) else [(lane, value)]:
             if isinstance(number, int) and number > 0:
-                flat[kind] = flat.get(kind, 0) + number
+                # A value that is masked for its name is counted under `key:<name>`.
+                name = kind.removeprefix("key:")
+                flat[name] = flat.get(name, 0) + number
     return [f"{number} {kind}" for kind, number in sorted(flat.items())]
 
 
 def policies(row: dict[str, Any]) -> list[str]:
-    """The policies behind the decision: of a refusal those that refused, of an approval those that asked for it, else
-    all."""
+    """The policies behind the decision: of a refusal those that refused, of an approval those that asked for
+    it, else all."""
     decision = row.get("decision")
     reasons = decision.get("reasons") if isinstance(decision, dict) else None
     live = [one for one in reasons or [] if isinstance(one, dict) and one.get("mode") != "shadow"]
@@ -107,7 +104,7 @@ def isolation_lines(attempts: Sequence[dict[str, Any]], apart: bool) -> list[str
         tried = sorted({str(one["what"]).split(" ", 1)[0] for one in attempts})
         return [
             *lines,
-            f"    tried: {', '.join(tried)} on its files, sockets and memory, and both upstreams with the agent's token",
+            f"    tried: {', '.join(tried)} on its files, sockets and memory, both upstreams with the agent's token",
         ]
     return lines + [f"    open: {one['what']}: {one['how']}" for one in attempts if not one["held"]]
 
@@ -117,12 +114,12 @@ def keep_lines(place: Workplace, at: Addresses, command: Sequence[str]) -> list[
     gateway = f"http://{at.listen}"
     holdpoint = shlex.join(command)
     lines = [
-        "Try it yourself, in another terminal. As the agent:",
+        "Try it yourself, in this directory of another terminal. As the agent:",
         f"  export GATEWAY={gateway} TOKEN={place.agent_token}",
         '  curl -H "Authorization: Bearer $TOKEN" $GATEWAY/crm/customers/1042',
         '  curl -X DELETE -H "Authorization: Bearer $TOKEN" $GATEWAY/crm/customers',
         '  curl -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" -H "Prefer: wait=60" \\',
-        '    -d \'{"amount": 15.0, "reason": "late delivery"}\' $GATEWAY/crm/customers/1042/refunds  # waits for approval',
+        '    -d \'{"amount": 15.0, "reason": "late delivery"}\' $GATEWAY/crm/customers/1042/refunds  # waits',
         "  examples/clients/read_refund_delete.sh",
         "As the approver:",
         f"  export HOLDPOINT_CONFIG={place.config}",

@@ -9,7 +9,9 @@ from extproc import resources
 from extproc.adapters.envoy.generate import generate
 from extproc.adapters.envoy.plan import BadPlan
 from extproc.adapters.envoy.validate import EnvoyRefused, validate
-from extproc.adapters.opa.bundle import PolicyRefused, build
+from extproc.adapters.opa.binary import OpaFailed, OpaMissing, find_opa
+from extproc.adapters.opa.bundle import build
+from extproc.adapters.opa.refused import PolicyRefused
 from extproc.app.engine import policy_folder
 from extproc.app.plan import envoy_plan
 from extproc.config import Settings
@@ -26,21 +28,22 @@ class Finding:
 
 def check(settings: Settings) -> Iterator[Finding]:
     """Check programs, Envoy's configuration and policies, in this order, each finding as soon as it is known."""
-    programs = {}
-    for name in ("envoy", "opa") if settings.policy.managed else ("envoy",):
-        finding, programs[name] = _program(name)
-        yield finding
-    envoy = programs["envoy"]
+    finding, envoy = _program("envoy", lambda: resources.executable("envoy"))
+    yield finding
     if envoy is not None:
         yield _found("envoy configuration", f"{len(settings.targets)} targets", lambda: _envoy(settings, envoy))
-    if settings.policy.managed and programs.get("opa") is not None:
-        yield _found("policies", str(policy_folder(settings)), lambda: _policies(settings))
+    if settings.policy.managed:
+        finding, opa = _program("opa", find_opa)
+        yield finding
+        if opa is not None:
+            detail = str(policy_folder(settings))
+            yield _found("policies", detail, lambda: _policies(settings))
 
 
-def _program(name: str) -> tuple[Finding, Path | None]:
+def _program(name: str, find: Callable[[], Path]) -> tuple[Finding, Path | None]:
     try:
-        path = resources.executable(name)
-    except FileNotFoundError as error:
+        path = find()
+    except (FileNotFoundError, OpaMissing) as error:
         return Finding(name, "", str(error)), None
     return Finding(name, str(path), None), path
 
@@ -48,7 +51,7 @@ def _program(name: str) -> tuple[Finding, Path | None]:
 def _found(what: str, detail: str, run: Callable[[], None]) -> Finding:
     try:
         run()
-    except (BadPlan, EnvoyRefused, PolicyRefused, OSError) as error:
+    except (BadPlan, EnvoyRefused, PolicyRefused, OpaFailed, OSError) as error:
         return Finding(what, detail, str(error))
     return Finding(what, detail, None)
 
@@ -59,5 +62,4 @@ def _envoy(settings: Settings, envoy: Path) -> None:
 
 
 def _policies(settings: Settings) -> None:
-    with tempfile.TemporaryDirectory(prefix="holdpoint-check-") as folder:
-        build(policy_folder(settings), settings.policy.data, Path(folder) / "bundle.tar.gz")
+    build(settings.policy.path, settings.policy.data)

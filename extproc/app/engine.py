@@ -3,16 +3,29 @@
 from pathlib import Path
 
 from extproc import resources
+from extproc.adapters.opa.binary import find_opa
+from extproc.adapters.opa.client import OpaClient, TcpAddress, UnixAddress
+from extproc.adapters.opa.server import ManagedOpa
 from extproc.app.layout import Layout
 from extproc.config import Settings
 
 
-def engine_address(settings: Settings) -> str:
-    """`unix:///path` or `http://host:port` of the engine that decides."""
-    engine = settings.policy.engine
-    if engine is None:
-        return f"unix://{Layout(settings.state).opa_socket}"
-    return f"unix://{engine}" if isinstance(engine, Path) else str(engine)
+def engine(settings: Settings) -> OpaClient:
+    """A client of the engine that decides. Raises OSError where its token can't be read."""
+    where = settings.policy.engine
+    address: UnixAddress | TcpAddress
+    if where is None:
+        address = UnixAddress(Layout(settings.state).opa_socket)
+    elif isinstance(where, Path):
+        address = UnixAddress(where)
+    else:
+        address = TcpAddress(where.host, where.port)
+    return OpaClient(address, engine_token(settings), deadline_seconds=settings.policy.deadline_seconds)
+
+
+def managed_opa(layout: Layout) -> ManagedOpa:
+    """The engine that we start ourselves. Raises OpaMissing."""
+    return ManagedOpa(find_opa(), layout.bundle.parent, layout.opa_socket, layout.opa_token)
 
 
 def engine_token(settings: Settings) -> str | None:

@@ -85,15 +85,18 @@ class Layout:
         """Make folders and keys that are not there. Raises StateUnusable."""
         os.umask(0o077)
         try:
-            for folder in (self.state, self.run, self.journal, self.envoy, self.envoy / "secrets", self.metrics,
-                           self.bundle.parent, self.digest_key.parent):  # fmt: skip
+            inner = (self.run, self.journal, self.envoy, self.metrics, self.bundle.parent, self.digest_key.parent)
+            for folder in (self.state, *inner):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if self.state.stat().st_mode & 0o077:
                 raise StateUnusable(f"{self.state}: others can enter it; chmod 700 {self.state}")
-            for key, make in ((self.digest_key, lambda: secrets.token_bytes(_KEY_BYTES)),
-                              (self.opa_token, lambda: secrets.token_urlsafe(32).encode())):  # fmt: skip
+            fresh = {
+                self.digest_key: secrets.token_bytes(_KEY_BYTES),
+                self.opa_token: secrets.token_urlsafe(32).encode(),
+            }
+            for key, content in fresh.items():
                 if not key.exists():
-                    _write_key(key, make())
+                    _write_key(key, content)
         except OSError as error:
             raise StateUnusable(
                 f"{error.filename or self.state}: {error.strerror}; the gateway's user must own it"

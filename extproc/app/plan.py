@@ -2,22 +2,28 @@
 
 from pathlib import Path
 
+from extproc.adapters.envoy.files import read_jwks
 from extproc.adapters.envoy.plan import Credential, EnvoyPlan, Provider, Scheme, TargetPlan, TlsFiles, Upstream
-from extproc.config import Settings, TargetSettings
+from extproc.config import AgentIssuer, Settings, TargetSettings
 
 
 def envoy_plan(settings: Settings) -> EnvoyPlan:
-    """The plan of these settings. Raises adapters.envoy.plan.BadPlan."""
+    """The plan of these settings. Raises adapters.envoy.plan.BadPlan, and OSError for a key set that can't be read."""
     tls = settings.listen.tls
     return EnvoyPlan(
         address=settings.listen.address.host,
         port=settings.listen.address.port,
         domain=settings.listen.domain,
-        providers=tuple(Provider(a.issuer, a.audience, str(a.jwks)) for a in settings.identity.agents),
+        providers=tuple(_provider(a) for a in settings.identity.agents),
         targets=tuple(_target(t, settings.listen.domain) for t in settings.targets),
         workers=settings.workers,
         tls=TlsFiles(str(tls.certificate), str(tls.key)) if tls else None,
     )
+
+
+def _provider(agents: AgentIssuer) -> Provider:
+    keys = read_jwks(agents.jwks) if isinstance(agents.jwks, Path) else str(agents.jwks)
+    return Provider(agents.issuer, agents.audience, keys, str(agents.ca) if agents.ca else None)
 
 
 def _target(target: TargetSettings, domain: str) -> TargetPlan:

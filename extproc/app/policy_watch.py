@@ -5,7 +5,9 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from extproc.adapters.opa.bundle import PolicyRefused, build
+from extproc.adapters.opa.binary import OpaFailed, OpaMissing
+from extproc.adapters.opa.bundle import build, publish
+from extproc.adapters.opa.refused import PolicyRefused
 from extproc.app.engine import policy_folder
 from extproc.app.layout import Layout
 from extproc.config import Settings
@@ -29,9 +31,11 @@ class PolicyKeeper:
         self.revision = ""
 
     def load(self) -> None:
-        """Build and put in force. Raises PolicyRefused; what was in force stays so."""
+        """Build and put in force. Raises PolicyRefused, OpaMissing, OpaFailed, OSError; what was in force stays so."""
         self._seen = self._stamp()
-        self.revision = build(policy_folder(self._settings), self._settings.policy.data, self._out).revision
+        bundle = build(self._settings.policy.path, self._settings.policy.data)
+        publish(bundle, self._out)
+        self.revision = bundle.revision
         self._note("loaded", {"revision": self.revision})
         _log.info("policies are in force", extra={"revision": self.revision})
 
@@ -46,7 +50,7 @@ class PolicyKeeper:
         """Reload now; a refusal is logged and recorded, and the last good policies stay in force."""
         try:
             await asyncio.to_thread(self.load)
-        except PolicyRefused as error:
+        except (PolicyRefused, OpaMissing, OpaFailed, OSError) as error:
             why = str(error)
             _log.error("new policies REFUSED; revision %s stays in force:\n%s", self.revision, why)
             self._note("refused", {"revision": self.revision, "why": why})

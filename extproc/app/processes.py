@@ -13,20 +13,20 @@ import uvloop
 
 from extproc.adapters.holds import SqliteHolds
 from extproc.adapters.identity import ApproverProvider, Approvers
-from extproc.adapters.opa.client import OpaClient
+from extproc.adapters.otel import run_shipper
 from extproc.app import logs, probe
-from extproc.app.engine import engine_address, engine_token
+from extproc.app.engine import engine, engine_token
 from extproc.app.layout import Layout
+from extproc.app.redaction import redact_record
 from extproc.approvals.service import Holds
 from extproc.audit.journal import FileJournal
-from extproc.audit.shipper import run_shipper
 from extproc.config import Settings
 from extproc.console.control import ControlSettings, run_control
-from extproc.masking.build import redact_json, warm
+from extproc.masking.build import warm
 from extproc.server.claims import ClaimRules
 from extproc.server.ext_proc import Service
 from extproc.server.gate import Gate
-from extproc.server.metrics import Metrics
+from extproc.server.metrics import Metrics, ShipperMetrics
 from extproc.server.worker import serve, thread_pool
 
 Check = Callable[[], Awaitable[None]]
@@ -35,7 +35,9 @@ Check = Callable[[], Awaitable[None]]
 def journal(settings: Settings, stream: str) -> FileJournal:
     """This process's own stream of the journal. Raises JournalUnwritable."""
     layout = Layout(settings.state)
-    return FileJournal(layout.journal_of(stream), stream, sync_seconds=settings.audit.sync_seconds, redact=redact_json)
+    return FileJournal(
+        layout.journal_of(stream), stream, sync_seconds=settings.audit.sync_seconds, redact=redact_record
+    )
 
 
 def worker(settings: Settings, index: int) -> None:
@@ -87,9 +89,9 @@ def _worker(settings: Settings, index: int) -> Main:
         warm()
         store = await SqliteHolds.open(layout.holds)
         written = journal(settings, f"worker-{index}")
-        engine = OpaClient(engine_address(settings), engine_token(settings), settings.policy.deadline_seconds)
+        policy = engine(settings)
         try:
-            gate = Gate(engine, Holds(store), written, Metrics())
+            gate = Gate(policy, Holds(store), written, Metrics())
             service = Service(
                 gate,
                 {t.name: t.target for t in settings.targets},
@@ -100,7 +102,7 @@ def _worker(settings: Settings, index: int) -> Main:
             )
             await serve(service, layout.worker_socket(index), stop)
         finally:
-            await engine.close()
+            policy.close()
             await store.close()
             written.close()
 
@@ -130,7 +132,16 @@ def _control(settings: Settings) -> Main:
 def _shipper(settings: Settings) -> Main:
     async def main(stop: asyncio.Event) -> None:
         otlp = str(settings.audit.otlp) if settings.audit.otlp else None
-        await run_shipper(settings.state, otlp, stop)
+        figures = ShipperMetrics()
+        await run_shipper(
+            settings.state,
+            otlp,
+            stop,
+            redact=redact_record,
+            sync_seconds=settings.audit.sync_seconds,
+            on_lag=lambda lag: figures.lag(lag.bytes, lag.seconds),
+            on_alarm=figures.alarm,
+        )
 
     return main
 

@@ -14,10 +14,9 @@ from extproc import resources
 from extproc.adapters.envoy.files import command as envoy_command
 from extproc.adapters.envoy.files import write
 from extproc.adapters.envoy.generate import generate
-from extproc.adapters.opa.server import command as opa_command
 from extproc.adapters.opa.server import prepare as prepare_opa
 from extproc.app import probe
-from extproc.app.engine import engine_token
+from extproc.app.engine import managed_opa
 from extproc.app.layout import Layout
 from extproc.app.logs import Console, ConsoleHandler
 from extproc.app.plan import envoy_plan, program_environment
@@ -103,16 +102,10 @@ def programs(settings: Settings, layout: Layout) -> list[Program]:
     ours = partial(_ours, settings, layout, environment)
     found = []
     if settings.policy.managed:
-        token = engine_token(settings) or ""
-        prepare_opa(layout.state, token)
-        found.append(
-            Program(
-                "opa",
-                opa_command(resources.executable("opa"), layout.state),
-                partial(_opa_alive, layout.opa_socket, token),
-                before_start=partial(_unlink, layout.opa_socket),
-            )
-        )
+        opa = managed_opa(layout)
+        token = prepare_opa(opa)
+        alive = partial(_opa_alive, layout.opa_socket, token)
+        found.append(Program("opa", opa.argv(), alive, before_start=partial(_unlink, layout.opa_socket)))
     found += [ours(f"worker-{i}", "worker", "--index", str(i)) for i in range(settings.workers)]
     found += [ours("control", "control"), ours("shipper", "shipper")]
     found.append(
@@ -145,7 +138,7 @@ def _ours(settings: Settings, layout: Layout, environment: dict[str, str], name:
 
 
 async def _opa_alive(socket: Path, token: str) -> bool:
-    return await probe.http(socket, "GET /health?bundles", token) == 200
+    return await probe.http(socket, "GET /health", token) == 200
 
 
 async def _envoy_alive(socket: Path) -> bool:

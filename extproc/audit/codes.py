@@ -61,7 +61,7 @@ _DETAILS = [
         (r"payload_too_large|body_too_large", Code.BODY_TOO_LARGE),
         (r"route_not_found|cluster_not_found|filter_chain_not_found|direct_response", Code.ROUTE_NOT_FOUND),
         (r"upstream.*timeout|via_upstream.*timeout", Code.UPSTREAM_TIMEOUT),
-        (r"no_healthy_upstream|upstream.*(connect|overflow)", Code.UPSTREAM_UNAVAILABLE),
+        (r"no_healthy_upstream|upstream.*(connection_failure|connect_error|overflow)", Code.UPSTREAM_UNAVAILABLE),
         (r"upstream", Code.UPSTREAM_RESET),
         (r"overload", Code.OVERLOAD),
         (r"downstream_remote_disconnect|remote_reset|downstream_remote_reset", Code.CLIENT_LEFT),

@@ -64,6 +64,7 @@ class _Plan:
 
     spans: list[Span] = field(default_factory=list)
     records: int = 0
+    full: bool = False
     cursors: dict[str, Cursor] = field(default_factory=dict)
     decisions: dict[str, Record] = field(default_factory=dict)
     rows: dict[str, Waiting] = field(default_factory=dict)
@@ -118,7 +119,8 @@ class Shipper:
                 (r.stream, r.offset, hold, nanoseconds(r.at)) for hold, rs in plan.waited.items() for r in rs
             )
             self._store.note_hold_trace((hold, trace, at) for hold, (trace, at) in plan.hold_traces.items())
-            if plan.records == 0:
+            # Only when all is read: a delivery may stand further on in a journal that we are behind with.
+            if plan.records < limit and not plan.full:
                 self._age()
         return Step(plan.records, told.spans + len(plan.spans))
 
@@ -142,7 +144,7 @@ class Shipper:
         return sent
 
     def _age(self) -> None:
-        """Only when all is read: a delivery may stand further on in a journal that we are behind with."""
+        """Give up what waited too long (the next step tells it), and forget what is old."""
         now = self._clock()
         self._store.give_up_before(int((now - self._unknown_after) * 1e9))
         if now - self._pruned > 600:
@@ -176,6 +178,7 @@ class Shipper:
             room -= record.end - record.offset
             yield record
             if room < 0:
+                plan.full = True
                 return
 
     def _tail(self, path: Path, cursors: dict[str, Cursor], size: int) -> Iterator[Record]:
@@ -217,8 +220,9 @@ class Shipper:
 
     def _fault(self, stream: str, fault: Fault, offset: int, message: str) -> None:
         if (stream, offset) not in self._faults:
-            self._faults[(stream, offset)] = fault
+            # Told first: where telling fails (the gateway stream is full, say), it is told the next time.
             self._on_fault(stream, fault, offset, message)
+            self._faults[(stream, offset)] = fault
 
     def _take(self, plan: _Plan, record: Record) -> None:
         body = record.body

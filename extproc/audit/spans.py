@@ -51,8 +51,17 @@ class Span:
 
 
 def is_final(record: Record) -> bool:
-    """Whether a decision ends its action there and then: anything but allow has no delivery to wait for."""
-    return part(record.body, "decision").get("effect") != "allow"
+    """Whether a decision ends its action there and then: what was not granted has no delivery to wait for."""
+    return verdict(record.body) != "granted"
+
+
+def verdict(body: dict[str, Any]) -> str:
+    """What came of a decision: `granted`, `pending`, or why it was refused. A hold that people denied still has the
+    effect hold, so the record's own word counts; where it has none, the effect says it."""
+    outcome, effect = body.get("outcome"), part(body, "decision").get("effect")
+    if isinstance(outcome, str) and outcome:
+        return outcome
+    return {"allow": "granted", "hold": "pending"}.get(str(effect), "blocked")
 
 
 def action_spans(
@@ -83,11 +92,11 @@ def action_spans(
     if unknown:
         attributes["holdpoint.outcome"] = "unknown"
     elif delivery is None:
-        attributes["holdpoint.outcome"] = "pending" if said.get("effect") == "hold" else "refused"
+        attributes["holdpoint.outcome"] = say.clip(verdict(body))
     if at.link is not None or at.parent is not None:
         attributes["holdpoint.link.method"] = "traceparent"
         attributes["holdpoint.link.confidence"] = "own" if at.parent is not None else "claimed"
-    error = _error(said, done, unknown)
+    error = _error(body, done, unknown)
     if error is not None:
         attributes["error.type"] = error.partition(":")[0]
     asked, target = part(body, "action"), part(body, "target")
@@ -167,8 +176,8 @@ def approval(body: dict[str, Any], states: Sequence[Record], votes: Sequence[Rec
     hold = body.get("hold")
     if not hold:
         return {}
-    effect = part(body, "decision").get("effect")
-    state = {"allow": "approved", "hold": "pending"}.get(str(effect)) or next(
+    states_by_verdict = {"granted": "approved", "pending": "pending", "denied": "denied", "expired": "expired"}
+    state = states_by_verdict.get(verdict(body)) or next(
         (str(r.body.get("state")) for r in sorted(states, key=lambda r: r.at, reverse=True)), "refused"
     )
     people = [str(row.get("subject")) for row in rows(body.get("approvers"))] or [
@@ -209,10 +218,11 @@ def _audit(record: Record) -> Attributes:
     }
 
 
-def _error(said: dict[str, Any], done: dict[str, Any], unknown: bool) -> str | None:
-    if said.get("effect") == "block":
-        codes = [str(r.get("code")) for r in rows(said.get("reasons")) if r.get("effect") == "block"]
-        return say.clip("blocked: " + ", ".join(codes))
+def _error(body: dict[str, Any], done: dict[str, Any], unknown: bool) -> str | None:
+    why, said = verdict(body), part(body, "decision")
+    if why not in ("granted", "pending"):
+        codes = [str(r.get("code")) for r in rows(said.get("reasons")) if r.get("effect") == said.get("effect")]
+        return say.clip(f"{why}: " + ", ".join(codes))
     if unknown:
         return "unknown: no record says how this action ended"
     outcome, status = done.get("outcome"), done.get("status")

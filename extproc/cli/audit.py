@@ -190,6 +190,7 @@ def _where(arguments: argparse.Namespace) -> tuple[Path, str]:
 
 def _cells(row: "Joined", address: str) -> tuple[str, ...]:
     from extproc.audit.attributes import part, rows
+    from extproc.audit.spans import verdict
 
     body = row.decision.body
     said, asked = part(body, "decision"), part(body, "action")
@@ -199,11 +200,14 @@ def _cells(row: "Joined", address: str) -> tuple[str, ...]:
     people = [str(r.get("subject")) for r in rows(body.get("approvers"))]
     people = people or [str(part(v.body, "approver").get("subject")) for v in row.votes]
     hold = str(body["hold"]) if body.get("hold") else ""
+    shown = f"hold, {verdict(body)}" if effect == "hold" else effect
+    if effect == "allow" and any(masked.values()):
+        shown = "mask"
     cells = (
         row.decision.at[:19] + "Z",
         str(part(body, "principal").get("subject", "?")),
         f"{asked.get('verb', '?')} {part(body, 'target').get('name', '?')} {asked.get('resource', '')}",
-        "mask" if effect == "allow" and any(masked.values()) else effect,
+        shown,
         ", ".join(dict.fromkeys(str(r.get("policy")) for r in reasons)) or "-",
         (f"{hold} by {', '.join(people)}" if people else hold) or "-",
         address,

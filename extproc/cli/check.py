@@ -23,6 +23,7 @@ def register(subparsers: Subparsers) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     from extproc.app.check import check
+    from extproc.config.advice import advice
 
     settings = load_settings(arguments)
     problems = 0
@@ -37,4 +38,9 @@ def _run(arguments: argparse.Namespace) -> int:
         else:
             print(f"PROBLEM  {finding.what}: {finding.detail}", flush=True)
             print("".join(f"         {line}\n" for line in finding.problem.splitlines()), end="", flush=True)
+    for line in advice(settings):
+        if arguments.json:
+            print(json.dumps({"what": "advice", "detail": line, "problem": None}), flush=True)
+        else:
+            print(f"advice   {line}", flush=True)
     return PROBLEMS if problems else OK

@@ -26,7 +26,8 @@ def register(subparsers: Subparsers) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     from extproc.adapters.envoy.plan import BadPlan
-    from extproc.adapters.opa.bundle import PolicyRefused
+    from extproc.adapters.opa.binary import OpaFailed, OpaMissing
+    from extproc.adapters.opa.refused import PolicyRefused
     from extproc.app.layout import StateUnusable
     from extproc.app.up import CannotStart, up
     from extproc.domain.ports import JournalUnwritable
@@ -34,6 +35,15 @@ def _run(arguments: argparse.Namespace) -> int:
     settings = load_settings(arguments)
     try:
         up(settings, arguments.json)
-    except (BadPlan, CannotStart, FileNotFoundError, JournalUnwritable, PolicyRefused, StateUnusable) as error:
+    except (
+        BadPlan,
+        CannotStart,
+        OSError,
+        JournalUnwritable,
+        OpaFailed,
+        OpaMissing,
+        PolicyRefused,
+        StateUnusable,
+    ) as error:
         raise CommandError(f"holdpoint can't start: {error}") from error
     return OK

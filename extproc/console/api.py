@@ -9,13 +9,14 @@ Errors are problem documents (see `problem`).
 
 import json
 import re
+import time
 from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from extproc.approvals.machine import HoldRefused, Refused
-from extproc.approvals.ports import IdentityRefused, Verifier
+from extproc.approvals.ports import HoldsUnavailable, IdentityRefused, Verifier
 from extproc.approvals.records import hold_record, vote_record
 from extproc.approvals.service import Holds
 from extproc.console.problem import BadRequest, problems
@@ -69,16 +70,24 @@ async def _show(request: web.Request) -> web.Response:
 
 async def _vote(request: web.Request) -> web.Response:
     """The journal has the vote before the store does, inside the store's transaction: a vote that can't be recorded
-    is undone, and a recorded one whose commit failed has no effect, which the missing change of state shows."""
+    is undone. A recorded one whose commit failed has no effect, and a further `hold` record says so."""
     hold, person, journal = await _hold(request), request[_PERSON], request.app[_JOURNAL]
     approve, reason = await _ballot(request)
 
+    recorded: list[Hold] = []
+
     def witness(before: Hold, after: Hold) -> None:
+        recorded.append(before)
         journal.append("vote", vote_record(after))
         if after.state is not before.state:
             journal.append("hold", hold_record(after, after.votes[-1].at))
 
-    voted = await request.app[_HOLDS].vote(hold.id, person, approve, reason, witness)
+    try:
+        voted = await request.app[_HOLDS].vote(hold.id, person, approve, reason, witness)
+    except HoldsUnavailable:
+        for before in recorded:
+            journal.append("hold", hold_record(before, time.time()))
+        raise
     return web.json_response(view(voted, person))
 
 

@@ -7,13 +7,18 @@ from extproc.domain.json import JSON, Document
 from extproc.domain.target import Protocol
 
 
+class Unrenderable(Exception):
+    """Nobody can be shown what would go on, so nobody can approve it. The message says why and quotes no payload."""
+
+
 @dataclass(frozen=True, slots=True)
 class Action:
     """What a principal asks of a target.
 
     `verb` and `resource` are the protocol's own words (`DELETE`, `/customers/7`). `facts` is what policy may read
     beside them; it may hold payload, so it never goes to a record: `summary` does, already masked. `render` gives
-    the text of what would go on, in full and masked, and is called only when a person must look at it.
+    the text of what would go on, in full and masked, and is called only when a person must look at it; it raises
+    Unrenderable.
     `digest` is the keyed hash (hex) over everything that will be forwarded; a hold binds to it.
     """
 

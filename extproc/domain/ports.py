@@ -27,7 +27,7 @@ class JournalUnwritable(Exception):
 
 
 class Journal(Protocol):
-    """The append-only record. One writer a process."""
+    """The append-only record. One writer a process; `append` may be called from any of its threads."""
 
     def append(self, kind: str, body: Document) -> int:
         """Write one record and flush it to the file; returns its sequence number. Raises JournalUnwritable."""

@@ -50,7 +50,7 @@ class _Finder:
         self.tail: re.Pattern[bytes] | None = None
         if rule.tail is not None and rule.tail.block:
             # The continuation bytes keep the end of a swallowed block from falling inside a UTF-8 character.
-            self.tail = re.compile(rb"[^" + rule.tail.members.encode("latin-1") + rb"\x80-\xbf]")
+            self.tail = re.compile(rb"[^\x80-\xbf" + rule.tail.members.encode("latin-1") + rb"]")
         elif rule.tail is not None:
             self.tail = re.compile(b"[" + rule.tail.members.encode("latin-1") + b"]*")
 
@@ -98,15 +98,6 @@ class Detector:
         """The values in a whole text, in order, not overlapping. Offsets are bytes of its UTF-8."""
         data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
         return Scanner(self).feed(data, final=True) if self.gate(data) else []
-
-    def occurs(self, data: bytes) -> bool:
-        """Whether a whole text has any value at all."""
-        fired = self.gate(data)
-        if not fired:
-            return False
-        framed = _START + data + _START
-        end = len(data) + 2
-        return any(self.finders[i].next(framed, 2, end, end + 1) is not None for i in fired)
 
     def counts(self, text: bytes | str) -> dict[str, int]:
         """How many values of each kind a whole text has."""

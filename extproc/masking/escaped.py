@@ -31,7 +31,7 @@ def _decode(found: re.Match[bytes]) -> bytes:
     return _BYTES[code] if code < 128 else b"\x80"
 
 
-def _spelling(raw: bytes, offsets: list[int]) -> list[int]:
+def spelling(raw: bytes, offsets: list[int]) -> list[int]:
     """Where in `raw` the ascending offsets of its meaning lie."""
     if b"\\" not in raw:
         return offsets
@@ -77,7 +77,7 @@ class EscapedMasker:
         spans = self._scanner.feed(unescape(raw), final)
         known = self._held + raw
         bounds = [offset - base for span in spans for offset in (span.start, span.end)]
-        *cuts, end = _spelling(known, [*bounds, self._scanner.settled - base])
+        *cuts, end = spelling(known, [*bounds, self._scanner.settled - base])
         self._held = known[end:]
         out: list[bytes] = []
         at = 0
@@ -128,7 +128,7 @@ def mask_escaped(detector: Detector, raw: bytes, counts: dict[str, int]) -> byte
     spans = detector.scan(unescape(raw))
     if not spans:
         return None
-    cuts = _spelling(raw, [offset for span in spans for offset in (span.start, span.end)])
+    cuts = spelling(raw, [offset for span in spans for offset in (span.start, span.end)])
     out: list[bytes] = []
     at = 0
     for i, span in enumerate(spans):

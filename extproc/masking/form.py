@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from urllib.parse import quote_plus, unquote_to_bytes
 
 from extproc.masking.detect import Detector
-from extproc.masking.jsonstage import KeyRules
+from extproc.masking.jsonstage import key_rules
 from extproc.masking.stage import MaskError
 from extproc.masking.text import TextStage, mask_text
 
@@ -20,7 +20,7 @@ class FormStage:
 
     def __init__(self, detector: Detector, keys: Iterable[str] = ()) -> None:
         self._detector = detector
-        self._keys = KeyRules(detector, keys)
+        self._keys = key_rules(detector, frozenset(keys))
         self._held = bytearray()
         self._counts: dict[str, int] = {}
 
@@ -39,42 +39,46 @@ class FormStage:
         whole = bytes(self._held) + data[:cut]
         self._held = bytearray(data[cut:])
         self._bound(len(self._held))
-        return b"&".join(self._pair(pair) for pair in whole.split(b"&"))
+        return self._pairs(whole)
 
     def finish(self) -> bytes:
         """The input has ended: give the rest. Raises MaskError."""
-        return self._pair(bytes(self._held))
+        return self._pairs(bytes(self._held))
 
     def _bound(self, length: int) -> None:
         if length > PAIR:
             raise MaskError(f"a form field longer than {PAIR} bytes")
 
-    def _pair(self, pair: bytes) -> bytes:
+    def _pairs(self, whole: bytes) -> bytes:
+        # Decoding is local, so what the decoded whole cannot have, no name or value has.
+        scan = bool(self._detector.gate(_decoded(whole)))
+        if not scan and not self._keys.any:
+            return whole
+        return b"&".join(self._pair(pair, scan) for pair in whole.split(b"&"))
+
+    def _pair(self, pair: bytes, scan: bool) -> bytes:
         self._bound(len(pair))
         raw_name, equals, raw_value = pair.partition(b"=")
-        name, value = _decoded(raw_name), _decoded(raw_value)
-        text = name.decode("utf-8", "replace")
+        text = _decoded(raw_name).decode("utf-8", "replace")
         kind = self._keys.selected(text)
-        if kind is None and (keyed := self._keys.keyed(text)) and keyed[1].fullmatch(value.strip()):
+        if kind is None and (keyed := self._keys.keyed(text)) and keyed[1].fullmatch(_decoded(raw_value).strip()):
             kind = keyed[0]
-        new_name = self._masked(name)
         if kind is not None and equals:
             self._counts[kind] = self._counts.get(kind, 0) + 1
-            new_value = mask_text(kind).encode()
-        else:
-            new_value = self._masked(value)
-        return (
-            (raw_name if new_name == name else quote_plus(new_name).encode())
-            + equals
-            + (raw_value if new_value == value else quote_plus(new_value).encode())
-        )
+            raw_value = quote_plus(mask_text(kind)).encode()
+        elif scan:
+            raw_value = self._masked(raw_value)
+        return (self._masked(raw_name) if scan else raw_name) + equals + raw_value
 
-    def _masked(self, value: bytes) -> bytes:
+    def _masked(self, raw: bytes) -> bytes:
+        value = _decoded(raw)
+        if not self._detector.gate(value):
+            return raw
         stage = TextStage(self._detector)
         out = stage.feed(value) + stage.finish()
         for kind, count in stage.counts.items():
             self._counts[kind] = self._counts.get(kind, 0) + count
-        return out
+        return raw if out == value else quote_plus(out).encode()
 
 
 def _decoded(raw: bytes) -> bytes:

@@ -2,18 +2,19 @@
 
 Values are looked for in what strings mean, never in the bytes that spell them. Each slice is first only checked: its
 grammar, then one look for values over all its strings at once. Most slices pass that way untouched; the others are
-walked token by token from where they started.
+walked token by token, except where they are clean.
 """
 
 import codecs
 import re
 from collections.abc import Iterable
 from decimal import Decimal
+from functools import lru_cache
 
 from extproc.masking import checks
 from extproc.masking._re2 import Pattern
 from extproc.masking.detect import Detector
-from extproc.masking.escaped import EscapedMasker, mask_escaped, unescape
+from extproc.masking.escaped import EscapedMasker, mask_escaped, spelling, unescape
 from extproc.masking.jsontokens import Grammar, Token, body_end
 from extproc.masking.rules import Kind
 from extproc.masking.stage import MaskError
@@ -39,14 +40,28 @@ class KeyRules:
             key: (str(rule.kind), re.compile(rule.keyed.encode())) for rule in detector.rules for key in rule.keys
         }
         self._always = not all(name.isascii() for name in self._selected)
-        gap = r'[^\x220-9A-Za-z]*'
+        gap = r"[^\x220-9A-Za-z]*"
         spelt = [re.escape(name) for name in self._selected if name.isascii()]
         spelt += [gap + gap.join(key) + gap for key in self._keyed]
         self._hint = Pattern(r"\x22(?i:" + "|".join(spelt) + r")\x22") if spelt else None
 
-    def hint(self, flat: bytes) -> bool:
-        """Whether unescaped JSON text may have a name that asks for something."""
-        return self._always or (self._hint is not None and self._hint.search(flat, 0, len(flat)) is not None)
+    @property
+    def any(self) -> bool:
+        """Whether any name asks for anything."""
+        return bool(self._selected or self._keyed)
+
+    def hints(self, flat: bytes) -> list[tuple[int, int]]:
+        """Where unescaped JSON text may have names that ask for something."""
+        if self._always:
+            return [(0, len(flat))]
+        if self._hint is None:
+            return []
+        found: list[tuple[int, int]] = []
+        at = 0
+        while hit := self._hint.search(flat, at, len(flat)):
+            found.append(hit)
+            at = hit[1] - 1  # the closing quote may be another's opening one
+        return found
 
     def selected(self, name: str) -> str | None:
         """The kind (`key:<name>`) under which everything below this name is masked."""
@@ -55,6 +70,12 @@ class KeyRules:
     def keyed(self, name: str) -> tuple[str, re.Pattern[bytes]] | None:
         """The kind and shape of a value that is masked because it stands under this name."""
         return self._keyed.get(_NOT_NAME.sub("", name.lower())) if self._keyed else None
+
+
+@lru_cache(maxsize=64)
+def key_rules(detector: Detector, selected: frozenset[str]) -> KeyRules:
+    """Shared KeyRules; they have no state."""
+    return KeyRules(detector, selected)
 
 
 def number_is_card(token: bytes) -> bool:
@@ -74,13 +95,13 @@ class JsonStage:
     than 512 or has a number over 1 KiB: what a reader downstream would make of it can't be known."""
 
     __slots__ = (
-        "_detector", "_keys", "_grammar", "_rest", "_counts", "_utf8", "_select", "_keyed", "_mute", "_long", "_dropping",
-        "_cards", "_begun",
+        "_detector", "_keys", "_grammar", "_rest", "_counts", "_utf8", "_select", "_keyed", "_mute", "_long",
+        "_dropping", "_cards", "_begun",
     )  # fmt: skip
 
     def __init__(self, detector: Detector, keys: Iterable[str] = ()) -> None:
         self._detector = detector
-        self._keys = KeyRules(detector, keys)
+        self._keys = key_rules(detector, frozenset(keys))
         self._grammar = Grammar()
         self._rest = b""
         self._counts: dict[str, int] = {}
@@ -142,29 +163,54 @@ class JsonStage:
 
     def _pass(self, data: bytes, out: list[bytes], final: bool) -> int:
         """Take the whole tokens; gives how far they go."""
+        if self._mute is not None or self._select is not None or self._keyed is not None:
+            return self._walk(data, out, final, [(0, len(data))])
         before = self._grammar.save()
-        if self._mute is None and self._select is None and self._keyed is None:
-            at = 0
-            while True:
-                at = self._grammar.skip(data, at)
-                token, start, at = self._grammar.next(data, at, final)
-                if token is Token.MORE:
-                    break
-            if self._clean(data[:start]):
-                out.append(data[:start])
-                return start
-            self._grammar.restore(before)
-        return self._walk(data, out, final)
-
-    def _clean(self, data: bytes) -> bool:
-        flat = unescape(data)
-        if self._keys.hint(flat) or (self._cards and _EXPONENT.search(flat)):
-            return False
-        return not self._detector.occurs(flat)
-
-    def _walk(self, data: bytes, out: list[bytes], final: bool) -> int:
-        grammar, copied, at = self._grammar, 0, 0
+        at = 0
         while True:
+            at = self._grammar.skip(data, at, len(data))
+            token, start, at = self._grammar.next(data, at, final)
+            if token is Token.MORE:
+                break
+        dirty = self._dirty(data[:start])
+        if not dirty:
+            out.append(data[:start])
+            return start
+        self._grammar.restore(before)
+        return self._walk(data, out, final, dirty)
+
+    def _dirty(self, data: bytes) -> list[tuple[int, int]]:
+        """Where in whole tokens there may be something to mask. A value that lies in a string is one here too, for
+        quotes are boundaries; what seems to be one across strings only makes the walk longer."""
+        flat = unescape(data)
+        found = [(span.start, span.end) for span in self._detector.scan(flat)]
+        found += self._keys.hints(flat)
+        if self._cards:
+            found += [hit.span() for hit in _EXPONENT.finditer(flat)]
+        if not found:
+            return []
+        found.sort()
+        merged = [found[0]]
+        for start, end in found[1:]:
+            if start < merged[-1][1]:
+                merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+            else:
+                merged.append((start, end))
+        bounds = spelling(data, [offset for pair in merged for offset in pair])
+        return list(zip(bounds[::2], bounds[1::2], strict=True))
+
+    def _walk(self, data: bytes, out: list[bytes], final: bool, dirty: list[tuple[int, int]]) -> int:
+        grammar, copied, at = self._grammar, 0, 0
+        ahead = iter([*dirty, (len(data), len(data) + 1)])
+        limit, until = next(ahead)
+        while True:
+            if self._mute is not None:
+                at = grammar.skip(data, at, len(data))
+            elif self._select is None and self._keyed is None:
+                while until <= at:
+                    limit, until = next(ahead)
+                if limit - at > 32:  # below that a try costs more than the tokens
+                    at = grammar.skip(data, at, limit)
             token, start, at = grammar.next(data, at, final)
             if token is Token.MORE:
                 break

@@ -29,8 +29,8 @@ def _nest(item: bytes) -> bytes:
     return rb"(?>" + item + rb"|" + array + rb"|" + record + rb")"
 
 
-# Two levels deep: a try that fails because the buffer ends costs as many looks at the same bytes, and no more.
-_ITEM = _nest(_nest(_SCALAR))
+# Three levels deep: a try that fails because the buffer ends costs as many looks at the same bytes, and no more.
+_ITEM = _nest(_nest(_nest(_SCALAR)))
 _SPACE = re.compile(_WS)
 _STRING = re.compile(_STR)
 _BODY = re.compile(_INNER)
@@ -102,19 +102,20 @@ class Grammar:
         """Go back to a saved state."""
         self._at, self._stack = _At(state[0]), bytearray(state[1])
 
-    def skip(self, data: bytes, at: int) -> int:
-        """Step over whole values and members at once, where that is possible; gives the offset after them."""
+    def skip(self, data: bytes, at: int, limit: int) -> int:
+        """Step over whole values and members before `limit` at once, where that is possible; gives the offset after
+        them."""
         if self._at is not _At.AFTER:
             if self._at is _At.COLON:
                 return at
-            found = (_MEMBER if self.expects_key else _VALUE).match(data, at)
+            found = (_MEMBER if self.expects_key else _VALUE).match(data, at, limit)
             if found is None:
                 return at
             at = found.end()
             if not self._stack:
                 return at
             self._at = _At.AFTER
-        found = (_MEMBERS if self._stack[-1] == _OBJECT else _ITEMS).match(data, at)
+        found = (_MEMBERS if self._stack[-1] == _OBJECT else _ITEMS).match(data, at, limit)
         return found.end() if found else at
 
     def next(self, data: bytes, at: int, final: bool) -> tuple[Token, int, int]:

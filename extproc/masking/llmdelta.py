@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 TEXTS = ("content", "reasoning_content", "refusal")
 
@@ -18,7 +18,7 @@ class Slot:
     arguments: bool
 
 
-def is_chunk(document: object) -> bool:
+def is_chunk(document: object) -> TypeGuard[dict[str, Any]]:
     """Whether this looks like a chunk of a chat completion."""
     choices = document.get("choices") if isinstance(document, dict) else None
     return isinstance(choices, list) and any(_is_choice(choice) for choice in choices)

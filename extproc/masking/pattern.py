@@ -122,4 +122,4 @@ def _longest(atom: Atom) -> int:
 
 
 def _times(low: int, high: int) -> str:
-    return "" if low == high == 1 else "{%d,%d}" % (low, high)
+    return "" if low == high == 1 else f"{{{low},{high}}}"

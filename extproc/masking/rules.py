@@ -22,9 +22,9 @@ class Kind(StrEnum):
     IBAN = "iban"
     EMAIL = "email"
     AWS_KEY = "aws-key"
-    GITHUB_TOKEN = "github-token"
+    GITHUB_TOKEN = "github-token"  # noqa: S105 - the name of a kind
     OPENAI_KEY = "openai-key"
-    SLACK_TOKEN = "slack-token"
+    SLACK_TOKEN = "slack-token"  # noqa: S105 - the name of a kind
     JWT = "jwt"
     PRIVATE_KEY = "private-key"
     BEARER = "bearer"
@@ -59,7 +59,7 @@ class Rule:
 
 _WORD = "0-9A-Za-z"
 _B64URL = "A-Za-z0-9_-"
-_TOKEN = "A-Za-z0-9._~+/=-"
+_BEARER = "A-Za-z0-9._~+/=-"
 _LOCAL = "A-Za-z0-9._%+-"
 _GAP = Chars(" -", 0, 1)
 _HEADER = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9"
@@ -97,9 +97,10 @@ RULES: tuple[Rule, ...] = (
             "ssn", "ssnumber", "ssnno", "socialsecurity", "socialsecuritynumber", "socialsecurityno", "ussn", "usssn",
         }),
         keyed="[0-9]{3}[ -]?[0-9]{2}[ -]?[0-9]{4}",
-        positive=("123-45-6789", "SSN: 123456789", "ssn=123 45 6789", "social security number: 123456789", "(219-09-9999)"),
-        negative=("000-12-3456", "666-12-3456", "912-12-3456", "123-00-4567", "123-45-0000", "1123-45-6789", "123456789",
-                  "123-45-67890", "lessn 123456789x"),
+        positive=("123-45-6789", "SSN: 123456789", "ssn=123 45 6789", "social security number: 123456789",
+                  "(219-09-9999)"),
+        negative=("000-12-3456", "666-12-3456", "912-12-3456", "123-00-4567", "123-45-0000", "1123-45-6789",
+                  "123456789", "123-45-67890", "lessn 123456789x"),
     ),
     Rule(
         Kind.IBAN,
@@ -108,7 +109,8 @@ RULES: tuple[Rule, ...] = (
         check=checks.iban,
         positive=("DE89370400440532013000", "DE89 3704 0044 0532 0130 00", "GB29 NWBK 6016 1331 9268 19 and more",
                   "gb29nwbk60161331926819", "NO9386011117947", "MT84MALT011000012345MTLCAST001S"),
-        negative=("DE88370400440532013000", "ZZ89370400440532013000", "DE8937040044053201300", "XDE89370400440532013000",
+        negative=("DE88370400440532013000", "ZZ89370400440532013000", "DE8937040044053201300",
+                  "XDE89370400440532013000",
                   "DE893704004405320130001"),
     ),
     Rule(
@@ -116,7 +118,8 @@ RULES: tuple[Rule, ...] = (
         (Chars(_LOCAL, 1, 64), Lit("@"), Chars("A-Za-z0-9.-", 4, 128)),
         before=_LOCAL,
         check=checks.email,
-        positive=("jane@example.com", "<jane.doe+x@mail.example.co.uk>.", "mailto:a@b.io", "A_B%c@xn--bcher-kva.xn--p1ai",
+        positive=("jane@example.com", "<jane.doe+x@mail.example.co.uk>.", "mailto:a@b.io",
+                  "A_B%c@xn--bcher-kva.xn--p1ai",
                   "jane@example.com.", "jane@example.com-", "..jane@example.com"),
         negative=("jane@", "@example.com", "jane@localhost", "a@b.c", "pkg@1.2.3", "a@b..com", "a @b.com"),
     ),
@@ -162,26 +165,31 @@ RULES: tuple[Rule, ...] = (
             _HEADER + ".eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U",
             "eyJhbGciOiJub25lIn0.e30.", "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9.e30.c2ln", "_" + _HEADER + ".e30.x",
         ),
-        negative=("eyJsaW1pdCI6MTAwLCJvZmZzZXQiOjB9", "eyJhbGci", "x" + _HEADER + ".e30.x", "eyes-on-the-prize-everyone"),
+        negative=("eyJsaW1pdCI6MTAwLCJvZmZzZXQiOjB9", "eyJhbGci", "x" + _HEADER + ".e30.x",
+                  "eyes-on-the-prize-everyone"),
     ),
     Rule(
         Kind.PRIVATE_KEY,
-        (Lit("-----BEGIN "), Chars("A-Z0-9 ", 0, 40), Lit("PRIVATE KEY"), Alt(((Lit("-----"),), (Lit(" BLOCK-----"),)))),
+        (
+            Lit("-----BEGIN "), Chars("A-Z0-9 ", 0, 40), Lit("PRIVATE KEY"),
+            Alt(((Lit("-----"),), (Lit(" BLOCK-----"),))),
+        ),
         before="",
         tail=Tail(r"A-Za-z0-9+/=\s:,\\-", block=True),
         positive=(
             "-----BEGIN PRIVATE KEY-----\nMIIEvQ==\n-----END PRIVATE KEY-----",
             "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4\n\nMIIEvQ==\n-----END RSA PRIVATE KEY-----",
-            "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaA", "-----BEGIN PGP PRIVATE KEY BLOCK-----\nVersion: (x)\n\nx",
+            "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaA",
+            "-----BEGIN PGP PRIVATE KEY BLOCK-----\nVersion: (x)\n\nx",
         ),
         negative=("-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----", "-----BEGIN CERTIFICATE-----",
                   "BEGIN PRIVATE KEY"),
     ),
     Rule(
         Kind.BEARER,
-        (Lit("bearer", True), Chars(r" \t", 1, 4), Chars(_TOKEN, 6, 16)),
+        (Lit("bearer", True), Chars(r" \t", 1, 4), Chars(_BEARER, 6, 16)),
         check=checks.bearer,
-        tail=Tail(_TOKEN),
+        tail=Tail(_BEARER),
         positive=("Authorization: Bearer mF_9.B5f-4.1JqM", "bearer abcdefghijklmnop", "BEARER abc123"),
         negative=("Bearer token", "the bearer of news", "forbearer abcdefghijklmnop", "Bearer <token>"),
     ),

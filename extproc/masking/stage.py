@@ -3,7 +3,6 @@
 from typing import Protocol
 
 
-
 class MaskError(Exception):
     """The stage can't vouch for what it was given (malformed, unknown coding, over a bound). Nothing more may
     be released; the message is safe to log and quotes no payload."""
@@ -25,5 +24,3 @@ class Stage(Protocol):
     def counts(self) -> dict[str, int]:
         """How many values were masked so far, by kind (`card`, `ssn`, `key:ssn` …)."""
         ...
-
-

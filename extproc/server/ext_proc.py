@@ -33,6 +33,7 @@ _CLAIMS = "claims"
 _EXT_PROC = "envoy.filters.http.ext_proc"
 # Envoy accepts one extension for each head, of max_message_timeout at the most; the session has limits of its own.
 _LONGEST_SECONDS = 3600
+_VIA_UPSTREAM = "via_upstream"
 _FULL_DUPLEX = ProtocolConfiguration.FULL_DUPLEX_STREAMED
 _log = logging.getLogger("holdpoint.ext_proc")
 
@@ -90,11 +91,28 @@ class Service:
             raise Refused("the route names no target of ours")
         _check_modes(first.protocol_config, target)
         event = translate.event_of(first)
+        if isinstance(event, HeadReceived) and event.lane is Lane.RESPONSE:
+            await self._pass_local_reply(context, first, event)
+            return
         if not isinstance(event, HeadReceived) or event.lane is not Lane.REQUEST:
             raise Refused("the stream does not start with a request's head")
         asker = self._asker(first, event, target)
         session = HttpSession(target, asker.principal, told.get("x-holdpoint-strip", ""), self.digest_key)
         await Driver(_GrpcWire(context), session, self.gate, asker, self.pool).run(event)
+
+    async def _pass_local_reply(self, context: Context, first: ProcessingRequest, event: Event | None) -> None:
+        """Pass on what Envoy itself answers when a filter before us refused (the 401 of jwt_authn).
+
+        It holds nothing of an upstream's: no request was let through on this stream, for it would have begun with
+        one. Envoy's own word for where the answer comes from is checked all the same."""
+        details = plain(first.attributes[_EXT_PROC]).get("response.code_details")
+        if not isinstance(details, str) or not details or details.startswith(_VIA_UPSTREAM):
+            raise Refused("a response without a request that is not Envoy's own")
+        wire = _GrpcWire(context)
+        while event is not None:
+            for answer in translate.echo(event):
+                await context.write(answer)
+            event = await wire.read()
 
     def _asker(self, first: ProcessingRequest, event: HeadReceived, target: Target) -> Asker:
         claims = plain(first.metadata_context.filter_metadata[_JWT]).get(_CLAIMS)

@@ -6,14 +6,15 @@ Nothing else mints a Grant, and it is minted only after the decision's record is
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from extproc.approvals.machine import HoldRefused, Refused
+from extproc.approvals.machine import HoldRefused, Refused, approvals
 from extproc.approvals.ports import HoldsUnavailable
+from extproc.approvals.records import hold_record
 from extproc.approvals.service import Holds
-from extproc.domain.action import Action
+from extproc.domain.action import Action, Unrenderable
 from extproc.domain.decision import Decision, Effect, MalformedDecision, parse, unavailable
 from extproc.domain.grant import Grant, Lane, Refusal, RefusalKind
 from extproc.domain.hold import Hold, HoldState
@@ -72,7 +73,7 @@ class Gate:
         except JournalUnwritable:
             self._metrics.unwritable.inc()
 
-    async def evaluate(self, asker: Asker, action: Action, approvals: list[JSON]) -> Decision:
+    async def evaluate(self, asker: Asker, action: Action, approvals: Sequence[JSON]) -> Decision:
         """Ask policy once. Whatever is not a decision becomes a block."""
         decision_id = _new_id()
         document: dict[str, JSON] = {
@@ -121,20 +122,9 @@ class Gate:
         }
         self._journal.append("decision", body)
 
-    def record_hold(self, asker: Asker, hold: Hold, state: str) -> None:
+    def record_hold(self, asker: Asker, hold: Hold) -> None:
         """Write that a hold opened or ended. Raises JournalUnwritable."""
-        body: dict[str, JSON] = {
-            **_common(asker),
-            "hold": hold.id,
-            "state": state,
-            "digest": hold.digest,
-            "requirements": [
-                {"policy": r.policy, "group": r.group, "quorum": r.quorum, "expires_in_seconds": r.expires_in_seconds}
-                for r in hold.requirements
-            ],
-            "expires_at": hold.expires_at,
-        }
-        self._journal.append("hold", body)
+        self._journal.append("hold", {**_common(asker), **hold_record(hold, time.time())})
 
     def refused(self, asker: Asker, verb: str, resource: str, code: str, title: str) -> str:
         """Record that the session refused before there was an action to decide; returns the decision's id."""
@@ -167,7 +157,7 @@ class Gate:
         try:
             left = await self._holds.cancel(hold.id)
             if left.state is HoldState.CANCELLED:
-                self.record_hold(asker, left, left.state.value)
+                self.record_hold(asker, left)
         except (HoldRefused, HoldsUnavailable, JournalUnwritable):
             # A hold that stays open releases nothing by itself, and expires.
             self._metrics.unwritable.inc()
@@ -213,19 +203,25 @@ class _Ruling:
             hold = await holds.open_or_join(self._asker.principal, self._asker.target.name, self._action, decision)
         except HoldRefused as error:
             return self._refuse(_blocked(decision, error.code.value, str(error)), RefusalKind.BLOCKED, None)
+        except Unrenderable as error:
+            return self._refuse(_blocked(decision, "not-approvable", str(error)), RefusalKind.BLOCKED, None)
         except HoldsUnavailable:
             return self._unavailable("holds-unavailable", "Holds can't be stored")
         if hold.state is HoldState.DENIED:
             return self._refuse(decision, RefusalKind.DENIED, hold)
         settled = False
         try:
-            self._gate.record_hold(self._asker, hold, hold.state.value)
+            self._gate.record_hold(self._asker, hold)
             if hold.state is HoldState.PENDING:
                 await self._pending(hold.id)
                 hold = await self._wait(hold)
             if hold.state is HoldState.PENDING:
                 hold, settled = await holds.detach(hold.id), True
                 return self._refuse(decision, RefusalKind.PENDING, hold)
+            if hold.state is HoldState.USED:
+                # Another exchange of the same principal used this approval first: it was good for one.
+                settled = True
+                return decision
             if hold.state is not HoldState.APPROVED:
                 settled = True
                 kind = RefusalKind.DENIED if hold.state is HoldState.DENIED else RefusalKind.EXPIRED
@@ -236,7 +232,7 @@ class _Ruling:
                     RefusalKind.BLOCKED,
                     hold,
                 )
-            again = await self._evaluate(_approvals(hold))
+            again = await self._evaluate(approvals(hold))
             if again.effect is Effect.BLOCK:
                 return self._refuse(again, RefusalKind.BLOCKED, hold)
             if again.effect is Effect.HOLD:
@@ -244,7 +240,6 @@ class _Ruling:
             hold, settled = await holds.claim(hold.id, self._action.digest, self._asker.principal), True
             return self._conclude(again, hold)
         except HoldRefused as error:
-            # Another exchange of the same principal used this approval first: it was good for one.
             if error.code is Refused.NOT_APPROVED:
                 settled = True
                 return decision
@@ -262,7 +257,7 @@ class _Ruling:
         self._clock("hold", started)
         return waited
 
-    async def _evaluate(self, approvals: list[JSON]) -> Decision:
+    async def _evaluate(self, approvals: Sequence[JSON]) -> Decision:
         started = time.perf_counter_ns()
         decision = await self._gate.evaluate(self._asker, self._action, approvals)
         self._clock("policy", started)
@@ -300,22 +295,6 @@ def _blocked(decision: Decision, code: str, message: str) -> Decision:
     """The decision, turned into a block by the gate itself."""
     block = unavailable(decision.id, code, message)
     return replace(decision, effect=Effect.BLOCK, reasons=(*decision.reasons, *block.reasons))
-
-
-def _approvals(hold: Hold) -> list[JSON]:
-    yes = [v for v in hold.votes if v.approve]
-    return [
-        {
-            "policy": r.policy,
-            "group": r.group,
-            "approvers": [
-                {"issuer": v.approver.issuer, "subject": v.approver.subject}
-                for v in yes
-                if r.group in v.approver.groups
-            ],
-        }
-        for r in hold.requirements
-    ]
 
 
 def _common(asker: Asker) -> dict[str, JSON]:

@@ -7,6 +7,7 @@ from functools import partial
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from extproc.domain.decision import Decision, Effect, Mode
+from extproc.domain.json import Document
 
 _log = logging.getLogger("holdpoint.policy")
 _STAGES = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 10, 60, 600)
@@ -78,3 +79,25 @@ class Metrics:
         if now - self._said.get(code, 0.0) >= _SAY_EVERY_SECONDS:
             self._said[code] = now
             _log.error("no decision: everything is blocked", extra={"code": code, "why": message})
+
+
+class ShipperMetrics:
+    """How far the export is behind, and the alarms."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        gauge = partial(Gauge, registry=registry)
+        self._bytes = gauge("holdpoint_export_lag_bytes", "Journal not exported yet.", multiprocess_mode="livemax")
+        self._age = gauge(
+            "holdpoint_export_lag_seconds", "Age of the oldest record not exported yet.", multiprocess_mode="livemax"
+        )
+        self._alarms = Counter("holdpoint_alarms", "Upstream bytes without a decision.", registry=registry)
+
+    def lag(self, size: int, seconds: float) -> None:
+        """Set how much is not exported yet: bytes, and the age of the oldest of it."""
+        self._bytes.set(size)
+        self._age.set(seconds)
+
+    def alarm(self, body: Document) -> None:
+        """Count and say that an upstream got bytes without a decision."""
+        self._alarms.inc()
+        _log.critical("ALARM: an upstream got bytes without a decision", extra={"request": body.get("request")})

@@ -20,6 +20,23 @@ requirements(id, finding) := {requirement |
 }
 
 # METADATA
+# description: True if a hold says who may approve, each time in full, and if nothing else says so.
+well_formed(finding) if {
+	finding.effect == "hold"
+	asked := listed(finding.approval)
+	count(asked) > 0
+	every one in asked {
+		is_string(one.group)
+		count(object.keys(one) - {"group", "quorum", "expires_in_seconds"}) == 0
+	}
+}
+
+well_formed(finding) if {
+	finding.effect != "hold"
+	not finding.approval
+}
+
+# METADATA
 # description: Those requirements of a finding that nobody, or not enough people, met.
 unmet(id, finding) := {requirement |
 	some requirement in requirements(id, finding)

@@ -38,22 +38,16 @@ default record := "full"
 
 record := data.holdpoint.config.record.default
 
-# Findings by policy id. Every loaded policy of the family is here, with an empty set when it found nothing.
-found[id] := findings if {
+# An outcome is a finding made whole: {policy, mode, effect, mask, approval, reason}.
+# Its effect may also be "mask", which lays a duty on the action and grants nothing.
+# Only a policy that found something costs more than its own rules.
+outcomes contains made if {
 	some family in {input.action.protocol, "any"}
 	some name
-	findings := data.holdpoint.policies[family][name].findings
+	some finding in data.holdpoint.policies[family][name].findings
 	id := concat(".", [family, name])
 	not data.holdpoint.config.policies[id].enabled == false
-}
-
-# An outcome is a finding made whole: {policy, mode, effect, code, message, mask, approval}.
-# Its effect may also be "mask", which lays a duty on the action and grants nothing.
-outcomes contains outcome if {
-	some id, findings in found
-	mode := modes[id]
-	some finding in findings
-	outcome := whole(id, mode, finding)
+	made := attributed(id, finding)
 }
 
 outcomes contains broken("holdpoint", "unknown-schema", "The policy input has an unknown schema.") if {
@@ -64,62 +58,72 @@ outcomes contains broken("holdpoint", "unversioned-policy", "The policy bundle h
 	not versioned
 }
 
-outcomes contains broken(id, "no-metadata", "This policy has no usable metadata.") if {
-	some id, _ in found
-	not modes[id]
-}
-
 versioned if {
 	is_string(data.holdpoint.revision)
 	is_object(data.holdpoint.config.policies)
 }
 
-# A policy has a mode only if its metadata is complete, so one without metadata has no say but to block.
-modes[id] := mode if {
-	some id, _ in found
-	metadata := data.holdpoint.metadata[id]
-	is_string(metadata.severity)
-	mode := object.get(data.holdpoint.config.policies, [id, "mode"], metadata.mode)
+# A policy whose metadata is incomplete has no say but to block.
+attributed(id, finding) := whole(id, severity, mode, finding) if {
+	severity := data.holdpoint.metadata[id].severity
+	is_string(severity)
+	mode := mode_of(id)
 	mode in {"enforce", "shadow"}
-}
+} else := broken(id, "no-metadata", "This policy has no usable metadata.")
 
-whole(id, mode, finding) := broken_as(id, mode, "malformed-finding", "This policy gave a malformed finding.") if {
+mode_of(id) := data.holdpoint.config.policies[id].mode
+
+mode_of(id) := data.holdpoint.metadata[id].mode if not data.holdpoint.config.policies[id].mode
+
+whole(id, severity, mode, finding) := outcome("block", [id, "malformed-finding", malformed, severity, mode], {}, set()) if {
 	not well_formed(finding)
-} else := outcome if {
+} else := held(id, severity, mode, finding) if {
 	finding.effect == "hold"
-	unmet := approval.unmet(id, finding)
-	outcome := held(id, mode, finding, unmet)
-} else := {
-	"policy": id,
-	"mode": mode,
-	"effect": finding.effect,
-	"code": finding.code,
-	"message": finding.message,
-	"mask": duties(id, finding),
-	"approval": set(),
-}
+} else := outcome(
+	finding.effect,
+	[id, finding.code, finding.message, severity, mode],
+	object.get(finding, "mask", {}),
+	set(),
+)
 
 # Shadow findings are told as what they would have been, whether or not somebody approved.
-held(id, mode, finding, unmet) := {
-	"policy": id,
-	"mode": mode,
-	"effect": "allow",
-	"code": "approved",
-	"message": sprintf("Approved: %s", [finding.message]),
-	"mask": duties(id, finding),
-	"approval": set(),
-} if {
+held(id, severity, mode, finding) := outcome(
+	"allow",
+	[id, "approved", sprintf("Approved: %s", [finding.message]), severity, mode],
+	object.get(finding, "mask", {}),
+	set(),
+) if {
 	mode == "enforce"
-	count(unmet) == 0
-} else := {
+	count(approval.unmet(id, finding)) == 0
+} else := outcome(
+	"hold",
+	[id, finding.code, finding.message, severity, mode],
+	object.get(finding, "mask", {}),
+	approval.unmet(id, finding),
+)
+
+outcome(effect_of, [id, code, message, severity, mode], mask, requirements) := {
 	"policy": id,
 	"mode": mode,
-	"effect": "hold",
-	"code": finding.code,
-	"message": finding.message,
-	"mask": duties(id, finding),
-	"approval": unmet,
+	"effect": effect_of,
+	"mask": mask,
+	"approval": requirements,
+	"reason": {
+		"policy": id,
+		"code": code,
+		"message": message,
+		"severity": severity,
+		"mode": mode,
+		"effect": shown_effect[effect_of],
+	},
 }
+
+broken(id, code, message) := outcome("block", [id, code, message, "high", "enforce"], {}, set())
+
+# A duty stands beside whatever else was decided, so it is shown as what forbids nothing.
+shown_effect := {"allow": "allow", "block": "block", "hold": "hold", "mask": "allow"}
+
+malformed := "This policy gave a malformed finding."
 
 # An unknown member may be a misspelt obligation, so a finding that has one is not a finding.
 well_formed(finding) if {
@@ -127,33 +131,28 @@ well_formed(finding) if {
 	is_string(finding.code)
 	is_string(finding.message)
 	finding.effect in {"allow", "block", "hold", "mask"}
-	requirements := approval.requirements("", finding)
-	approval_fits(finding.effect, count(requirements))
+	mask_fits(object.get(finding, "mask", {}))
+	approval.well_formed(finding)
 }
 
-approval_fits("hold", n) if n > 0
+mask_fits(mask) if count(object.keys(mask) - {"kinds", "keys", "lanes"}) == 0
 
-approval_fits(effect, 0) if effect in {"allow", "block", "mask"}
+# Written out twice: a function called for each mask costs as much as all the rest of this package.
+masks := array.concat(
+	[{"policy": o.policy, "select": {"kind": kind}, "operator": "redact", "lanes": lanes} |
+		some [o, lanes] in laying
+		some kind in o.mask.kinds
+	],
+	[{"policy": o.policy, "select": {"key": key}, "operator": "redact", "lanes": lanes} |
+		some [o, lanes] in laying
+		some key in o.mask.keys
+	],
+)
 
-duties(id, finding) := {duty |
-	some mask in object.get(finding, "mask", [])
-	duty := object.union({"policy": id, "operator": "redact"}, mask)
-}
-
-broken(id, code, message) := broken_as(id, "enforce", code, message)
-
-broken_as(id, mode, code, message) := {
-	"policy": id,
-	"mode": mode,
-	"effect": "block",
-	"code": code,
-	"message": message,
-	"mask": set(),
-	"approval": set(),
-}
-
-masks := [duty |
-	some duty in {d | some o in outcomes; o.mode == "enforce"; some d in o.mask}
+laying := [[o, object.get(o.mask, "lanes", ["request", "response"])] |
+	some o in outcomes
+	o.mode == "enforce"
+	o.mask != {}
 ]
 
 approvals := [requirement |
@@ -161,32 +160,11 @@ approvals := [requirement |
 ]
 
 # The gravest first, so that whoever reads one line reads the right one; what changes nothing comes last.
-reasons := array.concat(array.concat(told("block"), array.concat(told("hold"), told("allow"))), rest)
+reasons := array.concat(no_rule, [reason | some [_, reason] in {[rank(o), o.reason] | some o in outcomes}])
 
-told(wanted) := [reason(o) | some o in outcomes; o.mode == "enforce"; o.effect == wanted]
+rank(o) := {"block": 0, "hold": 1, "allow": 2, "mask": 3}[o.effect] if o.mode == "enforce"
 
-rest := array.concat(
-	array.concat(no_rule, [reason(o) | some o in outcomes; o.mode == "enforce"; o.effect == "mask"]),
-	[reason(o) | some o in outcomes; o.mode == "shadow"],
-)
-
-reason(o) := {
-	"policy": o.policy,
-	"code": o.code,
-	"message": o.message,
-	"severity": severity(o.policy),
-	"mode": o.mode,
-	"effect": shown_effect(o.effect),
-}
-
-# A duty stands beside whatever else was decided, so it is shown as what forbids nothing.
-shown_effect("mask") := "allow"
-
-shown_effect(effect) := effect if effect != "mask"
-
-default severity(_) := "high"
-
-severity(id) := data.holdpoint.metadata[id].severity
+rank(o) := 4 if o.mode == "shadow"
 
 no_rule := [] if {
 	count(effects - {"mask"}) > 0

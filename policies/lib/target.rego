@@ -11,16 +11,10 @@ nonproduction if lower(trim_space(input.target.environment)) in data.holdpoint.c
 production if not nonproduction
 
 # METADATA
-# description: The target's own setting, or that of the target `*`. Undefined for a name that neither has.
-setting(name) := data.holdpoint.config.targets[input.target.name][name]
-
-setting(name) := data.holdpoint.config.targets["*"][name] if {
-	not own_setting(name)
-}
-
-own_setting(name) if is_string(data.holdpoint.config.targets[input.target.name][name])
-
-own_setting(name) if is_array(data.holdpoint.config.targets[input.target.name][name])
+# description: The target's own setting, or that of the target `*`, which has them all.
+setting(name) := value if {
+	value := data.holdpoint.config.targets[input.target.name][name]
+} else := data.holdpoint.config.targets["*"][name]
 
 # METADATA
 # description: Who approves on this target, where a policy's own group is `fallback`.

@@ -1,8 +1,8 @@
 """Values for tests about holds: people, agents, actions, decisions, keys and tokens."""
 
 import json
+import threading
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,9 @@ def person(name: str, *groups: str, issuer: str = PEOPLE, acts_for: str | None =
 def action(digest: str = "d1", summary: Document | None = None) -> Action:
     """An action with this digest."""
     shown = summary or {"host": "crm", "body": "an excerpt"}
-    return Action(Protocol.HTTP, "DELETE", "/customers/7", {}, shown, lambda: "DELETE /customers/7\n\nall of it", digest)
+    return Action(
+        Protocol.HTTP, "DELETE", "/customers/7", {}, shown, lambda: "DELETE /customers/7\n\nall of it", digest
+    )
 
 
 def decision(*approvals: Approval) -> Decision:
@@ -49,7 +51,10 @@ def decision(*approvals: Approval) -> Decision:
 
 
 def hold(
-    *requirements: Approval, state: HoldState = HoldState.PENDING, asker: Principal | None = None, detached: bool = False
+    *requirements: Approval,
+    state: HoldState = HoldState.PENDING,
+    asker: Principal | None = None,
+    detached: bool = False,
 ) -> Hold:
     """A hold opened at NOW that expires 60 s later."""
     what = action()
@@ -87,12 +92,14 @@ class MemoryJournal:
     def __init__(self) -> None:
         self.records: list[tuple[str, Document]] = []
         self.broken = False
+        self.written = threading.Event()
 
     def append(self, kind: str, body: Document) -> int:
         """Keep a record."""
         if self.broken:
             raise JournalUnwritable("disk full")
         self.records.append((kind, body))
+        self.written.set()
         return len(self.records)
 
 
@@ -113,13 +120,13 @@ class Issuer:
         path.write_text(json.dumps({"keys": [i.jwk() for i in (self, *others)]}))
         return path
 
-    def token(self, subject: str = "dana", groups: Sequence[str] = ("dba",), **changes: Any) -> str:
+    def token(self, subject: str = "dana", groups: object = ("dba",), **changes: Any) -> str:
         """A good token, with `changes` to its claims (None leaves one out)."""
         claims = {
             "iss": self.issuer,
             "aud": AUDIENCE,
             "sub": subject,
-            "groups": list(groups),
+            "groups": groups,
             "exp": int(time.time()) + 600,
         } | changes
         kept = {name: value for name, value in claims.items() if value is not None}

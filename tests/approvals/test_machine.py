@@ -93,7 +93,9 @@ def test_one_denial_ends_it() -> None:
     assert denied.votes[-1] == Vote(EVE, False, "no", NOW)
 
 
-@pytest.mark.parametrize("reason", ["", "   ", "x" * 501, "a\nb", "a\x1b[2Jb", "a\u202eb", "a\u200bb", "a\x00b", "\u3164"])
+@pytest.mark.parametrize(
+    "reason", ["", "   ", "x" * 501, "a\nb", "a\x1b[2Jb", "a\u202eb", "a\u200bb", "a\x00b", "\u3164"]
+)
 def test_reasons_that_are_refused(reason: str) -> None:
     """A reason is there, short, and visible as a whole."""
     with pytest.raises(HoldRefused) as refused:
@@ -168,7 +170,7 @@ def test_cancel(state: HoldState, detached: bool, expected: HoldState) -> None:
 
 def test_expiry_is_the_first_requirements() -> None:
     """A hold lasts as long as its shortest requirement, and asks at least someone."""
-    assert NOW + 60 == machine.expiry([DBA, SECURITY], NOW)
+    assert machine.expiry([DBA, SECURITY], NOW) == NOW + 60
     with pytest.raises(HoldRefused) as refused:
         machine.expiry([], NOW)
     assert refused.value.code is Refused.NO_REQUIREMENTS

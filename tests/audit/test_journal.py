@@ -14,8 +14,8 @@ import pytest
 from extproc.audit.frame import MAX_PAYLOAD
 from extproc.audit.journal import FileJournal, JournalCorrupt
 from extproc.audit.reader import records
-from extproc.audit.redact import known_values
 from extproc.audit.verify import verify
+from extproc.domain.json import Document
 from extproc.domain.ports import JournalUnwritable
 from tests.audit.conftest import Clock, Streams, decision
 
@@ -50,7 +50,8 @@ def test_append_returns_the_number_of_a_record_that_is_in_the_file(streams: Stre
 def test_canonical_bytes_do_not_depend_on_member_order(tmp_path: Path) -> None:
     """Two bodies that say the same have the same hash."""
     hashes = []
-    for name, body in (("a", {"x": 1, "y": {"p": 1, "q": 2}}), ("b", {"y": {"q": 2, "p": 1}, "x": 1})):
+    bodies: list[Document] = [{"x": 1, "y": {"p": 1, "q": 2}}, {"y": {"q": 2, "p": 1}, "x": 1}]
+    for name, body in zip("ab", bodies, strict=True):
         journal = FileJournal(tmp_path / name / "s.journal", "s", lambda: 1.5, 0)
         journal.append("config", body)
         journal.close()
@@ -128,21 +129,8 @@ def test_a_closed_journal_takes_nothing(streams: Streams) -> None:
 def test_a_folder_that_can_not_be_had_is_an_error(tmp_path: Path) -> None:
     """The message names the file."""
     (tmp_path / "journal").write_text("not a folder")
-    with pytest.raises(JournalUnwritable, match="s.journal"):
+    with pytest.raises(JournalUnwritable, match=r"s\.journal"):
         FileJournal(tmp_path / "journal" / "s.journal", "s")
-
-
-def test_known_values_do_not_reach_the_file(tmp_path: Path) -> None:
-    """Wherever a planted secret stands, member names too, it is masked; the rest is as it was."""
-    secret = "s3cr3t-token-value"
-    journal = FileJournal(tmp_path / "s.journal", "s", sync_seconds=0, redact=known_values([secret]))
-    journal.append("decision", {"a": f"Bearer {secret}", "b": [{"c": secret, secret: 1}], "d": 7})
-    journal.close()
-    data = (tmp_path / "s.journal").read_bytes()
-    assert secret.encode() not in data
-    assert data.count(b"[masked:known]") == 3
-    with pytest.raises(ValueError, match="shorter"):
-        known_values(["abc"])
 
 
 def test_a_tail_torn_at_any_byte_is_cut_and_recorded(tmp_path: Path) -> None:

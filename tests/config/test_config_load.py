@@ -212,8 +212,7 @@ BETWEEN = [
         [':5:35: targets.b.host: "a.holdpoint.internal" is the host of a too; each has one of its own'],
     ),
     (
-        f'{AGENTS}\ntargets:\n  b: {{upstream: "http://y", host: a.holdpoint.internal}}\n'
-        '  a: {upstream: "http://x", host: a}',
+        AGENTS + '\ntargets:\n  b: {upstream: "http://y", host: a.holdpoint.internal}\n  a: {upstream: "http://x"}',
         [':4:35: targets.b.host: "a.holdpoint.internal" is the host of a too; each has one of its own'],
     ),
     (

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from google.protobuf.json_format import ParseDict
 
 from extproc.server.wire import ext_proc_pb2 as wire
 from tests.support.envoy import Gateway, read_reply, until
@@ -62,7 +63,7 @@ def blocks_in_metadata(exchange: Exchange) -> Iterator[wire.ProcessingResponse]:
     while (message := exchange.next()) is not None:
         other = answer(message)
         if other.HasField("dynamic_metadata"):
-            other.dynamic_metadata["holdpoint"]["decision"] = "hold"
+            ParseDict({"holdpoint": {"decision": "hold"}}, other.dynamic_metadata)
         yield other
 
 
@@ -97,7 +98,6 @@ def swaps_the_credential(exchange: Exchange) -> Iterator[wire.ProcessingResponse
 NOTHING_PASSES: list[tuple[Script, int]] = [
     (ends_at_once, 403),
     (fails_at_once, 500),
-    (says_nothing, 504),
     (allows_without_saying_so, 403),
     (blocks_in_metadata, 403),
     (answers_another_question, 500),
@@ -119,6 +119,28 @@ def test_nothing_passes(
     assert reply.status == status
 
 
+def test_silence_ends_in_504_where_only_headers_go(
+    gateway: Gateway, processor: Processor, upstream: RecordingUpstream
+) -> None:
+    """The message timeout bounds a processor that sees headers only."""
+    processor.script = says_nothing
+    assert gateway.request("/files/a", method="POST", body=b"hello").status == 504
+    assert upstream.seen == []
+
+
+def test_silence_is_unbounded_in_full_duplex(
+    gateway: Gateway, processor: Processor, upstream: RecordingUpstream
+) -> None:
+    """Once a body is on its way in full duplex, Envoy waits for ever, and passes nothing: the worker keeps the time."""
+    processor.script = says_nothing
+    with gateway.open(gateway.head("POST", "/crm/a", {"Content-Length": "5"}) + b"hello") as connection:
+        connection.settimeout(1.5)
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
+    assert upstream.seen == []
+    assert processor.exchange().ended.wait(20)
+
+
 def test_refusal_is_the_processors_own(gateway: Gateway, processor: Processor, upstream: RecordingUpstream) -> None:
     """An immediate response reaches the client as it is, and its details the access log."""
 
@@ -131,6 +153,14 @@ def test_refusal_is_the_processors_own(gateway: Gateway, processor: Processor, u
     assert (reply.status, reply.body, upstream.seen) == (451, b"no\n", [])
     line = gateway.access_log(lambda line: line["request_id"] == reply.headers["x-request-id"])
     assert "holdpoint:d-7:blocked" in line["details"]
+
+
+def test_envoys_own_refusal_begins_with_its_answer(gateway: Gateway, processor: Processor) -> None:
+    """A 401 on a target's path comes to the processor as a stream without a request: it has to let that pass."""
+    assert gateway.request("/crm/a", token=None).status == 401
+    exchange = processor.exchange()
+    assert exchange.ended.wait(20)
+    assert exchange.kinds == ["response_headers", "response_body"]
 
 
 def test_headers_mode_shows_headers_only(gateway: Gateway, processor: Processor, upstream: RecordingUpstream) -> None:
@@ -304,13 +334,18 @@ def test_stalled_client_does_not_stop_the_others(
     """Clients that stop reading fill their own windows and nobody else's."""
     piece = b"x" * 65536
     upstream.answer = lambda seen: (
-        [b"HTTP/1.1 200 OK\r\ncontent-length: 33554432\r\n\r\n", *[piece] * 512] if seen.path == "/big" else [SECRET_BODY]
+        [b"HTTP/1.1 200 OK\r\ncontent-length: 33554432\r\n\r\n", *[piece] * 512]
+        if seen.path == "/big"
+        else [SECRET_BODY]
     )
     stalled = [gateway.open(gateway.head("GET", "/crm/big")) for _ in range(6)]
+    flow = "cluster.target-crm.upstream_flow_control"
     try:
-        for i in range(6):
-            processor.exchange(i)
-        until(lambda: gateway.stat("cluster.workers.upstream_flow_control_paused_reading_total"), "a full window")
+        # Each paused connection stays paused once its client's buffers are full.
+        until(
+            lambda: gateway.stat(f"{flow}_paused_reading_total") - gateway.stat(f"{flow}_resumed_reading_total") == 6,
+            "six stalled upstreams",
+        )
         for _ in range(4):
             assert gateway.request("/crm/small").body == b"top secret!"
     finally:

@@ -33,7 +33,9 @@ PATHS = [
     ("gateway", "/crm%2fa", 400, None),
     # Dot segments with path parameters are dot segments.
     ("gateway", "/crm/..;/admin", 404, None),
-    ("gateway", "/crm/%2e%2e;x=1/admin", 404, None),
+    ("gateway", "/crm/%2e%2e;x=1/admin", 400, None),
+    ("gateway", "/crm/a/..%3b/admin", 400, None),
+    ("gateway", "/crm/a;x=1/b", 200, "/a;x=1/b"),
     ("gateway", "/crm/.;x=1/admin", 200, "/admin"),
     # What servers read in more than one way.
     ("gateway", "/crm/a%252fb", 400, None),
@@ -147,7 +149,7 @@ def test_claimed_header_is_stripped(
 ) -> None:
     """What a client says in these headers reaches neither the processor nor the upstream."""
     assert gateway.request("/crm/a", headers={name: "claimed"}).status == 200
-    assert "claimed" not in sum(processor.exchange().headers.values(), [])
+    assert all("claimed" not in values for values in processor.exchange().headers.values())
     assert b"claimed" not in upstream.seen[0].head
 
 

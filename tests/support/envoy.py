@@ -197,7 +197,11 @@ def start(
 
 def read_reply(connection: socket.socket) -> Reply:
     """Read one response. A body that breaks off gives what came of it, with `complete` False."""
-    response = http.client.HTTPResponse(connection)
+    with http.client.HTTPResponse(connection) as response:
+        return _read(response)
+
+
+def _read(response: http.client.HTTPResponse) -> Reply:
     try:
         response.begin()
     except (http.client.BadStatusLine, ConnectionError):

@@ -26,7 +26,7 @@ class Exchange:
     def __init__(self, requests: Iterator[wire.ProcessingRequest], context: grpc.ServicerContext) -> None:
         self._requests = requests
         self.context = context
-        self.metadata = {item.key: item.value for item in context.invocation_metadata()}
+        self.metadata = {key: str(value) for key, value in context.invocation_metadata()}
         self.messages: list[wire.ProcessingRequest] = []
         self.first = threading.Event()
         self.ended = threading.Event()
@@ -62,7 +62,8 @@ class Exchange:
     def claims(self) -> dict[str, Any]:
         """The verified claims that came with the request."""
         namespace = self.messages[0].metadata_context.filter_metadata["envoy.filters.http.jwt_authn"]
-        return MessageToDict(namespace).get("claims", {})
+        claims: dict[str, Any] = MessageToDict(namespace).get("claims", {})
+        return claims
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -110,9 +111,7 @@ def mutation(*, set_: dict[str, str] | None = None, remove: tuple[str, ...] = ()
 def chunk(data: bytes, end: bool) -> wire.BodyResponse:
     """A piece of body to send on."""
     streamed = wire.StreamedBodyResponse(body=data, end_of_stream=end)
-    return wire.BodyResponse(
-        response=wire.CommonResponse(body_mutation=wire.BodyMutation(streamed_response=streamed))
-    )
+    return wire.BodyResponse(response=wire.CommonResponse(body_mutation=wire.BodyMutation(streamed_response=streamed)))
 
 
 def immediate(status: int, body: bytes, details: str) -> wire.ProcessingResponse:
@@ -210,5 +209,6 @@ class Processor:
 
 if __name__ == "__main__":
     Processor(Path(sys.argv[1]))
-    print("ready", flush=True)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     threading.Event().wait()

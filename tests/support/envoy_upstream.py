@@ -2,10 +2,11 @@
 
 import socket
 import socketserver
+import ssl
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import BinaryIO
+from io import BufferedIOBase
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 
@@ -49,18 +50,14 @@ class RecordingUpstream:
     """Listens on a loopback port of its own. `answer` gives the bytes of a response, piece by piece; an answer that
     yields nothing closes the connection."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.seen: list[Seen] = []
         self.answer: Answer = _ok
-        self._server = _Server(("127.0.0.1", 0), self._serve)
+        self._server = _Server(("127.0.0.1", 0), self._requests, tls)
         self.port: int = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
-    def _serve(self, connection: socket.socket, _address: object, _server: object) -> None:
-        with connection.makefile("rb") as stream:
-            self._requests(connection, stream)
-
-    def _requests(self, connection: socket.socket, stream: BinaryIO) -> None:
+    def _requests(self, connection: socket.socket, stream: BufferedIOBase) -> None:
         while True:
             head = b""
             while not head.endswith(b"\r\n\r\n"):
@@ -82,7 +79,7 @@ class RecordingUpstream:
                 return
 
     @staticmethod
-    def _chunks(stream: BinaryIO) -> bytes:
+    def _chunks(stream: BufferedIOBase) -> bytes:
         body = b""
         while True:
             line = stream.readline()
@@ -110,5 +107,29 @@ class _Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
 
+    def __init__(
+        self,
+        address: tuple[str, int],
+        serve: Callable[[socket.socket, BufferedIOBase], None],
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        super().__init__(address, _Handler)
+        self.serve = serve
+        self._tls = tls
+
+    def get_request(self) -> tuple[socket.socket, object]:
+        """A connection; its TLS handshake happens in the thread that reads it."""
+        connection, address = super().get_request()
+        if self._tls is None:
+            return connection, address
+        return self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False), address
+
     def handle_error(self, request: object, client_address: object) -> None:
         """A connection that breaks off is what some tests are about; it is no news."""
+
+
+class _Handler(socketserver.StreamRequestHandler):
+    server: _Server
+
+    def handle(self) -> None:
+        self.server.serve(self.connection, self.rfile)

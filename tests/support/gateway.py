@@ -1,6 +1,7 @@
-"""A whole gateway for tests: `holdpoint up` as a user starts it, with a real Envoy, OPA and an upstream that records."""
+"""A whole gateway for tests: `holdpoint up` as a user starts it, with real parts, and an upstream that records."""
 
 import json
+import os
 import queue
 import shutil
 import signal
@@ -56,7 +57,8 @@ class Gateway:
         secret.touch(0o600)
         secret.write_text(CREDENTIAL)
         self.config = self.folder / "holdpoint.yaml"
-        crm = f'crm: {{upstream: "http://127.0.0.1:{self.upstream.port}", environment: production, credential: credential}}'
+        upstream = f"http://127.0.0.1:{self.upstream.port}"
+        crm = f'crm: {{upstream: "{upstream}", environment: production, credential: credential}}'
         lines = [
             "version: 1",
             f"listen: {{address: 127.0.0.1:{self.port}, ops: 127.0.0.1:{self.ops}}}",
@@ -80,13 +82,14 @@ class Gateway:
             stdin=subprocess.DEVNULL,
             text=True,
         )
-        threading.Thread(target=self._read_log, args=(self._process,), daemon=True).start()
+        self._reader = threading.Thread(target=self._read_log, args=(self._process,), daemon=True)
+        self._reader.start()
         self.wait_log(lambda e: e.get("program") == "up" and str(e.get("message", "")).startswith("ready:"))
         return self
 
     def _read_log(self, process: "subprocess.Popen[str]") -> None:
         for line in process.stderr or ():
-            entry = json.loads(line)
+            entry = json.loads(line) if line.startswith("{") else {"program": "up", "message": line}
             self.log.append(entry)
             self._lines.put(entry)
         self._lines.put(None)
@@ -120,6 +123,9 @@ class Gateway:
         if self._process is not None:
             self._process.send_signal(signal.SIGTERM)
             code = self._process.wait(60)
+            self._reader.join(10)
+            if self._process.stderr is not None:
+                self._process.stderr.close()
         self.upstream.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
         return code
@@ -141,17 +147,15 @@ class Gateway:
         self, *words: str, subject: str = "bob", groups: tuple[str, ...] = ()
     ) -> "subprocess.CompletedProcess[str]":
         """Run a `holdpoint` command as a person of these groups."""
-        token = self.folder / f"token-{subject}"
-        token.touch(0o600)
-        token.write_text(self.people.token(subject, groups=list(groups)))
+        token = self.people.token(subject, groups=list(groups))
         return subprocess.run(
-            [sys.executable, "-m", "extproc.cli", *words, "--config", str(self.config), "--token-file", str(token)],
-            capture_output=True, text=True, check=False, timeout=60,
+            [sys.executable, "-m", "extproc.cli", *words, "--config", str(self.config)],
+            env={**os.environ, "HOLDPOINT_TOKEN": token}, capture_output=True, text=True, check=False, timeout=60,
         )  # fmt: skip
 
     def pending(self) -> list[dict[str, Any]]:
         """The holds that wait for people."""
-        shown = self.holdpoint("holds", "list", "--json")
+        shown = self.holdpoint("holds", "list", "--json", groups=("finance", "operators"))
         if shown.returncode:
             raise AssertionError(shown.stderr)
         document = json.loads(shown.stdout)

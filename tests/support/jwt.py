@@ -33,7 +33,7 @@ class TokenIssuer:
     def unsigned(self, subject: str = "agent-1") -> str:
         """The same claims under `alg: none`."""
         body = {"iss": self.issuer, "aud": self.audience, "sub": subject, "exp": int(time.time()) + 300}
-        return jwt.encode(body, None, algorithm="none")
+        return jwt.encode(body, "", algorithm="none")
 
     def jwks(self) -> str:
         """The public key as a JWKS document."""

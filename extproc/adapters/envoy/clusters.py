@@ -13,6 +13,8 @@ from envoy_data_plane.envoy.config.cluster.v3 import (
 from envoy_data_plane.envoy.config.core.v3 import (
     Address,
     DataSource,
+    HealthCheck,
+    HealthCheckTcpHealthCheck,
     Http1ProtocolOptions,
     Http2ProtocolOptions,
     HttpProtocolOptions,
@@ -45,18 +47,20 @@ WORKERS = "workers"
 HELD_AT_ONCE = 10_000
 """Streams to the processors at one time, over all workers. Held requests count, so Envoy's 1,024 would be too few."""
 
-WORKER_CONNECTION_WINDOW = 64 * 1024 * 1024
-"""Of one connection to a worker. All requests share it: were it a stream's size, one stalled client that leaves its
-stream's window unread would stop every other request of that worker."""
+WORKER_CONNECTION_WINDOW = 4 * WINDOW
+"""Of one connection to a worker, which all requests of an Envoy thread share. It bounds throughput and memory; a client
+that stalls does not use it up, because Envoy reads what the processor sends and stops reading the upstream instead."""
 
 _PROTOCOL = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
 def workers_cluster(plan: EnvoyPlan) -> Cluster:
-    """One unix socket a worker, in turn. A worker that fails a connection is left out for a second, then longer.
+    """One unix socket a worker, in turn.
 
-    Nothing else ejects: statuses of a stream are answers, and an agent that can provoke them must not be able to
-    take the workers away from everyone else. With none left nothing passes (no panic routing).
+    The first failed connection ejects a worker at once, and a connection attempt four times a second says when it is
+    back. It takes both: by ejection alone Envoy tries a dead worker again and again, and by the checks alone it finds
+    out late. Nothing else ejects: statuses of a stream are answers, and an agent that can provoke them must not be
+    able to take the workers away from everyone else. With none left nothing passes (no panic routing).
     """
     return Cluster(
         name=WORKERS,
@@ -67,6 +71,16 @@ def workers_cluster(plan: EnvoyPlan) -> Cluster:
         per_connection_buffer_limit_bytes=WINDOW,
         circuit_breakers=_breakers(HELD_AT_ONCE),
         common_lb_config=ClusterCommonLbConfig(healthy_panic_threshold=Percent(value=0.0)),
+        health_checks=[
+            HealthCheck(
+                tcp_health_check=HealthCheckTcpHealthCheck(),
+                timeout=seconds(1),
+                interval=seconds(0.25),
+                no_traffic_interval=seconds(0.25),
+                unhealthy_threshold=1,
+                healthy_threshold=1,
+            )
+        ],
         outlier_detection=OutlierDetection(
             split_external_local_origin_errors=True,
             consecutive_local_origin_failure=1,

@@ -4,9 +4,9 @@ import contextlib
 import os
 import ssl
 import tempfile
-from importlib.resources import files
 from pathlib import Path
 
+from extproc import resources as shipped
 from extproc.adapters.envoy.generate import Resources, documents
 from extproc.adapters.envoy.plan import BadPlan, has_keys
 from extproc.adapters.envoy.secrets import SECRETS
@@ -16,11 +16,8 @@ DRAIN_SECONDS = 3660
 
 
 def bootstrap_text() -> str:
-    """Envoy's bootstrap document: the copy packed with this module, else the repository's. Raises FileNotFoundError."""
-    packed = files("extproc.adapters.envoy").joinpath("bootstrap.yaml")
-    if packed.is_file():
-        return packed.read_text(encoding="utf-8")
-    return (Path(__file__).parents[3] / "envoy" / "bootstrap.yaml").read_text(encoding="utf-8")
+    """The shipped bootstrap document, YAML. Raises FileNotFoundError for a damaged installation."""
+    return shipped.bootstrap().read_text(encoding="utf-8")
 
 
 def read_jwks(path: Path) -> str:

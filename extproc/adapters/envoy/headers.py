@@ -42,6 +42,6 @@ IMMUTABLE = r"(?i)^(:.*|host|authorization|proxy-authorization|x-request-id|x-en
 REFUSED_METHODS = r"(?i)TRACE|TRACK|DEBUG|CONNECT"
 """TRACE and its kin return the request, credential and all; CONNECT is a tunnel that nobody could inspect."""
 
-AMBIGUOUS_PATH = r"(?i).*%25(2e|2f|5c|25|00).*|.*%0[0ad].*"
-"""Paths that upstreams read in several ways once Envoy has normalised them: separators and dots escaped twice, escaped
-line ends and NULs."""
+AMBIGUOUS_PATH = r"(?i)(.*/)?\.{1,2}(;|%3b).*|.*%25(2e|2f|5c|25|00).*|.*%0[0ad].*"
+"""Paths that upstreams read in several ways once Envoy has normalised them: dot segments with path parameters (Envoy
+resolves `..;`, but leaves `%2e%2e;x=1` and `..%3b`), separators and dots escaped twice, escaped line ends and NULs."""

@@ -59,8 +59,9 @@ class Provider:
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """Where a target lives. `path` is put in front of what the agent asks for. `ca` is the PEM file of the
-    roots that an https upstream's certificate is checked against (Envoy has none of its own). `host` is a name or an address (IPv6 without brackets)."""
+    """Where a target lives. `path` is put in front of what the agent asks for. `ca` is the PEM file of the roots that
+    an https upstream's certificate is checked against (Envoy has none of its own). `host` is a name or an address (IPv6
+    without brackets)."""
 
     scheme: Scheme
     host: str

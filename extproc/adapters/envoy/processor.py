@@ -47,6 +47,8 @@ NAMESPACE = "holdpoint"
 """Dynamic metadata namespace of the processor: `decision` is `allow` where it let a request through, `id` names why."""
 
 ATTRIBUTES = ("source.address", "source.port", "connection.id", "request.id", "xds.route_name")
+RESPONSE_ATTRIBUTES = ("response.code_details",)
+"""Tells an answer of Envoy's own (a 401 of jwt_authn also comes to the processor) from an upstream's."""
 
 _SEND = ProcessingModeHeaderSendMode.SEND
 _SKIP = ProcessingModeHeaderSendMode.SKIP
@@ -90,6 +92,7 @@ def ext_proc_filter() -> ExternalProcessor:
         # the connection before the answer is back, and the client would get no status at all.
         processing_mode=processing_mode(Inspect.HEADERS),
         request_attributes=list(ATTRIBUTES),
+        response_attributes=list(RESPONSE_ATTRIBUTES),
         message_timeout=seconds(1),
         max_message_timeout=seconds(LONGEST_WAIT_SECONDS),
         stat_prefix="holdpoint",

@@ -89,7 +89,7 @@ def _refused() -> list[Route]:
             RouteMatch(safe_regex=RegexMatcher(regex=AMBIGUOUS_PATH)),
             400,
             "ambiguous-path",
-            "This path reads differently at different servers; write it without escaped escapes.",
+            "This path reads differently at different servers; write it without escaped escapes or '..;'.",
         ),
     ]
 

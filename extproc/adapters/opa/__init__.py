@@ -1,1 +1,1 @@
-"""OPA: decisions over a kept-alive connection, bundles that are checked before they are served, and the managed server."""
+"""OPA: decisions over a kept-alive connection, bundles checked before they are served, and the managed server."""

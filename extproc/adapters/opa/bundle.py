@@ -19,7 +19,7 @@ _REVISION_CHARACTERS = 16
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A bundle in memory: its revision (hex, the start of a SHA-256 over its contents), what it has, and the archive."""
+    """A bundle in memory. `revision` is hex, the start of a SHA-256 over its contents; `archive` a tar.gz."""
 
     revision: str
     policies: tuple[Policy, ...]

@@ -27,7 +27,7 @@ _SHARED = re.compile(r"data\.holdpoint\.(main|lib(\..+)?)")
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A policy as its METADATA has it. `mode` is the policy's own; data may overrule it. `file` is a place in the bundle."""
+    """A policy as its METADATA has it. `mode` is its own, and data may overrule it; `file` is a place in the bundle."""
 
     id: str
     title: str
@@ -104,7 +104,9 @@ def evaluate(checked: Checked, opa: Path, document: bytes, revision: str) -> dic
         result = run(opa, [*arguments, "data.holdpoint.main.decision"], place, document)
     answer = _read(result.stdout, "eval")
     if "errors" in answer or not answer.get("result"):
-        raise OpaFailed("; ".join(e.get("message", "") for e in answer.get("errors", [])) or "the decision is undefined")
+        raise OpaFailed(
+            "; ".join(e.get("message", "") for e in answer.get("errors", [])) or "the decision is undefined"
+        )
     return cast(dict[str, Any], answer["result"][0]["expressions"][0]["value"])
 
 
@@ -174,7 +176,11 @@ def _metadata(library: Library, opa: Path, place: Path) -> tuple[Policy, ...]:
             policies += [policy] if policy else []
     folders = cast(dict[str, JSON], library.config["policies"])
     problems += [
-        Problem(library.shown(p.file), p.line, f"{p.id} is not in a folder {p.id.replace('.', '/')}/, where its data would be")
+        Problem(
+            library.shown(p.file),
+            p.line,
+            f"{p.id} is not in a folder {p.id.replace('.', '/')}/, where its data would be",
+        )
         for p in policies
         if p.id not in folders
     ]
@@ -187,7 +193,9 @@ def _policy(
     library: Library, wanted: str, file: str, entry: dict[str, Any] | None, problems: list[Problem]
 ) -> Policy | None:
     if entry is None:
-        problems.append(Problem(library.shown(file), 1, "no METADATA of scope package; it needs title, id and severity"))
+        problems.append(
+            Problem(library.shown(file), 1, "no METADATA of scope package; it needs title, id and severity")
+        )
         return None
     file, line = entry["location"]["file"], entry["location"]["row"]
     notes = entry["annotations"]
@@ -228,12 +236,18 @@ def _test(library: Library, opa: Path, place: Path) -> Iterator[TestResult]:
         failed = entry.get("fail") or entry.get("error") or entry.get("skip")
         message = "" if not failed else str((entry.get("error") or {}).get("message") or "failed")
         where = entry["location"]
-        yield TestResult(f"{entry['package'].removeprefix('data.')}.{entry['name']}", library.shown(where["file"]), where["row"], message)
+        yield TestResult(
+            f"{entry['package'].removeprefix('data.')}.{entry['name']}",
+            library.shown(where["file"]),
+            where["row"],
+            message,
+        )
 
 
 def _answers(library: Library, opa: Path, place: Path, policies: tuple[Policy, ...]) -> None:
     """Every policy has findings, and an empty input leads to a block: the entrypoint is there, whole and closed."""
-    query = "x := {c | some f, n; data.holdpoint.policies[f][n].findings; c := concat(\".\", [f, n])}; d := data.holdpoint.main.decision"
+    speaking = 'x := {c | some f, n; data.holdpoint.policies[f][n].findings; c := concat(".", [f, n])}'
+    query = f"{speaking}; d := data.holdpoint.main.decision"
     result = run(opa, ["eval", "--bundle", ".", "--stdin-input", "--format=json", query], place, b"{}")
     answer = _read(result.stdout, "eval")
     if "errors" in answer or not answer.get("result"):
@@ -242,7 +256,9 @@ def _answers(library: Library, opa: Path, place: Path, policies: tuple[Policy, .
     bindings = answer["result"][0]["bindings"]
     silent = [p for p in policies if p.id not in bindings["x"]]
     if silent:
-        raise PolicyRefused([Problem(library.shown(p.file), p.line, "has no rule `findings contains ... if ...`") for p in silent])
+        raise PolicyRefused(
+            [Problem(library.shown(p.file), p.line, "has no rule `findings contains ... if ...`") for p in silent]
+        )
     try:
         decision = parse("check", bindings["d"])
     except MalformedDecision as error:
@@ -257,7 +273,9 @@ def _problem(library: Library, error: dict[str, Any]) -> Problem:
     details = error.get("details")
     if isinstance(details, dict) and isinstance(details.get("line"), str):
         message += f": {details['line'].strip()}"
-    return Problem(library.shown(where.get("file", "policies")), where.get("row", 0), f"{error.get('code', 'error')}: {message}")
+    return Problem(
+        library.shown(where.get("file", "policies")), where.get("row", 0), f"{error.get('code', 'error')}: {message}"
+    )
 
 
 def _read(output: bytes, command: str) -> dict[str, Any]:

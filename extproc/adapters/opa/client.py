@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import orjson
 
@@ -55,8 +56,8 @@ class _Connection(asyncio.Protocol):
         self.usable = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # Always a stream transport here; uvloop's own is no subclass of asyncio.Transport.
+        self._transport = cast(asyncio.Transport, transport)
         self.usable = True
 
     def data_received(self, data: bytes) -> None:
@@ -141,7 +142,9 @@ class OpaClient:
         except OSError as error:
             raise PolicyUnavailable("policy-unreachable", f"can't connect: {error.strerror or error}") from error
         except _Gone as error:
-            raise PolicyUnavailable("policy-unreachable", "the engine closed the connection without a decision") from error
+            raise PolicyUnavailable(
+                "policy-unreachable", "the engine closed the connection without a decision"
+            ) from error
         except Nonsense as error:
             raise PolicyUnavailable("policy-malformed", f"the engine's answer is not HTTP: {error}") from error
         return _decision(response)

@@ -20,7 +20,14 @@ SUFFIXES = (".yaml", ".yml", ".json")
 COMMON = ("enabled", "mode")
 # In a default, stands for any name of the user's; what it has is the default for those names.
 ANY = "*"
-_NAMES = {str: "text", bool: "true or false", int: "a whole number", float: "a number", list: "a list", dict: "a mapping"}
+_NAMES = {
+    str: "text",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    list: "a list",
+    dict: "a mapping",
+}
 
 
 class Complaint(Exception):
@@ -87,7 +94,9 @@ def _over(base: JSON, shape: JSON, value: JSON, where: str, complaints: list[str
                 result[name] = member
             elif name in shape or ANY in shape:
                 like = shape[name] if name in shape else shape[ANY]
-                result[name] = _over(result.get(name, {} if isinstance(like, Mapping) else like), like, member, place, complaints)
+                result[name] = _over(
+                    result.get(name, {} if isinstance(like, Mapping) else like), like, member, place, complaints
+                )
             else:
                 complaints.append(f"{place}: unknown; there are: {', '.join(sorted(shape))}")
         return result
@@ -96,7 +105,11 @@ def _over(base: JSON, shape: JSON, value: JSON, where: str, complaints: list[str
             complaints.append(f"{where}: expected a list, found {_name(value)}")
         else:
             kind = str if not shape else type(shape[0])
-            complaints += [f"{where}[{i}]: expected {_NAMES[kind]}, found {_name(v)}" for i, v in enumerate(value) if type(v) is not kind]
+            complaints += [
+                f"{where}[{i}]: expected {_NAMES[kind]}, found {_name(v)}"
+                for i, v in enumerate(value)
+                if type(v) is not kind
+            ]
         return value
     if type(value) is not type(shape):
         complaints.append(f"{where}: expected {_name(shape)}, found {_name(value)}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """Replace a file by one of mode 0600 with these bytes, in one step: readers see the old or the new. Raises OSError."""
+    """Replace a file by one of mode 0600 with these bytes; readers see the old or the new. Raises OSError."""
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -1,10 +1,10 @@
 """A library of policies as it lies on disk: modules, tests, default data, and a user's data over it.
 
-    <folder>/lib/**.rego                           shared rules and the entrypoint; ours when the folder has none
-    <folder>/data/<member>.yaml                    shared data: data.holdpoint.config.<member>
-    <folder>/<family>/<name>/**.rego               one policy, package holdpoint.policies.<family>.<name>
-    <folder>/<family>/<name>/data.yaml             its settings: data.holdpoint.config.policies["<family>.<name>"]
-    <folder>/library.yaml                          include_shipped: true, or ids; for a folder that adds to ours
+<folder>/lib/**.rego                           shared rules and the entrypoint; ours when the folder has none
+<folder>/data/<member>.yaml                    shared data: data.holdpoint.config.<member>
+<folder>/<family>/<name>/**.rego               one policy, package holdpoint.policies.<family>.<name>
+<folder>/<family>/<name>/data.yaml             its settings: data.holdpoint.config.policies["<family>.<name>"]
+<folder>/library.yaml                          include_shipped: true, or ids; for a folder that adds to ours
 """
 
 from collections.abc import Iterator
@@ -70,9 +70,7 @@ def load(folder: Path | None = None, user_data: Path | None = None) -> Library:
     return Library(ordered, config, data.overlay(config, user_data))
 
 
-def _include(
-    root: Path, shipped: Path, modules: dict[str, Module], defaults: dict[str, dict[str, JSON]]
-) -> None:
+def _include(root: Path, shipped: Path, modules: dict[str, Module], defaults: dict[str, dict[str, JSON]]) -> None:
     manifest = root / MANIFEST
     wanted = data.read(manifest).get("include_shipped", False) if manifest.exists() else False
     known = {_id(shipped, f): f for f in _families(shipped)}

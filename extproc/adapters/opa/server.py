@@ -1,7 +1,7 @@
 """The managed OPA: its command line, and who may ask it what.
 
-It listens on a unix socket of the gateway's user, reads the bundle file and watches it, and asks for a token. Its API can't
-change policy: that takes a bundle that was checked (bundle.py).
+It listens on a unix socket of the gateway's user, reads the bundle file and watches it, and asks for a token. Its API
+can't change policy: that takes a bundle that was checked (bundle.py).
 """
 
 import hashlib

@@ -12,11 +12,12 @@ from urllib.parse import parse_qsl, unquote
 
 import orjson
 
-from extproc.domain.action import Action
+from extproc.domain.action import Action, Unrenderable
 from extproc.domain.json import JSON
 from extproc.domain.principal import Principal
 from extproc.domain.target import Protocol, Target
-from extproc.masking.build import find, redact
+from extproc.masking.build import find
+from extproc.masking.redact import redact
 from extproc.protocols.http.digest import digest
 from extproc.protocols.http.llm import Chat, read_chat
 from extproc.protocols.http.message import MalformedRequest, RequestHead, segments
@@ -25,7 +26,7 @@ _FORM = "application/x-www-form-urlencoded"
 _EXCERPT_CHARACTERS = 1000
 # Longer than any one value that a rule matches in full, so that cutting leaves no half of one behind.
 _EXCERPT_MARGIN = 4000
-_RENDER_BYTES = 256 * 1024
+_RENDER_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +163,9 @@ def _render(head: RequestHead, data: bytes | None) -> str:
     lines += [f"{name}: {value}" for name, value in head.binding_headers() if name not in ("authorization", "cookie")]
     text = "\n".join(lines)
     if data is None:
-        text += "\n\n(the body is not read on this target)"
-    elif len(data) > _RENDER_BYTES:
-        half = _RENDER_BYTES // 2
-        start, end = data[:half].decode("utf-8", "replace"), data[-half:].decode("utf-8", "replace")
-        text += f"\n\n{start}\n… {len(data) - 2 * half} bytes are not shown …\n{end}"
-    elif data:
+        raise Unrenderable("this target does not read bodies, so an approval could not say of which one")
+    if len(data) > _RENDER_BYTES:
+        raise Unrenderable(f"the body has more than the {_RENDER_BYTES} bytes that a person is shown")
+    if data:
         text += "\n\n" + data.decode("utf-8", "replace")
     return redact(text)[0]

@@ -133,3 +133,15 @@ def _mutation(pairs: tuple[tuple[str, str], ...], remove: tuple[str, ...]) -> He
         header = HeaderValue(key=name, raw_value=value.encode("latin-1", "replace"))
         options.append(HeaderValueOption(header=header, append_action=action))
     return HeaderMutation(set_headers=options, remove_headers=remove)
+
+
+def echo(event: Event) -> Iterable[ProcessingResponse]:
+    """Let one message of a response that is Envoy's own go on as it is."""
+    match event:
+        case HeadReceived(Lane.RESPONSE):
+            yield ProcessingResponse(response_headers=HeadersResponse())
+        case Received(Lane.RESPONSE, data, end):
+            mutation = BodyMutation(streamed_response=StreamedBodyResponse(body=data, end_of_stream=end))
+            yield ProcessingResponse(response_body=BodyResponse(response=CommonResponse(body_mutation=mutation)))
+        case TrailersReceived(Lane.RESPONSE):
+            yield ProcessingResponse(response_trailers=TrailersResponse())

@@ -53,7 +53,7 @@ findings contains finding if {
 findings contains finding if {
 	target.production
 	http.any_case in {"GET", "HEAD", "OPTIONS"}
-	last in destructive_words
+	names_deletion
 	finding := {
 		"code": "delete-by-reading",
 		"effect": "hold",
@@ -64,9 +64,9 @@ findings contains finding if {
 
 approval := {"group": target.approval_group(settings.group)}
 
-destructive_words contains word if some word in settings.delete_words
+names_deletion if last in settings.delete_words
 
-destructive_words contains word if some word in settings.bulk_words
+names_deletion if last in settings.bulk_words
 
 last := http.words[count(http.words) - 1]
 

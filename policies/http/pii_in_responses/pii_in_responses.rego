@@ -18,13 +18,11 @@ findings contains finding if {
 		"code": "response-masked",
 		"effect": "mask",
 		"message": "Personal data and secrets in the response are masked.",
-		"mask": array.concat(kinds, keys),
+		"mask": {"kinds": settings.kinds, "keys": keys, "lanes": ["response"]},
 	}
 }
-
-kinds := [{"select": {"kind": kind}, "lanes": ["response"]} | some kind in settings.kinds]
 
 # A model's answer uses `token` as a key for its words (logprobs); its values are still searched.
 keys := [] if http.llm_call
 
-keys := [{"select": {"key": key}, "lanes": ["response"]} | some key in settings.keys] if not http.llm_call
+keys := settings.keys if not http.llm_call

@@ -16,7 +16,7 @@ findings contains finding if {
 		"code": "secret-masked",
 		"effect": "mask",
 		"message": "Secrets in the request are masked.",
-		"mask": [{"select": {"kind": kind}, "lanes": ["request"]} | some kind in kinds],
+		"mask": {"kinds": kinds, "lanes": ["request"]},
 	}
 }
 
@@ -30,7 +30,7 @@ findings contains finding if {
 		"code": "unread-body-masked",
 		"effect": "mask",
 		"message": "Secrets in the request are masked while it streams.",
-		"mask": [{"select": {"kind": kind}, "lanes": ["request"]} | some kind in settings.mask_kinds],
+		"mask": {"kinds": settings.mask_kinds, "lanes": ["request"]},
 	}
 }
 

@@ -37,30 +37,19 @@ sensitive if {
 	word in settings.anywhere
 }
 
-sensitive if {
-	some word in http.words
-	some prefix in settings.starting_with
-	startswith(word, prefix)
-}
+sensitive if strings.any_prefix_match(http.words, settings.starting_with)
 
 sensitive if http.words[0] in settings.first
 
 sensitive if {
-	some i, word in http.words
-	some pair in settings.pairs
-	sprintf("%s/%s", [word, http.words[i + 1]]) == pair
+	some sequence in settings.sequences
+	contains(path, sprintf("/%s/", [sequence]))
 }
+
+path := sprintf("/%s/", [concat("/", http.words)])
 
 excepted if {
 	some name in {input.target.name, "*"}
 	some prefix in settings.exceptions[name]
-	path := concat("/", http.words)
-	under(path, trim(lower(prefix), "/"))
-}
-
-under(path, prefix) if path == prefix
-
-under(path, prefix) if {
-	prefix != ""
-	startswith(path, sprintf("%s/", [prefix]))
+	startswith(path, sprintf("/%s/", [trim(lower(prefix), "/")]))
 }

@@ -1,0 +1,88 @@
+"""What the demo finds out by itself: ways in that are shut, places that hold no secret, a trace that is whole."""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from examples.demo.agent_runtime import Runtime, run_as
+from examples.demo.checks import Check, check_silence, check_trace
+from examples.demo.customer_api import CUSTOMERS
+from examples.demo.gateway import Gateway, spans_of
+from examples.demo.processes import DemoFailed
+from examples.demo.upstream import read_log
+from examples.demo.workplace import Workplace
+
+SHIPPING_SECONDS = 20.0
+
+
+def try_ways_in(place: Workplace, runtime: Runtime, gateway: Gateway) -> list[dict[str, Any]]:
+    """Let the agent's user try what it must not reach; what came of each try (see probe.py). Raises DemoFailed.
+
+    Only what exists is tried: a missing file is no proof.
+    """
+    files = [place.config, place.gateway / "secrets" / "crm", place.approver_file, place.log("holdpoint")]
+    sockets = sorted((place.gateway / "state" / "run").glob("*.sock"))
+    plan = {
+        "read": [str(path) for path in [*files, Path(f"/proc/{gateway.pid}/environ")] if path.exists()],
+        "list": [str(place.gateway / "state"), str(place.gateway / "state" / "journal")],
+        "connect": [str(path) for path in sockets],
+        "fetch": [
+            {"url": f"http://{gateway.at.customer_api}/customers", "token": place.agent_token},
+            {"url": f"http://{gateway.at.model_server}/v1/models", "token": place.agent_token},
+        ],
+    }
+    program = Path(__file__).with_name("probe.py").read_text(encoding="utf-8")
+    env = {"PATH": os.defpath, "PROBE": json.dumps(plan)}
+    done = run_as(runtime.owner, [str(runtime.python), "-I", "-c", program], cwd=Path("/"), env=env)
+    if done.returncode != 0:
+        raise DemoFailed(f"the agent's user could not try what it must not reach: {done.stderr[-2000:]}")
+    # The attempts are in the upstreams' logs as requests without the credential; they are not the agent's work.
+    for name in ("customer_api", "model_server"):
+        place.upstream(name, "received").unlink(missing_ok=True)
+    results: list[dict[str, Any]] = json.loads(done.stdout)
+    return results
+
+
+def silence(place: Workplace, jaeger: str | None) -> Check:
+    """Look for every secret of the run in all that the gateway wrote down."""
+    state = place.gateway / "state"
+    # Where secrets have their place: the gateway's own keys, and the credentials that it hands to Envoy.
+    meant = (state / "keys", state / "envoy" / "secrets")
+    files = [path for path in state.rglob("*") if path.is_file() and not any(path.is_relative_to(one) for one in meant)]
+    logs = [place.log(name) for name in ("holdpoint", "jaeger")]
+    contents = {str(path.relative_to(place.root)): path.read_bytes() for path in [*files, *logs] if path.exists()}
+    if jaeger is not None:
+        contents["the trace"] = json.dumps(spans_of(jaeger, trace_of_run(place))).encode()
+    return check_silence(
+        contents,
+        {
+            "the pasted secret": place.pasted_secret,
+            "a card number": str(CUSTOMERS[0]["card_number"]),
+            "an SSN": str(CUSTOMERS[0]["ssn"]),
+            "the agent's token": place.agent_token,
+            "the approver's token": place.approver_token,
+            "an upstream's credential": place.customer_credential,
+            "the model's credential": place.model_credential,
+        },
+    )
+
+
+def in_jaeger(place: Workplace, trail: list[dict[str, Any]], jaeger: str) -> Check:
+    """Wait until Jaeger has every decision of the run in the agent's trace, for some seconds at most."""
+    trace_id = trace_of_run(place)
+    decisions = [str(row["decision"].get("id")) for row in trail]
+    deadline = time.monotonic() + SHIPPING_SECONDS
+    while True:
+        tags = [tag for span in spans_of(jaeger, trace_id) for tag in span.get("tags") or []]
+        traced = [str(tag["value"]) for tag in tags if tag.get("key") == "holdpoint.decision.id"]
+        if set(decisions) <= set(traced) or time.monotonic() > deadline:
+            return check_trace(decisions, traced, trace_id)
+        time.sleep(0.5)
+
+
+def trace_of_run(place: Workplace) -> str:
+    """The trace that the agent began; empty when it began none."""
+    lines = [line["trace_id"] for line in read_log(place.transcript) if line["kind"] == "trace"]
+    return str(lines[0]) if lines else ""

@@ -1,0 +1,1 @@
+"""What the core asks of the outside, implemented: OPA, Envoy, SQLite, OpenTelemetry, identity."""

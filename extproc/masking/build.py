@@ -1,0 +1,91 @@
+"""Choosing stages: from a Decision's masks, a lane and a content type to what the lane's bytes pass through."""
+
+import re
+from collections.abc import Sequence
+
+from extproc.domain.decision import Mask
+from extproc.masking.detect import ALL, Detector, detector
+from extproc.masking.form import FormStage
+from extproc.masking.jsonstage import JsonStage
+from extproc.masking.rules import RULES
+from extproc.masking.sse import SseStage
+from extproc.masking.stage import MaskError, Stage
+from extproc.masking.text import SLICE, TextStage
+
+KEY_LENGTH = 128
+"""Characters of a member name that a mask may select."""
+
+_CHARSET = re.compile(r"charset\s*=\s*\"?\s*([^\s;\"]+)", re.IGNORECASE)
+_WIDE = re.compile(
+    r"utf-?(?:16|32|7)|ucs-?[24]|unicode|ebcdic|ibm|cp(?:037|500|1026|1140)|hz-gb|iso-2022", re.IGNORECASE
+)
+_TEXT = re.compile(
+    r"text/.*|multipart/.*"
+    r"|application/(?:(?:.*\+)?xml|(?:x-)?(?:java|ecma)script|csv|(?:x-)?yaml|toml|graphql|sql|x-sh|x-pem-file)"
+)
+_JSON = re.compile(r"(?:application|text)/(?:(?:.*\+)?json|x-ndjson|ndjson|jsonl|x-jsonlines|jsonlines|x-json-stream)")
+
+
+def build(masks: Sequence[Mask], lane: str, content_type: str) -> Stage | None:
+    """The stage for a lane ("request" or "response"), or None if no mask applies to it. `content_type` is the
+    header's value, empty when there is none. Raises MaskError for a mask that can't be carried out (an unknown kind)
+    and for a character set that hides ASCII (UTF-16 and the like)."""
+    kinds: set[str] = set()
+    keys: set[str] = set()
+    for mask in masks:
+        if lane not in mask.lanes:
+            continue
+        by, what = mask.select
+        if by == "kind" and what == "*":
+            kinds |= ALL
+        elif by == "kind":
+            kinds.add(what)
+        elif by == "key" and len(what) <= KEY_LENGTH:
+            keys.add(what)
+        else:
+            raise MaskError(f"policy {mask.policy}: a mask that can't be carried out (select by {by})")
+    if not kinds and not keys:
+        return None
+    if unknown := kinds - ALL:
+        raise MaskError(f"unknown kinds of value to mask: {sorted(unknown)}; known are {sorted(ALL)}")
+    return _stage(frozenset(kinds), frozenset(keys), content_type)
+
+
+def find(data: bytes, content_type: str) -> dict[str, int]:
+    """How many values of each kind a whole body has, decoded as a mask for all kinds would see it. Raises MaskError
+    where that mask would."""
+    if not data:
+        return {}
+    stage = _stage(ALL, frozenset(), content_type)
+    for at in range(0, len(data), SLICE):
+        stage.feed(data[at : at + SLICE])
+    stage.finish()
+    return stage.counts
+
+
+def warm() -> None:
+    """Compile every automaton and walk it once, so that no request pays for that. Takes some 50 ms."""
+    samples = [case for rule in RULES for case in rule.positive + rule.negative]
+    text = "\n".join(samples).encode()
+    for kinds in (ALL, *(frozenset((kind,)) for kind in ALL)):
+        stage = TextStage(detector(kinds))
+        for at in range(0, len(text), 64):
+            stage.feed(text[at : at + 64])
+        stage.finish()
+        find(b'{"ssn":"123456789","a":["' + b"x\\n" * 99 + b'",1e3]}', "application/json")
+
+
+def _stage(kinds: frozenset[str], keys: frozenset[str], content_type: str) -> Stage:
+    essence = content_type.partition(";")[0].strip().lower()
+    charset = _CHARSET.search(content_type)
+    if charset and _WIDE.match(charset[1]):
+        raise MaskError(f"a body in {charset[1][:20]} can't be inspected; UTF-8 can")
+    plain: Detector = detector(kinds)
+    if _JSON.fullmatch(essence):
+        return JsonStage(plain, keys)
+    if essence == "text/event-stream":
+        return SseStage(plain, keys)
+    if essence == "application/x-www-form-urlencoded":
+        return FormStage(plain, keys)
+    named = detector(kinds, frozenset(key.lower() for key in keys))
+    return TextStage(named, fill=bool(essence) and not _TEXT.fullmatch(essence))

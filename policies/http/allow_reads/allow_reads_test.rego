@@ -1,0 +1,19 @@
+package holdpoint.policies.http.allow_reads_test
+
+import data.holdpoint.lib.testing
+import data.holdpoint.policies.http.allow_reads
+
+test_reads_pass if {
+	every method in ["GET", "HEAD", "OPTIONS"] {
+		given := testing.http("production", {"method": method})
+		testing.codes(allow_reads.findings) == {"read"} with input as given
+	}
+}
+
+# Another case is another method, and an upstream may take it for anything.
+test_nothing_else_passes if {
+	every method in ["get", "GET ", "POST", "DELETE", "TRACE", "CONNECT", "PROPFIND", ""] {
+		given := testing.http("production", {"method": method})
+		count(allow_reads.findings) == 0 with input as given
+	}
+}

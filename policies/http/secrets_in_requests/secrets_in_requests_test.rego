@@ -1,0 +1,45 @@
+package holdpoint.policies.http.secrets_in_requests_test
+
+import data.holdpoint.lib.testing
+import data.holdpoint.policies.http.secrets_in_requests
+
+given(method, body, kinds) := testing.http(
+	"production",
+	{"method": method, "body": body, "sensitive": {"request": kinds}},
+)
+
+whole := {"inspected": true, "size": 40}
+
+unread := {"inspected": false, "size": null}
+
+test_nothing_found_is_nothing_said if {
+	count(secrets_in_requests.findings) == 0 with input as given("POST", whole, {"email": 3, "jwt": 0})
+}
+
+test_secrets_are_masked_on_the_way_out if {
+	{[f.code, f.effect, f.mask] | some f in secrets_in_requests.findings} == {[
+		"secret-masked",
+		"mask",
+		{"kinds": {"aws-key", "jwt"}, "lanes": ["request"]},
+	]} with input as given("POST", whole, {"aws-key": 1, "jwt": 2, "email": 1})
+}
+
+test_a_private_key_is_blocked if {
+	testing.codes(secrets_in_requests.findings) == {"private-key"} with input as given("POST", whole, {"private-key": 1})
+}
+
+test_a_secret_without_a_body_is_blocked if {
+	codes := testing.codes(secrets_in_requests.findings) with input as given(
+		"GET",
+		{"inspected": true, "size": 0},
+		{"github-token": 1},
+	)
+	"secret-without-body" in codes
+}
+
+test_a_body_that_nobody_read_is_masked_whole if {
+	testing.codes(secrets_in_requests.findings) == {"unread-body-masked"} with input as given("POST", unread, {})
+	count(secrets_in_requests.findings) == 0 with input as given("GET", unread, {})
+	count(secrets_in_requests.findings) == 0 with input as given("POST", unread, {})
+		with data.holdpoint.config.policies["http.secrets_in_requests"].unmasked_targets as ["crm"]
+}

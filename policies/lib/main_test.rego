@@ -1,0 +1,177 @@
+package holdpoint.main_test
+
+import data.holdpoint.lib.testing
+import data.holdpoint.main
+
+base := testing.http("production", {})
+
+metadata := {
+	"http.a": {"severity": "low", "mode": "enforce"},
+	"http.b": {"severity": "high", "mode": "enforce"},
+	"postgres.a": {"severity": "low", "mode": "enforce"},
+	"any.c": {"severity": "info", "mode": "enforce"},
+}
+
+config := {"policies": {}, "approvals": {"quorum": 1, "expires_in_seconds": 900}}
+
+decide(policies, given, config_given) := decision if {
+	decision := main.decision with input as given
+		with data.holdpoint.policies as policies
+		with data.holdpoint.metadata as metadata
+		with data.holdpoint.config as config_given
+		with data.holdpoint.revision as "r1"
+}
+
+finding(effect) := {"code": effect, "effect": effect, "message": "m"}
+
+held := object.union(finding("hold"), {"approval": {"group": "ops"}})
+
+masking := object.union(finding("mask"), {"mask": {"kinds": ["card"], "lanes": ["response"]}})
+
+one(findings) := {"http": {"a": {"findings": findings}}}
+
+codes(decision) := [r.code | some r in decision.reasons]
+
+approved_by(voters) := object.union(base, {"approvals": [{"policy": "http.a", "group": "ops", "approvers": voters}]})
+
+ann := {"issuer": "https://people.test", "subject": "ann"}
+
+self := {"issuer": "https://idp.test", "subject": "bot"}
+
+test_nothing_found_is_a_block if {
+	decision := decide(one(set()), base, config)
+	decision.effect == "block"
+	codes(decision) == ["no-rule"]
+}
+
+test_no_policy_at_all_is_a_block if {
+	decide({}, base, config).effect == "block"
+}
+
+test_an_explicit_allow_allows if {
+	decision := decide(one({finding("allow")}), base, config)
+	decision == {
+		"schema": 1,
+		"effect": "allow",
+		"revision": "r1",
+		"reasons": [{
+			"policy": "http.a", "code": "allow", "message": "m", "severity": "low", "mode": "enforce", "effect": "allow",
+		}],
+		"obligations": {"mask": [], "approval": [], "record": "full"},
+	}
+}
+
+test_block_outranks_hold_outranks_allow if {
+	all := {"http": {"a": {"findings": {finding("allow"), held}}, "b": {"findings": {finding("block")}}}}
+	decide(all, base, config).effect == "block"
+	codes(decide(all, base, config)) == ["block", "hold", "allow"]
+	decide(one({finding("allow"), held}), base, config).effect == "hold"
+}
+
+test_the_family_any_takes_part_and_others_do_not if {
+	decide({"any": {"c": {"findings": {finding("allow")}}}}, base, config).effect == "allow"
+	decide({"postgres": {"a": {"findings": {finding("allow")}}}}, base, config).effect == "block"
+}
+
+test_a_mask_grants_nothing if {
+	decision := decide(one({masking}), base, config)
+	decision.effect == "block"
+	codes(decision) == ["no-rule", "mask"]
+}
+
+test_masks_unite_and_outlive_an_approval if {
+	all := {"http": {"a": {"findings": {held}}, "b": {"findings": {masking}}}}
+	decision := decide(all, approved_by([ann]), config)
+	decision.effect == "allow"
+	codes(decision) == ["approved", "mask"]
+	decision.obligations.mask == [{
+		"policy": "http.b", "select": {"kind": "card"}, "operator": "redact", "lanes": ["response"],
+	}]
+}
+
+test_a_hold_says_who_may_approve if {
+	decision := decide(one({held}), base, config)
+	decision.obligations.approval == [{"policy": "http.a", "group": "ops", "quorum": 1, "expires_in_seconds": 900}]
+}
+
+test_an_approval_must_be_for_this_policy_and_group if {
+	every changed in [{"policy": "http.b"}, {"group": "finance"}, {"approvers": []}] {
+		right := {"policy": "http.a", "group": "ops", "approvers": [ann]}
+		given := object.union(base, {"approvals": [object.union(right, changed)]})
+		decide(one({held}), given, config).effect == "hold"
+	}
+}
+
+test_nobody_approves_their_own if {
+	decide(one({held}), approved_by([self]), config).effect == "hold"
+	owned := object.union(approved_by([ann]), {"principal": object.union(base.principal, {"acts_for": "ann"})})
+	decide(one({held}), owned, config).effect == "hold"
+}
+
+test_one_person_is_not_a_quorum_of_two if {
+	two := object.union(finding("hold"), {"approval": {"group": "ops", "quorum": 2}})
+	decide(one({two}), approved_by([ann, ann]), config).effect == "hold"
+	decide(one({two}), approved_by([ann, {"issuer": "https://people.test", "subject": "bo"}]), config).effect == "allow"
+}
+
+test_all_requirements_must_be_met if {
+	both := object.union(finding("hold"), {"approval": [{"group": "ops"}, {"group": "finance"}]})
+	decision := decide(one({both}), approved_by([ann]), config)
+	decision.effect == "hold"
+	[a.group | some a in decision.obligations.approval] == ["finance"]
+}
+
+test_shadow_is_told_and_changes_nothing if {
+	shadow := object.union(config, {"policies": {"http.b": {"mode": "shadow"}}})
+	every effect in ["allow", "block", "hold", "mask"] {
+		extra := {"allow": finding("allow"), "block": finding("block"), "hold": held, "mask": masking}[effect]
+		all := {"http": {"a": {"findings": {finding("allow")}}, "b": {"findings": {extra}}}}
+		decision := decide(all, base, shadow)
+		decision.effect == "allow"
+		decision.obligations == {"mask": [], "approval": [], "record": "full"}
+		[r.mode | some r in decision.reasons] == ["enforce", "shadow"]
+	}
+	decide({"http": {"b": {"findings": {finding("allow")}}}}, base, shadow).effect == "block"
+}
+
+test_a_disabled_policy_is_silent if {
+	off := object.union(config, {"policies": {"http.a": {"enabled": false}}})
+	codes(decide(one({finding("block")}), base, off)) == ["no-rule"]
+}
+
+test_a_malformed_finding_blocks if {
+	every extra in [
+		{"aproval": {"group": "ops"}}, {"effect": "alow"}, {"code": 1}, {"message": null}, {"mask": {"kind": "card"}},
+		{"approval": {"group": "ops"}}, {"effect": "hold"}, {"effect": "hold", "approval": []},
+		{"effect": "hold", "approval": [{"group": "ops"}, {"grup": "x"}]},
+	] {
+		decision := decide(one({object.union(finding("allow"), extra)}), base, config)
+		decision.effect == "block"
+		codes(decision) == ["malformed-finding"]
+	}
+}
+
+test_missing_metadata_blocks if {
+	decision := decide({"http": {"nameless": {"findings": {finding("allow")}}}}, base, config)
+	decision.effect == "block"
+	codes(decision) == ["no-metadata"]
+}
+
+test_an_unknown_mode_blocks if {
+	odd := object.union(config, {"policies": {"http.a": {"mode": "shadwo"}}})
+	codes(decide(one({finding("allow")}), base, odd)) == ["no-metadata"]
+}
+
+test_an_unknown_schema_blocks if {
+	given := object.union(base, {"schema": 2})
+	codes(decide(one({finding("allow")}), given, config)) == ["unknown-schema", "allow"]
+}
+
+test_a_bundle_without_a_revision_blocks if {
+	decision := main.decision with input as base
+		with data.holdpoint.policies as one({finding("allow")})
+		with data.holdpoint.metadata as metadata
+		with data.holdpoint.config as config
+		with data.holdpoint.revision as null
+	decision.effect == "block"
+}

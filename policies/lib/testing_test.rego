@@ -1,0 +1,46 @@
+# What the tests of every policy build their inputs from.
+package holdpoint.lib.testing
+
+# METADATA
+# description: An HTTP action on target `crm`; `environment` and any member of the facts can be set.
+http(environment, facts) := {
+	"schema": 1,
+	"principal": {"issuer": "https://idp.test", "subject": "bot", "kind": "agent", "groups": ["support"], "acts_for": null},
+	"target": {"name": "crm", "protocol": "http", "environment": environment},
+	"session": {"id": "s1"},
+	"action": {
+		"protocol": "http",
+		"verb": "GET",
+		"resource": "/",
+		"digest": "d",
+		"facts": object.union(
+			{
+				"method": "GET",
+				"host": "crm.test",
+				"path": "/customers/7",
+				"segments": ["customers", "7"],
+				"query": {},
+				"headers": {"accept": ["*/*"]},
+				"content_type": "",
+				"body": {"inspected": true, "size": 0},
+				"sensitive": {"request": {}},
+			},
+			facts,
+		),
+	},
+	"context": {"time": "2026-01-01T00:00:00Z", "source": {"address": "127.0.0.1"}},
+	"approvals": [],
+	"history": {},
+}
+
+# METADATA
+# description: The facts of a request by method and path; the path is taken as Envoy normalised it.
+request(method, path) := {
+	"method": method,
+	"path": path,
+	"segments": [segment | some segment in split(path, "/"); segment != ""],
+}
+
+# METADATA
+# description: The codes of findings, which is what tests compare.
+codes(findings) := {finding.code | some finding in findings}

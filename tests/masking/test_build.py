@@ -1,0 +1,206 @@
+"""Choosing stages, forms, and redaction for records."""
+
+import json
+from urllib.parse import parse_qsl, urlencode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extproc.domain.decision import Mask, Operator
+from extproc.domain.json import JSON
+from extproc.masking.build import build, find, warm
+from extproc.masking.detect import ALL, detector
+from extproc.masking.form import PAIR, FormStage
+from extproc.masking.jsonstage import JsonStage
+from extproc.masking.redact import redact, redact_json
+from extproc.masking.sse import SseStage
+from extproc.masking.stage import MaskError, Stage
+from extproc.masking.text import TextStage
+from tests.masking.streams import SECRETS, every_cut, pieces, run
+
+
+def _mask(by: str, what: str, *lanes: str) -> Mask:
+    return Mask("p", (by, what), Operator.REDACT, lanes or ("request", "response"))
+
+
+def _built(content_type: str, *masks: Mask) -> Stage:
+    stage = build(masks or (_mask("kind", "*"),), "response", content_type)
+    assert stage is not None
+    return stage
+
+
+@pytest.mark.parametrize(
+    ("content_type", "stage"),
+    [
+        ("application/json", JsonStage),
+        ("Application/JSON; charset=UTF-8", JsonStage),
+        ("application/problem+json", JsonStage),
+        ("application/x-ndjson", JsonStage),
+        ("text/json", JsonStage),
+        ("text/event-stream; charset=utf-8", SseStage),
+        ("application/x-www-form-urlencoded", FormStage),
+        ("text/html", TextStage),
+        ("image/png", TextStage),
+        ("", TextStage),
+        ("multipart/form-data; boundary=x", TextStage),
+        ("nonsense", TextStage),
+        ("text/plain; charset=latin-1", TextStage),
+    ],
+)
+def test_content_types(content_type: str, stage: type) -> None:
+    """Each content type gets the stage that reads it."""
+    assert type(_built(content_type)) is stage
+
+
+def test_no_mask_for_the_lane_is_no_stage() -> None:
+    """Without masks, or with masks for the other lane only, nothing is in the way."""
+    assert build((), "request", "text/plain") is None
+    assert build((_mask("kind", "card", "response"),), "request", "text/plain") is None
+    assert build((_mask("kind", "card", "response"),), "response", "text/plain") is not None
+
+
+def test_masks_unite() -> None:
+    """Several masks by kind and by key are one stage."""
+    stage = _built("application/json", _mask("kind", "card"), _mask("kind", "email"), _mask("key", "Name"))
+    raw = b'{"name":"x","a":"jane@example.com","b":"4111111111111111","c":"AKIAIOSFODNN7EXAMPLE"}'
+    out = json.loads(stage.feed(raw) + stage.finish())
+    kept = {"c": "AKIAIOSFODNN7EXAMPLE"}
+    assert out == {"name": "[masked:key:name]", "a": "[masked:email]", "b": "[masked:card]"} | kept
+    assert stage.counts == {"key:name": 1, "email": 1, "card": 1}
+
+
+@pytest.mark.parametrize(
+    "content_type", ["text/plain; charset=utf-16", 'application/json; charset="UTF-32"', "text/csv;charset=utf-7"]
+)
+def test_character_sets_that_hide_ascii_are_refused(content_type: str) -> None:
+    """What can't be read can't be vouched for."""
+    with pytest.raises(MaskError, match="can't be inspected"):
+        _built(content_type)
+
+
+@pytest.mark.parametrize("mask", [_mask("kind", "shoe-size"), _mask("column", "ssn"), _mask("key", "k" * 200)])
+def test_masks_that_cannot_be_carried_out_are_refused(mask: Mask) -> None:
+    """An unknown kind or selector raises; it never means no mask."""
+    with pytest.raises(MaskError):
+        _built("text/plain", mask)
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ("ssn: 1, SSN=99;x", "[masked:key:ssn], [masked:key:ssn];x"),
+        ('{"ssn": "12", "mssn": 3}', '{"[masked:key:ssn]", "mssn": 3}'),
+        ("the ssn is absent", "the ssn is absent"),
+    ],
+)
+def test_keys_in_plain_text(raw: str, expected: str) -> None:
+    """key=value and its like are masked in text, as best can be."""
+    every_cut(lambda: _built("text/plain", _mask("key", "ssn")), raw.encode())
+    assert run(lambda: _built("text/plain", _mask("key", "ssn")), raw.encode())[0].decode() == expected
+
+
+def test_binary_keeps_its_length() -> None:
+    """In a body that is not known to be text, values are overwritten in place."""
+    raw = b"\x00\x01jane@example.com\xff" + bytes(range(256))
+    out, counts = run(lambda: _built("application/octet-stream"), raw)
+    assert (len(out), out, counts) == (len(raw), raw.replace(b"jane@example.com", b"*" * 16), {"email": 1})
+
+
+FORMS = [
+    (b"a=jane%40example.com&b=%41+&c", b"a=%5Bmasked%3Aemail%5D&b=%41+&c"),
+    (b"pin=1+2&PIN=&x=123456789", b"pin=%5Bmasked%3Akey%3Apin%5D&PIN=%5Bmasked%3Akey%3Apin%5D&x=123456789"),
+    (b"ssn=123456789&ssn=0", b"ssn=%5Bmasked%3Assn%5D&ssn=0"),
+    (b"c=4111+1111+1111+1111&&=&%zz=%", b"c=%5Bmasked%3Acard%5D&&=&%zz=%"),
+    (b"jane%40example.com=1", b"%5Bmasked%3Aemail%5D=1"),
+    (b"", b""),
+]
+
+
+@pytest.mark.parametrize(("raw", "expected"), FORMS)
+def test_forms(raw: bytes, expected: bytes) -> None:
+    """Names and values are masked in what they mean; others keep their bytes, at every cut."""
+    make = lambda: FormStage(detector(ALL), ["pin"])  # noqa: E731 - used twice
+    assert run(make, raw)[0] == expected
+    every_cut(make, raw)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["a", "é", "b c"]), pieces), max_size=5), st.data())
+def test_forms_mean_what_they_meant_masked(pairs: list[tuple[str, str]], data: st.DataObject) -> None:
+    """The output decodes to the input's pairs, each masked."""
+    raw = urlencode(pairs).encode()
+    out, _ = run(lambda: FormStage(detector(ALL)), raw, data.draw(st.lists(st.integers(0, len(raw)), max_size=5)))
+    assert parse_qsl(out.decode(), keep_blank_values=True) == [(name, redact(value)[0]) for name, value in pairs]
+
+
+def test_a_form_field_is_bounded() -> None:
+    """A field that does not end is refused."""
+    stage = FormStage(detector(ALL))
+    with pytest.raises(MaskError, match="longer than"):
+        stage.feed(b"x" * (PAIR + 1))
+
+
+@pytest.mark.parametrize(
+    ("data", "content_type", "expected"),
+    [
+        (b'{"a":"jane\\u0040example.com","ssn":"123456789"}', "application/json", {"email": 1, "ssn": 1}),
+        (b"a=jane%40example.com", "application/x-www-form-urlencoded", {"email": 1}),
+        (b"jane@example.com jane@example.com", "", {"email": 2}),
+        (b"data: jane@example.com\n\n", "text/event-stream", {"email": 1}),
+        (b"", "application/json", {}),
+        (b"nothing", "text/plain", {}),
+    ],
+)
+def test_find(data: bytes, content_type: str, expected: dict[str, int]) -> None:
+    """What occurs in a body, as the masker would see it."""
+    assert find(data, content_type) == expected
+
+
+def test_find_refuses_what_a_mask_would() -> None:
+    """Malformed JSON has no facts."""
+    with pytest.raises(MaskError):
+        find(b"{", "application/json")
+
+
+def test_warm_can_be_called_again() -> None:
+    """Warming compiles what is shared and leaves nothing behind."""
+    warm()
+    warm()
+
+
+def test_redact_text() -> None:
+    """Every kind goes, and is counted."""
+    text, counts = redact(" ; ".join(SECRETS.values()))
+    assert text == " ; ".join(f"[masked:{kind}]" for kind in SECRETS)
+    assert counts == dict.fromkeys(SECRETS, 1)
+    assert redact("\ud800 lone") == ("\ud800 lone", {})
+
+
+def test_redact_json() -> None:
+    """Values and members named like secrets go; counts of tokens, and the given document, stay."""
+    given_document: dict[str, JSON] = {
+        "Authorization": "x",
+        "API-Key": ["a"],
+        "client_secret": 5,
+        "password": None,
+        "max_tokens": 7,
+        "ssn": 123456789,
+        "n": [4111111111111111, 4111111111111111.0, True, 1.5],
+        "s": ("jane@example.com",),
+        "jane@example.com": "SSN",
+    }
+    before = json.dumps(given_document)
+    redacted, counts = redact_json(given_document)
+    assert redacted == {
+        "Authorization": "[masked:key:authorization]",
+        "API-Key": "[masked:key:apikey]",
+        "client_secret": None,
+        "password": None,
+        "max_tokens": 7,
+        "ssn": None,
+        "n": [None, None, True, 1.5],
+        "s": ["[masked:email]"],
+        "[masked:email]": "SSN",
+    }
+    assert counts == {"key:authorization": 1, "key:apikey": 1, "key:clientsecret": 1, "ssn": 1, "card": 2, "email": 2}
+    assert json.dumps(given_document) == before

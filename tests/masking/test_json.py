@@ -1,0 +1,195 @@
+"""JSON as it streams by: what is masked, and that nothing else changes."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extproc.masking.detect import ALL, detector
+from extproc.masking.jsonstage import LONG, JsonStage, number_is_card
+from extproc.masking.jsontokens import DEPTH, SCALAR
+from extproc.masking.redact import redact
+from extproc.masking.stage import MaskError
+from tests.masking.streams import SECRETS, every_cut, pieces, planted, run
+
+ALL_KINDS = detector(ALL)
+
+
+def _stage() -> JsonStage:
+    return JsonStage(ALL_KINDS, ["pin"])
+
+
+CASES = [
+    (b'{"a":"jane\\u0040example.com"}', b'{"a":"[masked:email]"}'),
+    (b'{"a":"\\n4111 1111 1111 1111\\n\\u00e9"}', b'{"a":"\\n[masked:card]\\n\\u00e9"}'),
+    (b'["\\\\u0040","\\\\","\\"",1.10,1e5,-0,12345678901234567890123]', None),
+    (b'{"n":4111111111111111,"n":1.10,"n":4111111111111111.0}', b'{"n":null,"n":1.10,"n":null}'),
+    (
+        b'{"x":0.4111111111111111,"y":4.111111111111111E15,"z":-4111111111111111}',
+        b'{"x":0.4111111111111111,"y":null,"z":-4111111111111111}',
+    ),
+    (
+        b'{"PIN":"12","p\\u0069n" : 12,"pin":{"a":["b"]},"pin":true,"pin":null}',
+        b'{"PIN":"[masked:key:pin]","p\\u0069n" : null,"pin":"[masked:key:pin]","pin":null,"pin":null}',
+    ),
+    (b'{"pin":[],"x":1}', b'{"pin":"[masked:key:pin]","x":1}'),
+    (
+        b'{"ssn":"123456789","Social-Security Number":123456789,"id":"123456789"}',
+        b'{"ssn":"[masked:ssn]","Social-Security Number":null,"id":"123456789"}',
+    ),
+    (b'{"jane@example.com":{"pins":1}}', b'{"[masked:email]":{"pins":1}}'),
+    (
+        b'\xef\xbb\xbf{"a":1}\r\n{"a":"AKIAIOSFODNN7EXAMPLE"}\n[]\n',
+        b'\xef\xbb\xbf{"a":1}\r\n{"a":"[masked:aws-key]"}\n[]\n',
+    ),
+    (b' "jane@example.com" 4111111111111111', b' "[masked:email]" null'),
+    (b'{"a":"4111111111111111","a":"x","b":NaN}', b'{"a":"[masked:card]","a":"x","b":NaN}'),
+    (b'["\\ud83d\\ude00 jane@example.com \\ud83d"]', b'["\\ud83d\\ude00 [masked:email] \\ud83d"]'),
+    (b'{"k":"-----BEGIN PRIVATE KEY-----\\nMII\\n-----END PRIVATE KEY-----\\n"}', b'{"k":"[masked:private-key]\\n"}'),
+    (b"", None),
+    (b" \n", None),
+    (b"[]", None),
+    (b"0", None),
+]
+
+
+@pytest.mark.parametrize(("raw", "expected"), CASES)
+def test_cases_at_every_cut(raw: bytes, expected: bytes | None) -> None:
+    """What is masked, byte for byte, however the document is cut (None: nothing is)."""
+    assert run(_stage, raw)[0] == (raw if expected is None else expected)
+    every_cut(_stage, raw)
+
+
+MALFORMED = [
+    b"{",
+    b'{"a"}',
+    b'{"a":}',
+    b"[1,]",
+    b'{"a":1,}',
+    b'"abc',
+    b"tru",
+    b"[1 2]",
+    b'{"a":"\x01"}',
+    b'"\\x"',
+    b'"\\u12"',
+    b"01",
+    b"+1",
+    b"[}",
+    b"]",
+    b",",
+    b'"\xff"',
+    b'"\xc0\xb4111"',
+    b"[" * (DEPTH + 1),
+    b"1" * (SCALAR + 2),
+    b"{'a':1}",
+    b'{"a" 1}',
+    b"{1:2}",
+    b"\xef\xbb",
+    b"[1e]",
+    b"jane@example.com",
+    b'["' + b"x" * 5000,
+    b'["' + b"x" * 5000 + b'\n"]',
+]
+
+
+@pytest.mark.parametrize("raw", MALFORMED)
+def test_malformed_documents_are_refused_at_any_cut(raw: bytes) -> None:
+    """What is not JSON raises, and no message quotes it."""
+    for cuts in (range(0), range(1, len(raw))):
+        with pytest.raises(MaskError) as caught:
+            run(_stage, raw, cuts)
+        assert "jane" not in str(caught.value)
+
+
+texts = st.one_of(pieces, st.text(max_size=20), planted)
+scalars = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False),
+    texts,
+    st.sampled_from([4111111111111111, 219099998]),
+)
+values = st.recursive(
+    scalars,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=5), st.dictionaries(st.one_of(texts, st.sampled_from(["ssn", "a"])), inner, max_size=5)
+    ),
+    max_leaves=20,
+)
+
+
+def _expected(value: Any) -> Any:
+    """The oracle: the same by recursion over what the standard library reads."""
+    if isinstance(value, str):
+        return redact(value)[0]
+    if isinstance(value, dict):
+        return [[redact(name)[0], _member(name, item)] for name, item in value.items()]
+    if isinstance(value, list):
+        return [_expected(item) for item in value]
+    if isinstance(value, int | float) and not isinstance(value, bool) and number_is_card(repr(value).encode()):
+        return None
+    return value
+
+
+def _member(name: str, value: Any) -> Any:
+    if name == "ssn" and value == 219099998:
+        return None
+    return _expected(value)
+
+
+def _ordered(raw: bytes) -> Any:
+    return json.loads(raw, object_pairs_hook=lambda pairs: [list(pair) for pair in pairs])
+
+
+@given(values, st.booleans(), st.data())
+def test_the_output_is_the_input_masked(value: Any, ascii_only: bool, data: st.DataObject) -> None:
+    """The output parses to the input with every value masked, and does not depend on cuts or on spelling."""
+    indent = data.draw(st.sampled_from([None, 1]))
+    raw = json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode("utf-8", "replace")
+    make = lambda: JsonStage(ALL_KINDS)  # noqa: E731 - short, and used three times
+    out, counts = run(make, raw)
+    expected = _expected(json.loads(raw))
+    assert _ordered(out) == expected
+    if not counts:
+        assert out == raw
+    cuts = data.draw(st.lists(st.integers(0, len(raw)), max_size=6))
+    assert run(make, raw, cuts) == (out, counts)
+    assert run(make, raw, range(1, len(raw))) == (out, counts)
+
+
+@given(
+    st.lists(st.sampled_from([*SECRETS.values(), "word ", "\n", '"', "\\", "é", "😀", "x" * 300]), max_size=40),
+    st.data(),
+)
+def test_long_strings_are_masked_as_short_ones_are(parts: list[str], data: st.DataObject) -> None:
+    """A string that is too long to keep comes out as if it had been kept."""
+    text = ("filler " * (LONG // 7 + 1)) + " ".join(parts) + " tail " * 300
+    raw = json.dumps({"a": text, "pin": text, text: 1, "z": "jane@example.com"}).encode()
+    out, counts = run(_stage, raw, data.draw(st.lists(st.integers(0, len(raw)), max_size=8)))
+    masked = redact(text)[0]
+    assert json.loads(out) == {"a": masked, "pin": "[masked:key:pin]", masked: 1, "z": "[masked:email]"}
+    assert run(_stage, raw, range(0, len(raw), 7)) == (out, counts)
+
+
+def test_a_muted_container_of_any_size_is_one_mask() -> None:
+    """Below a selected key nothing gets out, long strings included."""
+    raw = json.dumps({"pin": {"a": ["x" * 9000, {"b": "jane@example.com"}] * 9}, "b": 1}).encode()
+    assert run(_stage, raw, range(0, len(raw), 1000)) == (b'{"pin": "[masked:key:pin]", "b": 1}', {"key:pin": 1})
+
+
+def test_clean_documents_keep_their_bytes() -> None:
+    """Odd spacing, key order, duplicates and number forms are kept over many slices."""
+    raw = b'{ "b" :\t[1.0, 1E2 ,{}, [ ], "\\/"] ,"b":"\\u00e9","a":{"c":{"d":[[[{"e":null}]]]}}}\n' * 400
+    assert run(_stage, raw) == (raw, {})
+    assert run(_stage, raw, range(0, len(raw), 11)) == (raw, {})
+
+
+def test_keys_without_kinds() -> None:
+    """A mask by key alone touches nothing else."""
+    stage = JsonStage(detector(frozenset()), ["Straße"])
+    raw = b'{"STRASSE":"x","mail":"jane@example.com","ssn":"123456789"}'
+    expected = '{"STRASSE":"[masked:key:straße]","mail":"jane@example.com","ssn":"123456789"}'
+    assert (stage.feed(raw) + stage.finish()).decode() == expected

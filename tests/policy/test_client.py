@@ -1,0 +1,264 @@
+"""The decision client against engines that answer, lie, stall, hang up and go away."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from extproc.adapters.opa.client import OpaClient, UnixAddress
+from extproc.domain.ports import PolicyUnavailable
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+def _answer(body: bytes, status: bytes = b"200 OK") -> bytes:
+    return b"HTTP/1.1 %b\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body)
+
+
+GOOD = _answer(b'{"result": {"effect": "allow"}}')
+
+
+async def _request(reader: asyncio.StreamReader) -> bytes:
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = next(int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.startswith(b"Content-Length"))
+    return head + await reader.readexactly(length)
+
+
+@asynccontextmanager
+async def _engine(
+    path: Path, handler: Handler, deadline: float = 5.0, connections: int = 8
+) -> AsyncIterator[OpaClient]:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await handler(reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_unix_server(serve, str(path / "opa.sock"))
+    client = OpaClient(UnixAddress(path / "opa.sock"), "t0ken", deadline_seconds=deadline, connections=connections)
+    try:
+        yield client
+    finally:
+        client.close()
+        server.close()
+
+
+def _always(data: bytes) -> Handler:
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await _request(reader)
+            writer.write(data)
+
+    return handler
+
+
+def test_a_request_carries_token_and_input(tmp_path: Path) -> None:
+    """What the engine reads is one whole POST with our token and the input."""
+    seen: list[bytes] = []
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(await _request(reader))
+        writer.write(GOOD)
+
+    async def scene() -> object:
+        async with _engine(tmp_path, handler) as client:
+            return await client.evaluate({"schema": 1})
+
+    assert asyncio.run(scene()) == {"effect": "allow"}
+    head, _, body = seen[0].partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /v1/data/holdpoint/main/decision?strict-builtin-errors=true HTTP/1.1\r\n")
+    assert b"\r\nAuthorization: Bearer t0ken\r\n" in head
+    assert body == b'{"input":{"schema":1}}'
+
+
+CASES = [
+    (_answer(b"{}"), "policy-undefined"),
+    (_answer(b'{"result": null}'), "policy-undefined"),
+    (_answer(b"[1]"), "policy-malformed"),
+    (_answer(b"{"), "policy-malformed"),
+    (_answer(b'{"result": NaN}'), "policy-malformed"),
+    (_answer(b'{"code": "internal_error"}', b"500 Internal Server Error"), "policy-malformed"),
+    (_answer(b'{"result": {"effect": "allow"}}', b"201 Created"), "policy-malformed"),
+    (_answer(b'{"result": {"effect": "allow"}}', b"302 Found"), "policy-malformed"),
+    (_answer(b"", b"401 Unauthorized"), "policy-unreachable"),
+    (_answer(b"", b"403 Forbidden"), "policy-unreachable"),
+    (b"nonsense\r\n\r\n", "policy-malformed"),
+]
+
+
+@pytest.mark.parametrize(("data", "code"), CASES)
+def test_an_answer_that_is_no_decision_has_its_code(tmp_path: Path, data: bytes, code: str) -> None:
+    """Every answer but a defined result under status 200 is an unavailable policy."""
+
+    async def scene() -> None:
+        async with _engine(tmp_path, _always(data)) as client:
+            await client.evaluate({})
+
+    with pytest.raises(PolicyUnavailable) as caught:
+        asyncio.run(scene())
+    assert caught.value.code == code
+
+
+def test_a_response_cut_at_every_byte_is_no_decision(tmp_path: Path) -> None:
+    """An engine that dies in the middle of its answer decided nothing."""
+
+    async def scene(cut: int) -> str:
+        async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await _request(reader)
+            writer.write(GOOD[:cut])
+
+        async with _engine(tmp_path, handler) as client:
+            with pytest.raises(PolicyUnavailable) as caught:
+                await client.evaluate({})
+            return caught.value.code
+
+    for cut in range(len(GOOD)):
+        assert asyncio.run(scene(cut)) == "policy-unreachable"
+
+
+def test_a_slow_engine_meets_the_deadline_and_its_late_answer_is_nobodys(tmp_path: Path) -> None:
+    """After a timeout the next question goes over a new connection, so that it can't get the old answer."""
+    release = asyncio.Event()
+    asked = 0
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        await _request(reader)
+        if asked == 1:
+            writer.write(GOOD[:20])
+            await release.wait()
+            writer.write(GOOD[20:])
+        else:
+            writer.write(_answer(b'{"result": 2}'))
+
+    async def scene() -> tuple[str, object]:
+        async with _engine(tmp_path, handler, deadline=0.1) as client:
+            with pytest.raises(PolicyUnavailable) as caught:
+                await client.evaluate({})
+            release.set()
+            return caught.value.code, await client.evaluate({})
+
+    assert asyncio.run(scene()) == ("policy-timeout", 2)
+
+
+def test_an_idle_connection_that_went_stale_is_replaced_once(tmp_path: Path) -> None:
+    """An engine that closes kept-alive connections unasked costs nothing but a reconnect."""
+    connections = 0
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await _request(reader)
+        writer.write(GOOD)
+        await writer.drain()
+        # The next request is read, and the connection closed without a byte of answer.
+        if connections == 1:
+            await _request(reader)
+
+    async def scene() -> list[object]:
+        async with _engine(tmp_path, handler) as client:
+            return [await client.evaluate({}), await client.evaluate({})]
+
+    assert asyncio.run(scene()) == [{"effect": "allow"}] * 2
+    assert connections == 2
+
+
+def test_a_fresh_connection_is_not_tried_again(tmp_path: Path) -> None:
+    """An engine that takes requests and answers none is asked once for each evaluation."""
+    connections = 0
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await _request(reader)
+
+    async def scene() -> None:
+        async with _engine(tmp_path, handler) as client:
+            await client.evaluate({})
+
+    with pytest.raises(PolicyUnavailable) as caught:
+        asyncio.run(scene())
+    assert (caught.value.code, connections) == ("policy-unreachable", 1)
+
+
+def test_unasked_bytes_close_the_connection(tmp_path: Path) -> None:
+    """An answer sent twice is not taken for the next question's."""
+    answers = iter([GOOD + GOOD, _answer(b'{"result": 2}')])
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _request(reader)
+        writer.write(next(answers))
+        await reader.read()
+
+    async def scene() -> tuple[str, object]:
+        async with _engine(tmp_path, handler) as client:
+            with pytest.raises(PolicyUnavailable) as caught:
+                await client.evaluate({})
+            return caught.value.code, await client.evaluate({})
+
+    assert asyncio.run(scene()) == ("policy-malformed", 2)
+
+
+def test_cancelling_closes_the_connection(tmp_path: Path) -> None:
+    """The engine sees the connection end when the asker no longer wants to know."""
+    asked, ended = asyncio.Event(), asyncio.Event()
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _request(reader)
+        asked.set()
+        await reader.read()
+        ended.set()
+
+    async def scene() -> None:
+        async with _engine(tmp_path, handler) as client:
+            task = asyncio.create_task(client.evaluate({}))
+            await asked.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await asyncio.wait_for(ended.wait(), 5)
+
+    asyncio.run(scene())
+
+
+def test_connections_are_bounded_and_kept(tmp_path: Path) -> None:
+    """Twenty questions at once share two connections."""
+    connections = 0
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await _always(GOOD)(reader, writer)
+
+    async def scene() -> int:
+        async with _engine(tmp_path, handler, connections=2) as client:
+            return len(await asyncio.gather(*(client.evaluate({}) for _ in range(20))))
+
+    assert asyncio.run(scene()) == 20
+    assert connections == 2
+
+
+def test_no_engine_is_unreachable(tmp_path: Path) -> None:
+    """A socket that is not there is an unavailable policy, not an exception of the system's."""
+    with pytest.raises(PolicyUnavailable) as caught:
+        asyncio.run(OpaClient(UnixAddress(tmp_path / "none.sock"), None).evaluate({}))
+    assert caught.value.code == "policy-unreachable"
+
+
+def test_an_input_that_is_not_json_is_malformed(tmp_path: Path) -> None:
+    """Nothing is sent for an input that can't be written."""
+    with pytest.raises(PolicyUnavailable) as caught:
+        asyncio.run(OpaClient(UnixAddress(tmp_path / "none.sock"), None).evaluate({"a": "\ud800"}))
+    assert caught.value.code == "policy-malformed"
+
+
+@pytest.mark.parametrize("token", ["", "a b", "a\r\nX: y", "é"])
+def test_a_token_that_would_break_the_head_is_refused(token: str) -> None:
+    """A token goes into a header line, so it must be able to stand in one."""
+    with pytest.raises(ValueError):
+        OpaClient(UnixAddress(Path("x")), token)
