@@ -21,8 +21,6 @@ ARGS ?=
 BIN := .venv/bin
 LOCK := $(shell sha256sum deploy/locks/dev.txt pyproject.toml deploy/tools/wheel_data.py 2>/dev/null | sha256sum | cut -c1-16)
 VENV := .venv/made-from-$(LOCK)
-# The schemas are for the checker; read as data they would contradict one another.
-REGO := policies --ignore schemas
 CODE := extproc tests bench examples deploy/tools/wheel_data.py deploy/tools/fetch
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
@@ -113,10 +111,7 @@ contracts: $(VENV) ## import contracts: which package may import which
 .PHONY: rego
 rego: $(VENV) tools ## policies: format, strict check, tests
 	@echo "== rego"
-	@unformatted=$$($(BIN)/opa fmt --list policies); \
-	if [ -n "$$unformatted" ]; then echo "not formatted (make fmt): $$unformatted" >&2; exit 1; fi
-	@$(BIN)/opa check --strict --schema policies/schemas $(REGO)
-	@$(BIN)/opa test $(REGO)
+	@$(BIN)/holdpoint policy test policies
 
 .PHONY: unit
 unit: $(VENV) tools jaeger ## pytest, with the real Envoy, OPA and Jaeger (ARGS= for more arguments)

@@ -82,7 +82,13 @@ def response_body() -> bytes:
     """About 4 KB of JSON with personal data in it, as a customer API would give."""
     card, ssn, iban = PERSONAL
     orders = [
-        {"id": 9000 + i, "state": "shipped", "total": 12.5 + i, "items": ["a pen", "a pad of paper", "ink"], "gift": None}
+        {
+            "id": 9000 + i,
+            "state": "shipped",
+            "total": 12.5 + i,
+            "items": ["a pen", "a pad of paper", "ink"],
+            "gift": None,
+        }
         for i in range(32)
     ]
     customer = {"id": 7, "name": "Ada Lovelace", "note": f"paid with {card}", "ssn": ssn, "account": {"iban": iban}}

@@ -88,6 +88,6 @@ class Child:
         self._lines.put(None)
 
 
-def python(module: str, *arguments: str, accept_input: bool = False) -> Child:
+def python(module: str, *arguments: str, accept_input: bool = False, env: Mapping[str, str] | None = None) -> Child:
     """A module of ours in a process of its own."""
-    return Child([sys.executable, "-m", module, *arguments], accept_input=accept_input)
+    return Child([sys.executable, "-m", module, *arguments], accept_input=accept_input, env=env)

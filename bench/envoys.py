@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from bench.cases import Payload
 from bench.children import START_SECONDS, BenchFailed, Child, python
 from bench.clock import Pids
 from bench.net import free_port
@@ -57,6 +58,13 @@ class Bare:
         """Its processes, under the names of `Gateway.pids`."""
         envoy = [self._envoy.pid] if self._envoy is not None else []
         return {"envoy": envoy, "python": [p.pid for p in self._processors]}
+
+    def exchanges(self) -> dict[str, str]:
+        """Files with one exchange of each payload, as Envoy sent it. Raises BenchFailed before there are any."""
+        found = {payload: sorted(self.run.glob(f"*.{payload}.json")) for payload in Payload}
+        if not all(found.values()):
+            raise BenchFailed("no exchange was kept")
+        return {payload: str(files[0]) for payload, files in found.items()}
 
     def stop(self) -> None:
         """End them all."""

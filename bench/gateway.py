@@ -119,15 +119,20 @@ class Gateway:
         )
 
     def recorded(self) -> Counter[tuple[str, str]]:
-        """How many granted decisions and completed deliveries the journals hold, by (kind, target). Masked values count
-        as (`masked-request`, target) and (`masked-response`, target): exchanges, not values."""
+        """How many records the journals hold, by what and target. What: `decision` (granted), `delivery` (its client got
+        an answer of the upstream's), `aborted` (those of them that say otherwise), and `masked-request` and
+        `masked-response` (those with a value masked on that lane)."""
         found: Counter[tuple[str, str]] = Counter()
         for file in journals(self._state):
             for record in records(file):
-                target = record.body.get("target", {}).get("name", "")
-                if (record.kind, record.body.get("outcome")) in (("decision", "granted"), ("delivery", "completed")):
-                    found[record.kind, target] += 1
-                    for lane in record.body.get("masked", {}):
+                outcome = str(record.body.get("outcome"))
+                if (record.kind, outcome) == ("decision", "granted"):
+                    found["decision", record.body["target"]["name"]] += 1
+                elif record.kind == "delivery" and outcome in ("completed", "aborted:peer-left"):
+                    target = record.body["target"]["name"]
+                    found["delivery", target] += 1
+                    found["aborted", target] += outcome != "completed"
+                    for lane in record.body["masked"]:
                         found[f"masked-{lane}", target] += 1
         return found
 

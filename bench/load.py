@@ -103,7 +103,9 @@ class _Load:
         """One answer is whole."""
         self.result.sent += 1
         if answer.status != 200 or answer.body != self.cell.expected or answer.saw != self.cell.saw:
-            self.fail(f"status {answer.status}, the upstream saw {answer.saw!r}, {len(answer.body)} bytes of body: {answer.body[:400]!r}")
+            self.fail(
+                f"status {answer.status}, the upstream saw {answer.saw!r}, {len(answer.body)} bytes of body: {answer.body[:400]!r}"
+            )
         if self._counting:
             self.result.latencies_us.append(micros)
         if self.result.sent >= self.cell.most_requests:

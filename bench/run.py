@@ -1,11 +1,12 @@
 """One run: everything started, checked, measured in interleaved rounds, counted in the journal, and stopped."""
 
 import contextlib
+import os
 import socket
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import orjson
@@ -17,9 +18,11 @@ from bench.clock import Pids
 from bench.envoys import Bare
 from bench.gateway import DOMAIN, Gateway, Identity, configure
 from bench.http1 import Answer, read
+from bench.stages import Given, Stages
 
 Say = Callable[[str], None]
 _CHECK_SECONDS = 10.0
+_STAGES_SECONDS = 180.0
 # The gauge covers the last whole second, so a shorter cell could be shown the lag of the one before it.
 _LAG_CELL_SECONDS = 1.5
 
@@ -37,10 +40,13 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """All samples, the requests that were checked against the journal, by target, and the worst loop lag."""
+    """All samples, the requests that were checked against the journal, by target, and the worst loop lag.
+
+    `taken_for_aborted` counts deliveries whose record says that the client left, though it had the whole answer."""
 
     samples: tuple[Sample, ...]
     recorded: dict[str, int]
+    taken_for_aborted: int
     worst_lag_seconds: float
 
 
@@ -62,6 +68,7 @@ class Bench:
         identity = Identity()
         self._token = identity.token()
         settings = configure(folder, identity, int(self.upstream.line()), options.workers)
+        self.config = settings.file
         self.gateway = Gateway(settings)
         self._stack.callback(self.gateway.stop)
         self.bare: dict[Way, Bare] = {}
@@ -123,9 +130,9 @@ class Bench:
         if row.way is Way.HOLDPOINT:
             self.sent[row.payload] += requests
 
-    def check_journal(self) -> dict[str, int]:
-        """Each request has its decision and its delivery in the journal, and each body its masks; returns requests by
-        target. Raises BenchFailed."""
+    def check_journal(self) -> int:
+        """Each request has its decision and its delivery in the journal, and each body its masks. Returns how many
+        deliveries are taken for aborted. Raises BenchFailed."""
         found = self.gateway.recorded()
         for target, sent in self.sent.items():
             expected = {"decision": sent, "delivery": sent}
@@ -134,7 +141,7 @@ class Bench:
             for kind, count in expected.items():
                 if found[kind, target] != count:
                     raise BenchFailed(f"{target}: {sent} requests, and {found[kind, target]} of {kind} in the journal")
-        return dict(self.sent)
+        return sum(found["aborted", target] for target in self.sent)
 
 
 @contextlib.contextmanager
@@ -163,4 +170,17 @@ def rounds(bench: Bench, options: Options, say: Say) -> Run:
                     lag = bench.gateway.loop_lag()[0]
                 samples.append(Sample(row, connections, number, result, lag))
     worst = bench.gateway.loop_lag()[1]
-    return Run(tuple(samples), bench.check_journal(), worst)
+    aborted = bench.check_journal()
+    return Run(tuple(samples), dict(bench.sent), aborted, worst)
+
+
+def stages(bench: Bench) -> Stages:
+    """Measure a worker's steps on what Envoy sent to the processor that only continues. Raises BenchFailed."""
+    given = Given(str(bench.config), bench.gateway.pids["opa"][0], bench.bare[Way.CONTINUE].exchanges())
+    with tempfile.TemporaryDirectory(prefix="hp-") as metrics:
+        child = python("bench.stages", accept_input=True, env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": metrics})
+        try:
+            child.tell(orjson.dumps(asdict(given)) + b"\n")
+            return Stages(**orjson.loads(child.line(_STAGES_SECONDS)))
+        finally:
+            child.stop()

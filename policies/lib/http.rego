@@ -44,7 +44,9 @@ complete if {
 	is_object(facts.query)
 	is_object(facts.headers)
 	is_boolean(facts.body.inspected)
-	is_object(facts.sensitive.request)
+	is_object(facts.sensitive.address)
+	is_object(facts.sensitive.headers)
+	is_object(facts.sensitive.body)
 }
 
 # METADATA

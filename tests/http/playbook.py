@@ -1,6 +1,7 @@
 """A session's test as a transcript: events in, commands out."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from extproc.domain.decision import Decision, Effect, Mask, Mode, Operator, Reason, Severity
 from extproc.domain.grant import Grant, Lane, Refusal, RefusalKind
@@ -89,7 +90,7 @@ def play(inspect: Inspect = Inspect.FULL, limit: int = 1024, prefix: str = "") -
 def body(lane: Lane, data: bytes, cuts: tuple[int, ...] = ()) -> list[Event]:
     """A whole body as events, cut at these places."""
     edges = [0, *sorted(cuts), len(data)]
-    pieces = [data[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    pieces = [data[a:b] for a, b in pairwise(edges)]
     return [Received(lane, piece, i == len(pieces) - 1) for i, piece in enumerate(pieces)]
 
 

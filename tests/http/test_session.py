@@ -5,7 +5,6 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.http.playbook import ALL_MASKS, body, grant, head, play, refusal, request, response_head
 
 from extproc.domain.decision import Mask, Operator
 from extproc.domain.grant import Lane, RefusalKind
@@ -24,6 +23,7 @@ from extproc.protocols.session import (
     TimedOut,
     TrailersReceived,
 )
+from tests.http.playbook import ALL_MASKS, body, grant, head, play, refusal, request, response_head
 
 JSON = ("content-type", "application/json")
 CARD = "4111111111111111"

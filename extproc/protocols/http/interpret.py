@@ -63,7 +63,7 @@ def interpret(key: bytes, principal: Principal, target: Target, head: RequestHea
     }
     chat = _read_body(head, data, shown) if data else None
     facts["body"] = shown
-    facts["sensitive"] = {"request": cast(JSON, _sensitive(head, data))}
+    facts["sensitive"] = _sensitive(head, data)
     if chat is not None:
         facts["llm"] = chat.facts()
     action = Action(
@@ -132,13 +132,17 @@ def _no_constant(name: str) -> Any:
     raise MalformedRequest(f"the JSON has {name}, which is not JSON")
 
 
-def _sensitive(head: RequestHead, data: bytes | None) -> dict[str, int]:
-    counts = dict(find(data, head.content_type)) if data else {}
-    texts = [unquote(head.target_path)]
-    texts += [str(v) for values in head.visible_headers().values() for v in cast(list[str], values)]
-    for kind, n in find("\n".join(texts).encode("utf-8", "surrogatepass"), "text/plain").items():
-        counts[kind] = counts.get(kind, 0) + n
-    return counts
+def _sensitive(head: RequestHead, data: bytes | None) -> dict[str, JSON]:
+    values = [str(v) for shown in head.visible_headers().values() for v in cast(list[str], shown)]
+    return {
+        "address": _found(unquote(head.target_path)),
+        "headers": _found("\n".join(values)),
+        "body": dict(find(data, head.content_type)) if data else {},
+    }
+
+
+def _found(text: str) -> dict[str, JSON]:
+    return dict(find(text.encode("utf-8", "surrogatepass"), "text/plain"))
 
 
 def _summary(head: RequestHead, shown: dict[str, JSON], chat: Chat | None, data: bytes | None) -> dict[str, JSON]:

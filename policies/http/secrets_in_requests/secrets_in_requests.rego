@@ -46,19 +46,18 @@ findings contains finding if {
 
 # Masks change bodies and headers. An address is logged by everything on its way and is not changed.
 findings contains finding if {
-	no_body
-	count(kinds) > 0
+	some kind in settings.mask_kinds
+	input.action.facts.sensitive.address[kind] > 0
 	finding := {
-		"code": "secret-without-body",
+		"code": "secret-in-address",
 		"effect": "block",
-		"message": "The request carries a secret in its address or headers; send it in the body, or not at all.",
+		"message": "The request carries a secret in its path or query; send it in the body, or not at all.",
 	}
 }
 
 kinds := {kind | some kind in settings.mask_kinds; found(kind)}
 
-found(kind) if input.action.facts.sensitive.request[kind] > 0
-
-no_body if not input.action.facts.body.inspected
-
-no_body if input.action.facts.body.size == 0
+found(kind) if {
+	some part in ["address", "headers", "body"]
+	input.action.facts.sensitive[part][kind] > 0
+}

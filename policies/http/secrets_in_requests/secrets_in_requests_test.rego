@@ -5,7 +5,7 @@ import data.holdpoint.policies.http.secrets_in_requests
 
 given(method, body, kinds) := testing.http(
 	"production",
-	{"method": method, "body": body, "sensitive": {"request": kinds}},
+	{"method": method, "body": body, "sensitive": {"address": {}, "headers": {}, "body": kinds}},
 )
 
 whole := {"inspected": true, "size": 40}
@@ -28,13 +28,22 @@ test_a_private_key_is_blocked if {
 	testing.codes(secrets_in_requests.findings) == {"private-key"} with input as given("POST", whole, {"private-key": 1})
 }
 
-test_a_secret_without_a_body_is_blocked if {
-	codes := testing.codes(secrets_in_requests.findings) with input as given(
-		"GET",
-		{"inspected": true, "size": 0},
-		{"github-token": 1},
+test_a_secret_in_the_address_is_blocked_whatever_the_body if {
+	some method, body in {"GET": {"inspected": true, "size": 0}, "POST": whole, "PUT": unread}
+	some_secret := {"address": {"github-token": 1}, "headers": {}, "body": {}}
+	codes := testing.codes(secrets_in_requests.findings) with input as testing.http(
+		"production",
+		{"method": method, "body": body, "sensitive": some_secret},
 	)
-	"secret-without-body" in codes
+	"secret-in-address" in codes
+}
+
+test_a_secret_in_a_header_is_masked if {
+	in_header := {"address": {}, "headers": {"jwt": 1}, "body": {}}
+	testing.codes(secrets_in_requests.findings) == {"secret-masked"} with input as testing.http(
+		"production",
+		{"method": "GET", "body": {"inspected": true, "size": 0}, "sensitive": in_header},
+	)
 }
 
 test_a_body_that_nobody_read_is_masked_whole if {

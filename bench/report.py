@@ -1,0 +1,121 @@
+"""The run as text, as JSON, and as the generated parts of docs/performance.md."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.cases import Options, Payload, Way
+from bench.figures import Line
+from bench.run import Run
+from bench.stages import Stages
+
+_HEAD = (
+    "", "conn.", "requests/s", "× plain", "p50 ms", "added", "p99 ms", "added",
+    "Envoy µs", "Python µs", "OPA µs", "beside µs", "client", "lag ms",
+)  # fmt: skip
+_STAGE_HEAD = ("µs of Python for one request", "headers only", "bodies")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All of one run. `load_before` is the machine's load average before it began."""
+
+    options: Options
+    machine: dict[str, str]
+    load_before: float
+    lines: Sequence[Line]
+    run: Run
+    stages: Stages
+
+    def text(self) -> str:
+        """For a terminal."""
+        return "\n\n".join((_aligned(_HEAD, self._cells()), _aligned(_STAGE_HEAD, self._stage_cells()), self._notes()))
+
+    def document(self) -> dict[str, object]:
+        """For programs."""
+        return {
+            "machine": self.machine,
+            "load_before": self.load_before,
+            "options": self.options,
+            "lines": [
+                {"way": line.row.way, "payload": line.row.payload, "label": line.row.label}
+                | {name: getattr(line, name) for name in Line.__slots__ if name != "row"}  # type: ignore[attr-defined]
+                for line in self.lines
+            ],
+            "stages": self.stages,
+            "journal": {"requests": self.run.recorded, "taken_for_aborted": self.run.taken_for_aborted},
+            "worst_lag_seconds": self.run.worst_lag_seconds,
+        }
+
+    def refresh(self, page: Path) -> None:
+        """Put the run into the page, between its `<!-- bench: … -->` marks. Raises OSError, and ValueError where a
+        mark is missing."""
+        text = page.read_text("utf-8")
+        for name, part in (
+            ("machine", self._machine()),
+            ("table", _markdown(_HEAD, self._cells()) + "\n\n" + self._notes()),
+            ("stages", _markdown(_STAGE_HEAD, self._stage_cells())),
+        ):
+            pattern = re.compile(rf"(<!-- bench: {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)
+            if not pattern.search(text):
+                raise ValueError(f"{page.name} has no `<!-- bench: {name} -->` … `<!-- end -->`")
+            text = pattern.sub(lambda m, part=part: f"{m[1]}{part}{m[2]}", text)
+        page.write_text(text, "utf-8")
+
+    def _cells(self) -> list[tuple[str, ...]]:
+        return [
+            (
+                line.row.label,
+                str(line.connections),
+                f"{line.rate:,.0f}",
+                f"{line.ratio:.3f}" if line.row.way is not Way.PLAIN else "1",
+                f"{line.p50_ms:.2f}",
+                f"{line.added_p50_ms:+.2f}" if line.row.way is not Way.PLAIN else "",
+                f"{line.p99_ms:.2f}",
+                f"{line.added_p99_ms:+.2f}" if line.row.way is not Way.PLAIN else "",
+                *(_micros(line.cpu_us.get(part, 0.0)) for part in ("envoy", "python", "opa", "beside")),
+                f"{line.client_busy:.0%}",
+                "" if line.lag_ms is None else f"{line.lag_ms:.0f}",
+            )
+            for line in self.lines
+        ]
+
+    def _stage_cells(self) -> list[tuple[str, ...]]:
+        columns = [self.stages.of(payload, self.lines) for payload in Payload]
+        return [(name, *(_micros(column[name]) for column in columns)) for name in columns[0]]
+
+    def _machine(self) -> str:
+        rows = [*self.machine.items(), ("load average before the run", f"{self.load_before:.1f}")]
+        return _markdown(("", ""), rows)
+
+    def _notes(self) -> str:
+        options, requests = self.options, sum(self.run.recorded.values())
+        return (
+            f"Medians of {options.rounds} interleaved rounds of {options.seconds:g} s a cell, {options.workers} workers; "
+            f"the machine's load average was {self.load_before:.1f} before the run. "
+            f"Worst loop lag since the gateway started: {self.run.worst_lag_seconds * 1000:.0f} ms. "
+            f"Every answer was compared with the right one. All {requests:,} requests through Holdpoint have their "
+            f"decision and their delivery in the journal; {self.run.taken_for_aborted:,} deliveries say `aborted` though "
+            "their client had the whole answer."
+        )
+
+
+def _micros(value: float) -> str:
+    return f"{value:,.0f}" if value >= 0.5 else ""
+
+
+def _aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in (head, *rows)
+    )
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *rows))
