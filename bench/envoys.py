@@ -64,7 +64,7 @@ class Bare:
         found = {payload: sorted(self.run.glob(f"*.{payload}.json")) for payload in Payload}
         if not all(found.values()):
             raise BenchFailed("no exchange was kept")
-        return {payload: str(files[0]) for payload, files in found.items()}
+        return {payload.value: str(files[0]) for payload, files in found.items()}
 
     def stop(self) -> None:
         """End them all."""

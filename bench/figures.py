@@ -10,8 +10,8 @@ from bench.run import Sample
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Medians over the rounds. `rate` is requests a second, `ratio` that of plain Envoy's in the same round; latencies in
-    milliseconds, `added_*` beyond plain Envoy's in the same round; `cpu_us` is for one request, by part, the client
+    """Medians over the rounds. `rate` is requests a second, `ratio` that of plain Envoy's in the same round; latencies
+    in milliseconds, `added_*` beyond plain Envoy's in the same round; `cpu_us` is for one request, by part, the client
     under `client`; `client_busy` is the share of one core that the client took. Lag is the worst of all rounds."""
 
     row: Row

@@ -111,7 +111,7 @@ class Gateway:
 
     def loop_lag(self) -> tuple[float, float]:
         """Worst event-loop lag of any worker, in seconds: of the last whole second, and since it started."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self._ops}/metrics", timeout=10) as answer:  # noqa: S310 - ours
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._ops}/metrics", timeout=10) as answer:
             text = answer.read().decode()
         return tuple(  # type: ignore[return-value]  # of two names
             max((float(v) for v in re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE)), default=0.0)
@@ -119,8 +119,8 @@ class Gateway:
         )
 
     def recorded(self) -> Counter[tuple[str, str]]:
-        """How many records the journals hold, by what and target. What: `decision` (granted), `delivery` (its client got
-        an answer of the upstream's), `aborted` (those of them that say otherwise), and `masked-request` and
+        """How many records the journals hold, by what and target. What: `decision` (granted), `delivery` (its client
+        got an answer of the upstream's), `aborted` (those of them that say otherwise), and `masked-request` and
         `masked-response` (those with a value masked on that lane)."""
         found: Counter[tuple[str, str]] = Counter()
         for file in journals(self._state):

@@ -57,7 +57,7 @@ def _body(head: bytes, data: bytes, start: int) -> bytes | None:
 
 
 def _unchunked(data: bytes, at: int) -> bytes:
-    parts = []
+    parts: list[bytes] = []
     while True:
         line = data.find(b"\r\n", at)
         try:

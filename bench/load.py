@@ -103,9 +103,7 @@ class _Load:
         """One answer is whole."""
         self.result.sent += 1
         if answer.status != 200 or answer.body != self.cell.expected or answer.saw != self.cell.saw:
-            self.fail(
-                f"status {answer.status}, the upstream saw {answer.saw!r}, {len(answer.body)} bytes of body: {answer.body[:400]!r}"
-            )
+            self.fail(f"status {answer.status}, the upstream saw {answer.saw!r}, body {answer.body[:400]!r}")
         if self._counting:
             self.result.latencies_us.append(micros)
         if self.result.sent >= self.cell.most_requests:
@@ -134,8 +132,9 @@ class _Load:
     async def run(self) -> Result:
         loop = asyncio.get_running_loop()
         cell, result = self.cell, self.result
-        for _ in range(cell.connections):
-            await loop.create_connection(lambda: _Connection(self), "127.0.0.1", cell.port)
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            for _ in range(cell.connections):
+                await loop.create_connection(lambda: _Connection(self), "127.0.0.1", cell.port)
         await self._wait(cell.warm_seconds)
         before, own, started = clock.read(cell.pids), time.process_time(), time.perf_counter()
         self._counting = True

@@ -16,6 +16,7 @@ import orjson
 import uvloop
 
 from extproc.server.ext_proc import SERVICE
+from extproc.server.wire import health
 from extproc.server.wire.ext_proc_pb2 import (
     BodyMutation,
     BodyResponse,
@@ -97,7 +98,8 @@ async def _main(socket: Path) -> None:
         request_deserializer=ProcessingRequest.FromString,
         response_serializer=ProcessingResponse.SerializeToString,
     )
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {"Process": method}),))
+    service = grpc.method_handlers_generic_handler(SERVICE, {"Process": method})
+    server.add_generic_rpc_handlers((service, health.handler()))
     server.add_insecure_port(f"unix:{socket}")
     await server.start()
     sys.stdout.write("ready\n")

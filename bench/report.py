@@ -40,7 +40,7 @@ class Report:
             "options": self.options,
             "lines": [
                 {"way": line.row.way, "payload": line.row.payload, "label": line.row.label}
-                | {name: getattr(line, name) for name in Line.__slots__ if name != "row"}  # type: ignore[attr-defined]
+                | {name: getattr(line, name) for name in Line.__slots__ if name != "row"}
                 for line in self.lines
             ],
             "stages": self.stages,
@@ -58,9 +58,11 @@ class Report:
             ("stages", _markdown(_STAGE_HEAD, self._stage_cells())),
         ):
             pattern = re.compile(rf"(<!-- bench: {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)
-            if not pattern.search(text):
+            found = pattern.search(text)
+            if found is None:
                 raise ValueError(f"{page.name} has no `<!-- bench: {name} -->` … `<!-- end -->`")
-            text = pattern.sub(lambda m, part=part: f"{m[1]}{part}{m[2]}", text)
+            before, after = text[: found.end(1)], text[found.start(2) :]
+            text = before + part + after
         page.write_text(text, "utf-8")
 
     def _cells(self) -> list[tuple[str, ...]]:
@@ -92,12 +94,12 @@ class Report:
     def _notes(self) -> str:
         options, requests = self.options, sum(self.run.recorded.values())
         return (
-            f"Medians of {options.rounds} interleaved rounds of {options.seconds:g} s a cell, {options.workers} workers; "
-            f"the machine's load average was {self.load_before:.1f} before the run. "
+            f"Medians of {options.rounds} interleaved rounds of {options.seconds:g} s a cell, "
+            f"{options.workers} workers; the machine's load average was {self.load_before:.1f} before the run. "
             f"Worst loop lag since the gateway started: {self.run.worst_lag_seconds * 1000:.0f} ms. "
             f"Every answer was compared with the right one. All {requests:,} requests through Holdpoint have their "
-            f"decision and their delivery in the journal; {self.run.taken_for_aborted:,} deliveries say `aborted` though "
-            "their client had the whole answer."
+            f"decision and their delivery in the journal; {self.run.taken_for_aborted:,} deliveries say "
+            "`aborted` though their client had the whole answer."
         )
 
 

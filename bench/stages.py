@@ -5,7 +5,6 @@ gateway's own OPA). What a real worker spends beyond their sum is gRPC and the e
 continues shows how much of that any processor on this transport would spend.
 """
 
-import asyncio
 import base64
 import os
 import sys
@@ -35,7 +34,8 @@ _WITHIN = "– of which"
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """µs of CPU by step, for each payload. `opa_us` is OPA's own for one decision, `round_trip_us` the wall time of it."""
+    """µs of CPU by step, for each payload. `opa_us` is OPA's own CPU for one decision, `round_trip_us` the time that
+    asking it takes."""
 
     steps: dict[str, dict[str, float]]
     opa_us: dict[str, float]
@@ -89,31 +89,34 @@ async def _cost(step: Callable[[], Awaitable[object] | object]) -> tuple[float, 
     return median(cpu), median(wall)
 
 
-async def _measure(given: Given) -> Stages:
+async def _measure(given: Given, messages: dict[str, list[bytes]]) -> Stages:
     # Worker code comes in only here: prometheus_client decides at its import where figures live.
     from bench.steps import Worker
 
     stages = Stages({}, {}, {})
     for payload in Payload:
-        messages = [base64.b64decode(m) for m in orjson.loads(Path(given.exchanges[payload]).read_bytes())]
-        async with Worker.open(Path(given.config), payload, messages) as worker:
-            stages.steps[payload] = {}
+        async with Worker.open(Path(given.config), payload, messages[payload]) as worker:
+            steps = stages.steps[payload.value] = {}
             for step in worker.steps():
                 base = (await _cost(step.base))[0] if step.base is not None else 0.0
-                stages.steps[payload][step.name] = max(0.0, (await _cost(step.work))[0] - base)
+                steps[step.name] = max(0.0, (await _cost(step.work))[0] - base)
             before, calls = cpu_seconds(given.opa), 300
             for _ in range(calls):
                 await worker.ask()
-            stages.opa_us[payload] = (cpu_seconds(given.opa) - before) / calls * 1e6
-            stages.round_trip_us[payload] = (await _cost(worker.ask))[1]
+            stages.opa_us[payload.value] = (cpu_seconds(given.opa) - before) / calls * 1e6
+            stages.round_trip_us[payload.value] = (await _cost(worker.ask))[1]
     return stages
 
 
 def main() -> None:
     """Measure what standard input describes (one line of JSON), print the Stages as one line."""
     given = Given(**orjson.loads(sys.stdin.buffer.readline()))
+    messages = {
+        payload: [base64.b64decode(m) for m in orjson.loads(Path(file).read_bytes())]
+        for payload, file in given.exchanges.items()
+    }
     os.umask(0o077)
-    sys.stdout.buffer.write(orjson.dumps(asdict(uvloop.run(_measure(given)))) + b"\n")
+    sys.stdout.buffer.write(orjson.dumps(asdict(uvloop.run(_measure(given, messages)))) + b"\n")
     sys.stdout.buffer.flush()
 
 

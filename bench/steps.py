@@ -9,7 +9,6 @@ from pathlib import Path
 
 from bench.cases import Payload, request_body
 from extproc.adapters.holds import SqliteHolds
-from extproc.adapters.opa.client import OpaClient
 from extproc.app.engine import engine
 from extproc.app.redaction import redact_record
 from extproc.approvals.service import Holds

@@ -5,7 +5,7 @@ import contextlib
 import time
 from pathlib import Path
 
-BEAT_SECONDS = 10.0
+BEAT_SECONDS = 4.0
 _BOUND = 64 * 1024
 
 
@@ -32,7 +32,7 @@ async def http(socket: Path, request: str, token: str | None = None) -> int:
 
 
 def beats(file: Path) -> bool:
-    """True if our own program at that heartbeat is alive: its event loop touches the file every second, which
+    """True if our own program at that heartbeat is alive: its event loop touches the file twice a second, which
     a hung or stopped one can't."""
     try:
         return time.time() - file.stat().st_mtime < BEAT_SECONDS

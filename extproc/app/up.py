@@ -133,6 +133,8 @@ def _ours(settings: Settings, layout: Layout, environment: dict[str, str], name:
         [sys.executable, "-m", "extproc.cli", words[0], "--config", str(settings.file), *words[1:]],
         alive,
         env=environment,
+        # The heartbeat has patience of its own.
+        patience=1,
         before_start=partial(_unlink, beat),
     )
 

@@ -140,7 +140,6 @@ def judge(line: bytes) -> Judged | None:
     alarm = bool(_text(entry, "upstream_host"))
     body: dict[str, Any] = {name: _text(entry, name) for name in _TEXTS}
     body |= {name: entry.get(name) if isinstance(entry.get(name), int) else None for name in _NUMBERS}
-    body["path"] = _text(entry, "path").partition("?")[0]
     body["request"] = _text(entry, "request_id")
     body["target"] = {"name": _text(entry, "target")} if _text(entry, "target") else None
     who, issuer = _text(entry, "sub"), _text(entry, "iss")

@@ -152,7 +152,6 @@ def event_span(record: Record, at: Place) -> Span:
         attributes |= say.keep(
             {
                 "http.request.method": body.get("method"),
-                "url.path": body.get("path"),
                 "server.address": body.get("authority"),
                 "http.response.status_code": body.get("status"),
                 "error.type": error,

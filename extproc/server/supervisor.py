@@ -20,8 +20,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 _FIRST_BACKOFF_SECONDS = 0.2
 _LONGEST_BACKOFF_SECONDS = 30.0
 _STABLE_SECONDS = 30.0
-_PROBE_SECONDS = 5.0
-_FAILED_PROBES = 3
+_PROBE_SECONDS = 1.0
 _LINE_LIMIT = 1 << 20
 
 Probe = Callable[[], Awaitable[bool]]
@@ -36,14 +35,15 @@ class StartFailed(Exception):
 class Program:
     """One program to run.
 
-    `alive` tells whether it serves: asked until it is ready, and then every few seconds; three failures in a row
-    end the process, so that a hung one is started anew. `before_stop` may drain it."""
+    `alive` tells whether it serves: asked until it is ready, and then every second; `patience` failures in a row end
+    the process, so that a hung one is started anew. `before_stop` may drain it."""
 
     name: str
     argv: Sequence[str]
     alive: Probe
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: Path | None = None
+    patience: int = 3
     ready_seconds: float = 30.0
     stop_seconds: float = 10.0
     before_stop: Callable[[], Awaitable[None]] | None = None
@@ -196,7 +196,7 @@ class _Running:
             with contextlib.suppress(TimeoutError):
                 return await asyncio.wait_for(process.wait(), _PROBE_SECONDS)
             failures = 0 if await self._probe() else failures + 1
-            if failures >= _FAILED_PROBES:
+            if failures >= self.program.patience:
                 _log.error("%s does not answer; ending it", self.program.name)
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()

@@ -10,6 +10,7 @@ import grpc.aio
 
 from extproc.server.ext_proc import Service
 from extproc.server.metrics import Metrics
+from extproc.server.wire import health
 
 # A hold outlives any drain; what else is under way ends by itself well within this.
 _DRAIN_SECONDS = 5.0
@@ -28,9 +29,9 @@ OPTIONS = (
 
 async def serve(service: Service, socket: Path, stop: asyncio.Event) -> None:
     """Serve until `stop` is set, then drain. The socket's folder keeps others out; so does its mode."""
-    socket.unlink(missing_ok=True)
+    socket.unlink(missing_ok=True)  # noqa: ASYNC240 - before there is anything to wait for
     server = grpc.aio.server(options=OPTIONS)
-    server.add_generic_rpc_handlers((service.handler(),))
+    server.add_generic_rpc_handlers((service.handler(), health.handler()))
     if not server.add_insecure_port(f"unix:{socket}"):
         raise OSError(f"{socket}: can't listen there")
     await server.start()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.clients.world import DATA, World, customers, model
+from tests.clients.world import DATA, World
 from tests.support.envoy_upstream import RecordingUpstream
 from tests.support.gateway import Gateway
 from tests.support.jaeger import Jaeger, running_jaeger
@@ -29,8 +29,11 @@ def started(jaeger: Jaeger) -> Iterator[World]:
         audit=f'otlp: "{jaeger.otlp}", jaeger: "{jaeger.page}"',
     )
     (gateway.folder / "data.yaml").write_text(DATA)
+    world = World(gateway, upstream, jaeger)
+    world.reset()
     try:
-        yield World(gateway.start(), upstream, jaeger)
+        gateway.start()
+        yield world
     finally:
         gateway.stop()
         upstream.stop()
@@ -39,7 +42,5 @@ def started(jaeger: Jaeger) -> Iterator[World]:
 @pytest.fixture
 def world(started: World) -> World:
     """The world, its upstreams' memory empty. Each test has agents of its own."""
-    started.gateway.upstream.reset()
-    started.model.reset()
-    started.gateway.upstream.answer, started.model.answer = customers, model
+    started.reset()
     return started

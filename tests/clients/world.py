@@ -15,7 +15,7 @@ CARD, SSN, KEY = "4111111111111111", "078-05-1120", "AKIAIOSFODNN7EXAMPLE"
 PRIVATE_KEY = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n-----END PRIVATE KEY-----"
 READS, PII, WRITES = "http.allow_reads", "http.pii_in_responses", "http.writes_in_production"
 DELETES, MODELS, SECRETS = "http.destructive_methods", "http.llm_chat", "http.secrets_in_requests"
-CUSTOMER = {"id": "1042", "name": "Ada", "card_number": CARD, "ssn": SSN, "balance": 12.5}
+CUSTOMER = {"id": "1042", "name": "Ada", "card_number": CARD, "ssn": SSN, "balance": 12.5, "note": f"pays with {CARD}"}
 # A chat that is no call to a known model is a write like any other, and waits for a person.
 DATA = "llm:\n  targets: [crm, models]\n"
 JSON_TYPE, EVENTS = "application/json", "text/event-stream"
@@ -29,16 +29,27 @@ def response(document: object, status: str = "200 OK") -> bytes:
     return head.encode() + body
 
 
+def plain(seen: Seen) -> bytes:
+    """A request's body without the framing of its chunks."""
+    if "transfer-encoding" not in seen.headers:
+        return seen.body
+    body, left = b"", seen.body
+    while (size := int(left.partition(b"\r\n")[0], 16)) > 0:
+        left = left.partition(b"\r\n")[2]
+        body, left = body + left[:size], left[size + 2 :]
+    return body
+
+
 def customers(seen: Seen) -> Iterable[bytes]:
     """The customer API: a read shows everything it has, a refund is booked, a deletion is done at once."""
     if seen.line.startswith("POST "):
-        return [response({"refund": {"id": "R-1", "amount": json.loads(seen.body)["amount"]}}, "201 Created")]
+        return [response({"refund": {"id": "R-1", "amount": json.loads(plain(seen))["amount"]}}, "201 Created")]
     return [response({"deleted": 3} if seen.line.startswith("DELETE ") else CUSTOMER)]
 
 
 def model(seen: Seen) -> Iterable[bytes]:
     """A model that repeats the last message and tells a card number; a stream tells it in pieces."""
-    asked = json.loads(seen.body)
+    asked = json.loads(plain(seen))
     pieces = [f"You said: {asked['messages'][-1]['content']} ", "The card is ", CARD[:6], CARD[6:11], CARD[11:], "."]
     head = {"id": "chatcmpl-1", "created": 1, "model": asked["model"]}
     if asked.get("stream") is not True:
@@ -100,6 +111,12 @@ class World:
     gateway: Gateway
     model: RecordingUpstream
     jaeger: Jaeger
+
+    def reset(self) -> None:
+        """Both upstreams forget what they saw, and answer as ever."""
+        self.gateway.upstream.reset()
+        self.model.reset()
+        self.gateway.upstream.answer, self.model.answer = customers, model
 
     def token(self, subject: str) -> str:
         """An agent's own token."""

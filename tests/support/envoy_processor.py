@@ -176,7 +176,13 @@ class Processor:
             response_serializer=wire.ProcessingResponse.SerializeToString,
         )
         service = "envoy.service.ext_proc.v3.ExternalProcessor"
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {"Process": method}),))
+        health = grpc.unary_unary_rpc_method_handler(lambda _request, _context: b"\x08\x01")
+        self._server.add_generic_rpc_handlers(
+            (
+                grpc.method_handlers_generic_handler(service, {"Process": method}),
+                grpc.method_handlers_generic_handler("grpc.health.v1.Health", {"Check": health}),
+            )
+        )
         self._server.add_insecure_port(f"unix:{socket}")
         self._server.start()
 

@@ -75,7 +75,8 @@ class Gateway:
         self.config.write_text("\n".join(lines) + "\n")
 
     def start(self) -> "Gateway":
-        """Start it and wait until it says that it is ready."""
+        """Start it and wait until it says that it is ready. After `kill`, on the state that was left."""
+        self._lines = queue.Queue()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "extproc.cli", "up", "--json", "--config", str(self.config)],
             stderr=subprocess.PIPE,
@@ -116,6 +117,16 @@ class Gateway:
     def wait_ready_again(self, program: str) -> None:
         """Wait until a program that ended is back."""
         self.wait_log(lambda e: e.get("message") == f"{program} is ready")
+
+    def kill(self) -> None:
+        """End the supervisor without a word to anyone, as a power cut would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(60)
+            self._reader.join(10)
+            if self._process.stderr is not None:
+                self._process.stderr.close()
+            self._process = None
 
     def stop(self) -> int:
         """Stop it as a user would, and clean up; returns its exit code."""

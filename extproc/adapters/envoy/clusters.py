@@ -14,10 +14,11 @@ from envoy_data_plane.envoy.config.core.v3 import (
     Address,
     DataSource,
     HealthCheck,
-    HealthCheckTcpHealthCheck,
+    HealthCheckGrpcHealthCheck,
     Http1ProtocolOptions,
     Http2ProtocolOptions,
     HttpProtocolOptions,
+    KeepaliveSettings,
     TransportSocket,
 )
 from envoy_data_plane.envoy.config.endpoint.v3 import ClusterLoadAssignment, Endpoint, LbEndpoint, LocalityLbEndpoints
@@ -57,8 +58,8 @@ _PROTOCOL = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 def workers_cluster(plan: EnvoyPlan) -> Cluster:
     """One unix socket a worker, in turn.
 
-    The first failed connection ejects a worker at once, and a connection attempt four times a second says when it is
-    back. It takes both: by ejection alone Envoy tries a dead worker again and again, and by the checks alone it finds
+    The first failed connection ejects a worker at once, and a health check four times a second says when it is back.
+    It takes both: by ejection alone Envoy tries a dead worker again and again, and by the checks alone it finds
     out late. Nothing else ejects: statuses of a stream are answers, and an agent that can provoke them must not be
     able to take the workers away from everyone else. With none left nothing passes (no panic routing).
     """
@@ -72,9 +73,10 @@ def workers_cluster(plan: EnvoyPlan) -> Cluster:
         circuit_breakers=_breakers(HELD_AT_ONCE),
         common_lb_config=ClusterCommonLbConfig(healthy_panic_threshold=Percent(value=0.0)),
         health_checks=[
+            # Answered by the worker's event loop, so a worker that hangs gets no new requests.
             HealthCheck(
-                tcp_health_check=HealthCheckTcpHealthCheck(),
-                timeout=seconds(1),
+                grpc_health_check=HealthCheckGrpcHealthCheck(),
+                timeout=seconds(3),
                 interval=seconds(0.25),
                 no_traffic_interval=seconds(0.25),
                 unhealthy_threshold=1,
@@ -102,6 +104,9 @@ def workers_cluster(plan: EnvoyPlan) -> Cluster:
                     initial_stream_window_size=WINDOW,
                     initial_connection_window_size=WORKER_CONNECTION_WINDOW,
                     max_concurrent_streams=HELD_AT_ONCE,
+                    # In full duplex there is no message timeout. A worker that is stopped answers no ping, and its
+                    # requests end with its connection; one whose loop hangs is ended by its supervisor.
+                    connection_keepalive=KeepaliveSettings(interval=seconds(1), timeout=seconds(2)),
                 )
             ),
             [],

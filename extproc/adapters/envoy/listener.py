@@ -50,8 +50,6 @@ ACCESS_FIELDS = {
     "request_id": "%REQ(X-REQUEST-ID)%",
     "method": "%REQ(:METHOD)%",
     "authority": "%REQ(:AUTHORITY)%",
-    # Without its query, which may carry what nobody should read in a log.
-    "path": "%PATH(NQ:PATH)%",
     "status": "%RESPONSE_CODE%",
     "response_flags": "%RESPONSE_FLAGS%",
     "details": "%RESPONSE_CODE_DETAILS%",
@@ -65,7 +63,10 @@ ACCESS_FIELDS = {
     "iss": f"%DYNAMIC_METADATA({JWT_NAMESPACE}:{CLAIMS}:iss)%",
     "sub": f"%DYNAMIC_METADATA({JWT_NAMESPACE}:{CLAIMS}:sub)%",
 }
-"""The access log's members, one JSON object a line; what is not known is null."""
+"""The access log's members, one JSON object a line; what is not known is null.
+
+There is no path: it may carry what nobody should read in a log, and nothing masks this one. Of what was decided, the
+decision's record has it, masked."""
 
 
 def listener(plan: EnvoyPlan) -> Listener:
