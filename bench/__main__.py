@@ -13,6 +13,7 @@ from bench.children import BenchFailed
 from bench.figures import lines
 from bench.report import Report
 from bench.run import rounds, stages, started
+from extproc.adapters.opa.binary import OpaMissing
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 
@@ -32,11 +33,11 @@ def main() -> None:
         parser.error(f"{' and '.join(chosen)}: expected 1 or more")
     try:
         report = measure(replace(options, **chosen))
+        print(orjson.dumps(report.document(), option=orjson.OPT_INDENT_2).decode() if given.json else report.text())
         if given.markdown:
             report.refresh(PAGE)
-    except (BenchFailed, ValueError) as error:
+    except (BenchFailed, OpaMissing, OSError, ValueError) as error:
         sys.exit(f"bench: {error}")
-    print(orjson.dumps(report.document(), option=orjson.OPT_INDENT_2).decode() if given.json else report.text())
 
 
 def measure(options: Options) -> Report:

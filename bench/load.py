@@ -10,6 +10,7 @@ import base64
 import sys
 import time
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any, cast
 
 import orjson
@@ -77,6 +78,11 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._load.left(f"a connection ended early: {exc or 'closed by Envoy'}")
 
+    def close(self) -> None:
+        """Close it, whatever is under way."""
+        if self._transport is not None:
+            self._transport.abort()
+
     def _next(self) -> None:
         if self._transport is None:
             return
@@ -87,6 +93,10 @@ class _Connection(asyncio.Protocol):
         self._transport.write(self._load.cell.request)
 
 
+def _same(connection: _Connection) -> _Connection:
+    return connection
+
+
 class _Load:
     """One cell under way."""
 
@@ -95,6 +105,7 @@ class _Load:
         self.result = Result()
         self.over = False
         self._counting = False
+        self._connections = [_Connection(self) for _ in range(cell.connections)]
         self._open = cell.connections
         self._enough = asyncio.Event()
         self._done = asyncio.Event()
@@ -113,7 +124,6 @@ class _Load:
         """Something is wrong: the cell is worth nothing."""
         self.result.wrong = self.result.wrong or why
         self._enough.set()
-        self._done.set()
 
     def left(self, why: str) -> None:
         """A connection is gone."""
@@ -133,8 +143,8 @@ class _Load:
         loop = asyncio.get_running_loop()
         cell, result = self.cell, self.result
         async with asyncio.timeout(_PATIENCE_SECONDS):
-            for _ in range(cell.connections):
-                await loop.create_connection(lambda: _Connection(self), "127.0.0.1", cell.port)
+            for connection in self._connections:
+                await loop.create_connection(partial(_same, connection), "127.0.0.1", cell.port)
         await self._wait(cell.warm_seconds)
         before, own, started = clock.read(cell.pids), time.process_time(), time.perf_counter()
         self._counting = True
@@ -144,6 +154,9 @@ class _Load:
         result.cpu_us = {part: (spent - before[part]) * 1e6 for part, spent in clock.read(cell.pids).items()}
         result.cpu_us["client"] = (time.process_time() - own) * 1e6
         self.over = True
+        if result.wrong:
+            for connection in self._connections:
+                connection.close()
         try:
             await asyncio.wait_for(self._done.wait(), _PATIENCE_SECONDS)
         except TimeoutError:

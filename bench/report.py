@@ -57,12 +57,12 @@ class Report:
             ("table", _markdown(_HEAD, self._cells()) + "\n\n" + self._notes()),
             ("stages", _markdown(_STAGE_HEAD, self._stage_cells())),
         ):
-            pattern = re.compile(rf"(<!-- bench: {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)
+            pattern = re.compile(rf"(<!-- bench: {name} -->\n)(?:(?!<!--).)*(<!-- end -->)", re.DOTALL)
             found = pattern.search(text)
             if found is None:
                 raise ValueError(f"{page.name} has no `<!-- bench: {name} -->` … `<!-- end -->`")
             before, after = text[: found.end(1)], text[found.start(2) :]
-            text = before + part + after
+            text = f"{before}{part}\n{after}"
         page.write_text(text, "utf-8")
 
     def _cells(self) -> list[tuple[str, ...]]:

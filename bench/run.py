@@ -128,7 +128,7 @@ class Bench:
 
     def _count(self, row: Row, requests: int) -> None:
         if row.way is Way.HOLDPOINT:
-            self.sent[row.payload] += requests
+            self.sent[row.payload.value] += requests
 
     def check_journal(self) -> int:
         """Each request has its decision and its delivery in the journal, and each body its masks. Returns how many

@@ -18,6 +18,16 @@ async def accepts(socket: Path) -> bool:
 
 async def http(socket: Path, request: str, token: str | None = None) -> int:
     """The status of one HTTP exchange with an empty body. `request` is method and path. Raises OSError, ValueError."""
+    status_line = (await _exchange(socket, request, token)).split(b"\r\n", 1)[0].split(b" ")
+    return int(status_line[1]) if len(status_line) > 1 else 0
+
+
+async def text(socket: Path, request: str) -> str:
+    """The whole answer of one such exchange as text, head included. Raises OSError."""
+    return (await _exchange(socket, request, None)).decode("utf-8", "replace")
+
+
+async def _exchange(socket: Path, request: str, token: str | None) -> bytes:
     reader, writer = await asyncio.open_unix_connection(str(socket))
     try:
         credential = f"Authorization: Bearer {token}\r\n" if token else ""
@@ -25,8 +35,10 @@ async def http(socket: Path, request: str, token: str | None = None) -> int:
             f"{request} HTTP/1.1\r\nHost: local\r\nConnection: close\r\nContent-Length: 0\r\n{credential}\r\n".encode()
         )
         await writer.drain()
-        status_line = (await reader.read(_BOUND)).split(b"\r\n", 1)[0].split(b" ")
-        return int(status_line[1]) if len(status_line) > 1 else 0
+        answer = b""
+        while len(answer) < _BOUND and (piece := await reader.read(_BOUND)):
+            answer += piece
+        return answer
     finally:
         await _close(writer)
 

@@ -1,5 +1,6 @@
 """What the journal is allowed to see: everything is redacted once, at the sink, except who acted."""
 
+from typing import cast
 
 from extproc.domain.json import JSON, Document
 from extproc.masking.redact import redact_json
@@ -9,8 +10,7 @@ _PARTIES = frozenset({"principal", "approver", "approvers"})
 
 
 def redact_record(body: Document) -> Document:
-    """The body of a record without any value that a rule matches."""
-    clean: dict[str, JSON] = {}
-    for name, value in body.items():
-        clean[name] = value if name in _PARTIES else redact_json(value)[0]
-    return clean
+    """The body of a record without any value that a rule matches; itself where there is none."""
+    names = [name for name in body if name not in _PARTIES]
+    values, found = redact_json([body[name] for name in names])
+    return {**body, **dict(zip(names, cast(list[JSON], values), strict=True))} if found else body

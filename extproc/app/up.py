@@ -6,6 +6,7 @@ import logging
 import os
 import secrets
 import signal
+import socket
 import sys
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from extproc import resources
 from extproc.adapters.envoy.files import command as envoy_command
 from extproc.adapters.envoy.files import write
 from extproc.adapters.envoy.generate import generate
+from extproc.adapters.envoy.listener import LISTENER
 from extproc.adapters.opa.server import prepare as prepare_opa
 from extproc.app import probe
 from extproc.app.engine import managed_opa
@@ -22,7 +24,7 @@ from extproc.app.logs import Console, ConsoleHandler
 from extproc.app.plan import envoy_plan, program_environment
 from extproc.app.policy_watch import PolicyKeeper
 from extproc.app.processes import journal
-from extproc.config import Settings
+from extproc.config import Address, Settings
 from extproc.server.supervisor import Program, StartFailed, Supervisor
 
 _log = logging.getLogger("holdpoint.up")
@@ -60,15 +62,17 @@ async def _up(settings: Settings, layout: Layout, console: Console) -> None:
             loop.add_signal_handler(signal.SIGHUP, lambda: watching.append(asyncio.create_task(keeper.reload())))
         write(generate(envoy_plan(settings)), layout.envoy)
         _clear(layout.metrics)
-        supervisor = Supervisor(programs(settings, layout), console.say)
+        check_free(settings.listen.address)
+        check_free(settings.listen.ops)
+        supervisor = Supervisor(stages(settings, layout), console.say)
         written.append(
             "config", {"what": "started", "file": str(settings.file), "targets": [t.name for t in settings.targets]}
         )
         try:
             await _started(supervisor, stop)
             if not stop.is_set():
-                _log.info("ready: agents connect to %s, people read %s", settings.listen.address, settings.audit.jaeger)
-                await stop.wait()
+                _log.info("ready: agents connect to %s", settings.listen.address)
+                await _until_told(supervisor, stop)
         except StartFailed as error:
             raise CannotStart(str(error)) from error
         finally:
@@ -96,11 +100,34 @@ async def _started(supervisor: Supervisor, stop: asyncio.Event) -> None:
     starting.result()
 
 
-def programs(settings: Settings, layout: Layout) -> list[Program]:
+async def _until_told(supervisor: Supervisor, stop: asyncio.Event) -> None:
+    told, failed = asyncio.create_task(stop.wait()), asyncio.create_task(supervisor.failed())
+    done, pending = await asyncio.wait({told, failed}, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    for task in done:
+        task.result()
+
+
+def check_free(address: Address) -> None:
+    """Raises CannotStart where somebody listens already. Envoy would share the port without a word, or start without
+    its listener."""
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probing:
+        probing.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probing.bind((address.host, address.port))
+        except OSError as error:
+            raise CannotStart(
+                f"can't listen on {address}: {error.strerror}; stop what does, or name another"
+            ) from error
+
+
+def stages(settings: Settings, layout: Layout) -> list[list[Program]]:
     """What runs, in the order it starts: deciders first, the door last; so the door closes first."""
     environment = program_environment(layout.metrics, secrets.token_hex(8))
     ours = partial(_ours, settings, layout, environment)
-    found = []
+    found: list[Program] = []
     if settings.policy.managed:
         opa = managed_opa(layout)
         token = prepare_opa(opa)
@@ -108,18 +135,16 @@ def programs(settings: Settings, layout: Layout) -> list[Program]:
         found.append(Program("opa", opa.argv(), alive, before_start=partial(_unlink, layout.opa_socket)))
     found += [ours(f"worker-{i}", "worker", "--index", str(i)) for i in range(settings.workers)]
     found += [ours("control", "control"), ours("shipper", "shipper")]
-    found.append(
-        Program(
-            "envoy",
-            envoy_command(str(resources.executable("envoy"))),
-            partial(_envoy_alive, layout.envoy_admin),
-            cwd=layout.envoy,
-            ready_seconds=60.0,
-            before_stop=partial(_drain, layout.envoy_admin),
-            before_start=partial(_unlink, layout.envoy_admin),
-        )
+    door = Program(
+        "envoy",
+        envoy_command(str(resources.executable("envoy"))),
+        partial(_envoy_alive, layout.envoy_admin),
+        cwd=layout.envoy,
+        ready_seconds=60.0,
+        before_stop=partial(_drain, layout.envoy_admin),
+        before_start=partial(_unlink, layout.envoy_admin),
     )
-    return found
+    return [found, [door]]
 
 
 def _ours(settings: Settings, layout: Layout, environment: dict[str, str], name: str, *words: str) -> Program:
@@ -139,17 +164,19 @@ def _ours(settings: Settings, layout: Layout, environment: dict[str, str], name:
     )
 
 
-async def _opa_alive(socket: Path, token: str) -> bool:
-    return await probe.http(socket, "GET /health", token) == 200
+async def _opa_alive(where: Path, token: str) -> bool:
+    return await probe.http(where, "GET /health", token) == 200
 
 
-async def _envoy_alive(socket: Path) -> bool:
-    return await probe.http(socket, "GET /ready") == 200
+async def _envoy_alive(where: Path) -> bool:
+    # It is ready without its listener too, where it could not have the port.
+    ready = await probe.http(where, "GET /ready") == 200
+    return ready and LISTENER in await probe.text(where, "GET /listeners")
 
 
-async def _drain(socket: Path) -> None:
+async def _drain(where: Path) -> None:
     """Stop taking connections, and let what runs finish for a while."""
-    await probe.http(socket, "POST /drain_listeners?graceful&skip_exit")
+    await probe.http(where, "POST /drain_listeners?graceful&skip_exit")
 
 
 def _unlink(path: Path) -> None:

@@ -25,7 +25,7 @@ def _options() -> Any:
 class Pattern:
     """One compiled pattern, leftmost-longest. Raises ValueError for a pattern that re2 refuses."""
 
-    __slots__ = ("_match", "_unanchored")
+    __slots__ = ("_match", "_unanchored", "_anchored")
 
     def __init__(self, pattern: str) -> None:
         try:
@@ -34,11 +34,26 @@ class Pattern:
             raise ValueError(f"re2 refuses the pattern {pattern[:80]!r}: {error}") from None
         self._match = compiled._regexp.Match  # the public wrapper costs three times the search itself
         self._unanchored = re2._Anchor.UNANCHORED
+        self._anchored = re2._Anchor.ANCHOR_START
 
     def search(self, data: bytes, start: int, end: int) -> tuple[int, int] | None:
         """The leftmost-longest match inside data[start:end] as (start, end), or None. Bytes outside are not seen."""
         found: tuple[int, int] = self._match(self._unanchored, data, start, end)[0]
         return None if found[0] < 0 else found
+
+    def spans(self, data: bytes) -> list[tuple[int, int]]:
+        """All matches, of two bytes or more, leftmost-longest; the last byte of one may be the first of the next."""
+        found: list[tuple[int, int]] = []
+        at = 0
+        while hit := self.search(data, at, len(data)):
+            found.append(hit)
+            at = hit[1] - 1
+        return found
+
+    def match_end(self, data: bytes, start: int, end: int) -> int:
+        """Where the longest match inside data[start:end] that begins at `start` ends, or -1."""
+        found: int = self._match(self._anchored, data, start, end)[0][1]
+        return found
 
 
 class PatternSet:

@@ -7,7 +7,6 @@ that is the prefix closure of all rules, anchored at the end of what has arrived
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +14,9 @@ from functools import lru_cache
 from extproc.masking import pattern
 from extproc.masking._re2 import Pattern, PatternSet
 from extproc.masking.rules import BY_KIND, RULES, Kind, Rule, in_text
+
+SLICE = 16 << 10
+"""Bytes that are looked at in one go."""
 
 BLOCK_BLIND = 16 << 10
 """Bytes of an unterminated PEM block that are swallowed whatever they are."""
@@ -33,6 +35,15 @@ class Span:
     start: int
     end: int
     first: bool = True
+
+
+def counted(spans: Iterable[Span]) -> dict[str, int]:
+    """How many values of each kind these are."""
+    counts: dict[str, int] = {}
+    for span in spans:
+        if span.first:
+            counts[span.kind] = counts.get(span.kind, 0) + 1
+    return counts
 
 
 class _Finder:
@@ -73,7 +84,7 @@ class Detector:
     """The rules for some kinds, compiled once and shared by all streams (it has no state). `keys` adds rules for
     `key=value` in plain text. Raises ValueError for an unknown kind."""
 
-    __slots__ = ("rules", "finders", "_gate", "_closure")
+    __slots__ = ("rules", "finders", "_gate", "_opening", "_closure")
 
     def __init__(self, kinds: Iterable[str], keys: Iterable[str] = ()) -> None:
         wanted = set(kinds)
@@ -82,6 +93,7 @@ class Detector:
         self.rules = tuple(r for r in RULES if r.kind in wanted) + tuple(in_text(k) for k in sorted(keys))
         self.finders = tuple(_Finder(r) for r in self.rules)
         self._gate = PatternSet([pattern.gate(r.pattern) for r in self.rules])
+        self._opening = PatternSet([pattern.opening(r.pattern, r.before) for r in self.rules])
         ends = "|".join((f"[^{r.before}]" if r.before else ".") + pattern.prefixes(r.pattern) for r in self.rules)
         self._closure = Pattern(rf"(?:{ends})\z")
 
@@ -89,19 +101,29 @@ class Detector:
         """Indexes of the rules that may have a match in the data; none has one if this is empty."""
         return self._gate.match(data) if self.rules else []
 
+    def opens(self, data: bytes) -> list[int]:
+        """As `gate`, and closer, for data with what stands before it, or whose start is a boundary."""
+        return self._opening.match(data) if self.rules else []
+
     def hold(self, data: bytes, at: int, end: int) -> int:
         """The first offset in [at, end] from which a match may still be unfinished at `end`."""
         found = self._closure.search(data, at - 1, end) if self.rules else None
         return end if found is None else found[0] + 1
 
     def scan(self, text: bytes | str) -> list[Span]:
-        """The values in a whole text, in order, not overlapping. Offsets are bytes of its UTF-8."""
+        """The values in a whole text, in order, not overlapping. Offsets are bytes of its UTF-8. A value of more than
+        16 KiB can be several spans, of which only one is `first`."""
         data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-        return Scanner(self).feed(data, final=True) if self.gate(data) else []
+        if len(data) <= SLICE:
+            return Scanner(self).feed(data, final=True) if self.opens(data) else []
+        scanner, spans = Scanner(self), list[Span]()
+        for at in range(0, len(data), SLICE):
+            spans += scanner.feed(data[at : at + SLICE])
+        return spans + scanner.feed(b"", final=True)
 
     def counts(self, text: bytes | str) -> dict[str, int]:
         """How many values of each kind a whole text has."""
-        return dict(Counter(span.kind for span in self.scan(text)))
+        return counted(self.scan(text))
 
 
 @lru_cache(maxsize=64)
@@ -153,7 +175,7 @@ class Scanner:
 
     def _find(self, data: bytes, at: int, end: int, final: bool, shift: int, spans: list[Span]) -> int:
         hold = end if final else self._detector.hold(data, at, end)
-        finders = [self._detector.finders[i] for i in self._detector.gate(data)]
+        finders = [self._detector.finders[i] for i in self._detector.opens(data)]
         limit = end + 1 if final else end
         unknown = (-1, -1)
         ahead: list[tuple[int, int] | None] = [unknown] * len(finders)

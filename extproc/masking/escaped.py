@@ -7,6 +7,7 @@ from extproc.masking.text import mask_text
 
 _PLAIN = {b'\\"': b'"', b"\\/": b"/", b"\\b": b"\b", b"\\f": b"\f", b"\\n": b"\n", b"\\r": b"\r", b"\\t": b"\t"}
 _HEX = re.compile(rb"\\u([0-9a-fA-F]{4})")
+_WIDE = re.compile(rb"\\u(?!00[0-7])[0-9a-fA-F]{4}")
 _ESCAPE = re.compile(rb"\\(?:u[0-9a-fA-F]{4}|[^u])", re.DOTALL)
 _OPEN = re.compile(rb"\\(?:u[0-9a-fA-F]{0,3})?\Z")
 _BYTES = [bytes((code,)) for code in range(128)]
@@ -22,13 +23,15 @@ def unescape(raw: bytes) -> bytes:
         if b"\\" in part:
             for spelt, meant in _PLAIN.items():
                 part = part.replace(spelt, meant)
-            parts[i] = _HEX.sub(_decode, part)  # last: it can yield a backslash, which begins nothing
+            if b"\\u" in part:
+                part = _WIDE.sub(b"\x80", part)
+                part = _HEX.sub(_decode, part)  # last: it can yield a backslash, which begins nothing
+            parts[i] = part
     return b"\\".join(parts)
 
 
 def _decode(found: re.Match[bytes]) -> bytes:
-    code = int(found[1], 16)
-    return _BYTES[code] if code < 128 else b"\x80"
+    return _BYTES[int(found[1], 16)]
 
 
 def spelling(raw: bytes, offsets: list[int]) -> list[int]:

@@ -25,6 +25,7 @@ LONG = 1 << 10
 """Bytes of an unfinished string that are kept before it is masked as a stream of its own."""
 
 _BOM = codecs.BOM_UTF8
+_Utf8 = codecs.getincrementaldecoder("utf-8")
 _NOT_NAME = re.compile(r"[^0-9a-z]")
 
 
@@ -32,13 +33,14 @@ class KeyRules:
     """Which member names ask for what. `select` names are compared without regard to case; names that a rule of the
     detector lists (`ssn`, `social_security_number`) also without regard to punctuation."""
 
-    __slots__ = ("_selected", "_keyed", "_hint", "_always")
+    __slots__ = ("_selected", "_keyed", "_hint", "_always", "cards")
 
     def __init__(self, detector: Detector, selected: Iterable[str] = ()) -> None:
         self._selected = {name.casefold(): f"key:{name.lower()}" for name in selected}
         self._keyed = {
             key: (str(rule.kind), re.compile(rule.keyed.encode())) for rule in detector.rules for key in rule.keys
         }
+        self.cards = any(rule.kind == Kind.CARD for rule in detector.rules)  # whether a number can be a value
         self._always = not all(name.isascii() for name in self._selected)
         gap = r"[^\x220-9A-Za-z]*"
         spelt = [re.escape(name) for name in self._selected if name.isascii()]
@@ -56,12 +58,7 @@ class KeyRules:
             return [(0, len(flat))]
         if self._hint is None:
             return []
-        found: list[tuple[int, int]] = []
-        at = 0
-        while hit := self._hint.search(flat, at, len(flat)):
-            found.append(hit)
-            at = hit[1] - 1  # the closing quote may be another's opening one
-        return found
+        return self._hint.spans(flat)
 
     def selected(self, name: str) -> str | None:
         """The kind (`key:<name>`) under which everything below this name is masked."""
@@ -96,7 +93,7 @@ class JsonStage:
 
     __slots__ = (
         "_detector", "_keys", "_grammar", "_rest", "_counts", "_utf8", "_select", "_keyed", "_mute", "_long",
-        "_dropping", "_cards", "_begun",
+        "_dropping", "_begun",
     )  # fmt: skip
 
     def __init__(self, detector: Detector, keys: Iterable[str] = ()) -> None:
@@ -105,13 +102,12 @@ class JsonStage:
         self._grammar = Grammar()
         self._rest = b""
         self._counts: dict[str, int] = {}
-        self._utf8 = codecs.getincrementaldecoder("utf-8")()
+        self._utf8 = _Utf8()
         self._select: str | None = None
         self._keyed: tuple[str, re.Pattern[bytes]] | None = None
         self._mute: int | None = None  # the depth at which a masked container began
         self._long: EscapedMasker | None = None
         self._dropping = False  # inside a long string that is masked whole
-        self._cards = any(rule.kind == Kind.CARD for rule in detector.rules)
         self._begun = False
 
     @property
@@ -172,6 +168,8 @@ class JsonStage:
             token, start, at = self._grammar.next(data, at, final)
             if token is Token.MORE:
                 break
+        if not start:
+            return 0
         dirty = self._dirty(data[:start])
         if not dirty:
             out.append(data[:start])
@@ -185,8 +183,8 @@ class JsonStage:
         flat = unescape(data)
         found = [(span.start, span.end) for span in self._detector.scan(flat)]
         found += self._keys.hints(flat)
-        if self._cards:
-            found += [hit.span() for hit in _EXPONENT.finditer(flat)]
+        if self._keys.cards:
+            found += _EXPONENT.spans(flat)
         if not found:
             return []
         found.sort()
@@ -257,7 +255,7 @@ class JsonStage:
         if token in (Token.STRING, Token.KEY):
             inner = mask_escaped(self._detector, raw[1:-1], self._counts)
             return None if inner is None else b'"' + inner + b'"'
-        if token is Token.NUMBER and self._cards and number_is_card(raw):
+        if token is Token.NUMBER and self._keys.cards and number_is_card(raw):
             self._count(Kind.CARD.value)
             return b"null"
         return None
@@ -294,7 +292,8 @@ class JsonStage:
         self._counts[kind] = self._counts.get(kind, 0) + 1
 
 
-_EXPONENT = re.compile(rb"[0-9][eE]\+?[0-9]")
+# A number with an exponent: what it amounts to can be a card's number though its digits are not.
+_EXPONENT = Pattern(r"(?:\A|[ \t\r\n,:\[])[0-9]+(?:\.[0-9]+)?[eE][-+]?[0-9]+(?:\z|[ \t\r\n,\]}])")
 _CODE = re.compile(r"\\u([0-9a-fA-F]{4})")
 
 

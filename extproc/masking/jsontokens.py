@@ -5,7 +5,9 @@ Several documents may follow each other (NDJSON). NaN and Infinity are let by, s
 
 import re
 from enum import IntEnum
+from functools import cache
 
+from extproc.masking._re2 import Pattern
 from extproc.masking.stage import MaskError
 
 DEPTH = 512
@@ -14,34 +16,52 @@ DEPTH = 512
 SCALAR = 1024
 """Bytes of a number, at most."""
 
-_WS = rb"[ \t\r\n]*+"
-_INNER = rb'[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*+)*+'
-_STR = rb'"' + _INNER + rb'"'
-_NUM = rb"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][-+]?[0-9]++)?+"
-_SCALAR = rb"(?:" + _STR + rb"|(?:" + _NUM + rb"|true|false|null)(?=[ \t\r\n,\]}]))"
+# Whole values are stepped over by google-re2: linear whatever the input, and without the possessive quantifiers that
+# CPython's re would need for that (before 3.11.5 it gets those wrong around groups, python/cpython#106052).
+_WS = r"[ \t\r\n]*"
+_INNER = r'(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*'
+_STR = rf'"{_INNER}"'
+_NUM = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?"
+_SCALAR = f"(?:{_STR}|{_NUM}|true|false|null)"
+_NAME = _STR + _WS + ":" + _WS
 
 
-def _nest(item: bytes) -> bytes:
-    """The item, or a container of such items."""
-    member = _STR + _WS + rb":" + _WS + item
-    array = rb"\[" + _WS + rb"(?:" + item + rb"(?:" + _WS + rb"," + _WS + item + rb")*+)?+" + _WS + rb"\]"
-    record = rb"\{" + _WS + rb"(?:" + member + rb"(?:" + _WS + rb"," + _WS + member + rb")*+)?+" + _WS + rb"\}"
-    return rb"(?>" + item + rb"|" + array + rb"|" + record + rb")"
+def _nest(item: str) -> str:
+    """A scalar, or a container of such items."""
+    array = rf"\[{_WS}(?:{item}{_WS}(?:,{_WS}{item}{_WS})*)?\]"
+    record = rf"\{{{_WS}(?:{_NAME}{item}{_WS}(?:,{_WS}{_NAME}{item}{_WS})*)?\}}"
+    return f"(?:{_SCALAR}|{array}|{record})"
 
 
-# Three levels deep: a try that fails because the buffer ends costs as many looks at the same bytes, and no more.
-_ITEM = _nest(_nest(_nest(_SCALAR)))
-_SPACE = re.compile(_WS)
-_STRING = re.compile(_STR)
-_BODY = re.compile(_INNER)
+class _Steps:
+    """What `skip` steps over in one go, as functions of (data, start, limit) that give the end or -1."""
+
+    __slots__ = ("value", "member", "items", "members")
+
+    def __init__(self) -> None:
+        # Three levels deep: a try that fails because the buffer ends costs as many looks at the same bytes, and the
+        # program grows fourfold with each level.
+        item = _nest(_nest(_nest(_SCALAR)))
+        self.value = Pattern(_WS + item).match_end
+        self.member = Pattern(_WS + _NAME + item).match_end
+        self.items = Pattern(f"(?:{_WS},{_WS}{item})*").match_end
+        self.members = Pattern(f"(?:{_WS},{_WS}{_NAME}{item})*").match_end
+
+
+@cache
+def _steps() -> _Steps:
+    """Compiled once, when first needed: it takes some 30 ms."""
+    return _Steps()
+
+
+_SPACE = re.compile(rb"[ \t\r\n]*")
+_BODY = Pattern(_INNER).match_end
 _PARTIAL = re.compile(rb"\\(?:u[0-9a-fA-F]{0,3})?\Z")
-_RUN = re.compile(rb"[-+.0-9A-Za-z]*+")
-_NUMBER = re.compile(_NUM)
+_RUN = re.compile(rb"[-+.0-9A-Za-z]*")
+_NUMBER = re.compile(_NUM.encode())
 _WORDS = frozenset((b"true", b"false", b"null", b"NaN", b"Infinity", b"-Infinity"))
-_VALUE = re.compile(_WS + _ITEM)
-_MEMBER = re.compile(_WS + _STR + _WS + rb":" + _WS + _ITEM)
-_MEMBERS = re.compile(rb"(?:" + _WS + rb"," + _WS + _STR + _WS + rb":" + _WS + _ITEM + rb")*+")
-_ITEMS = re.compile(rb"(?:" + _WS + rb"," + _WS + _ITEM + rb")*+")
+_CLOSED = frozenset(b'"]}')  # the last byte of a value that has an end of its own
+_DELIMITERS = frozenset(b" \t\r\n,]}")
 
 
 class Token(IntEnum):
@@ -105,23 +125,30 @@ class Grammar:
     def skip(self, data: bytes, at: int, limit: int) -> int:
         """Step over whole values and members before `limit` at once, where that is possible; gives the offset after
         them."""
+        steps = _steps()
         if self._at is not _At.AFTER:
             if self._at is _At.COLON:
                 return at
-            found = (_MEMBER if self.expects_key else _VALUE).match(data, at, limit)
-            if found is None:
+            end = (steps.member if self.expects_key else steps.value)(data, at, limit)
+            if end < 0 or not _ended(data, end):
                 return at
-            at = found.end()
+            at = end
             if not self._stack:
                 return at
             self._at = _At.AFTER
-        found = (_MEMBERS if self._stack[-1] == _OBJECT else _ITEMS).match(data, at, limit)
-        return found.end() if found else at
+        record = self._stack[-1] == _OBJECT
+        step = steps.members if record else steps.items
+        end = step(data, at, limit)
+        if end > at and not _ended(data, end):
+            # The last value is a number or a word that may go on: stop before it. Nothing follows its mark but itself.
+            end = step(data, at, data.rfind(b":" if record else b",", at, end))
+        return end
 
     def next(self, data: bytes, at: int, final: bool) -> tuple[Token, int, int]:
         """The next token at or after `at`, as (token, start, end). Raises MaskError for what isn't JSON."""
-        space = _SPACE.match(data, at)
-        start = space.end() if space else at
+        start = at
+        if start < len(data) and data[start] <= 32 and (space := _SPACE.match(data, at)):
+            start = space.end()
         if start == len(data):
             return Token.MORE, start, start
         byte = data[start]
@@ -137,10 +164,10 @@ class Grammar:
             self._at = _At.VALUE
             return Token.MARK, start, start + 1
         if byte == 34:
-            end = self._string(data, start, final)
-            if not end:
+            end, ended = body_end(data, start + 1, final)
+            if not ended:
                 return Token.MORE, start, start
-            return self.string_ended(), start, end
+            return self.string_ended(), start, end + 1
         if state in (_At.MEMBER, _At.KEY):
             if state is _At.MEMBER and byte == 125:
                 return self._close(byte, start)
@@ -170,13 +197,6 @@ class Grammar:
         self._at = _At.AFTER if self._stack else _At.TOP
         return Token.CLOSE, start, start + 1
 
-    def _string(self, data: bytes, start: int, final: bool) -> int:
-        found = _STRING.match(data, start)
-        if found:
-            return found.end()
-        body_end(data, start + 1, final)
-        return 0
-
     def _scalar(self, data: bytes, start: int, final: bool) -> tuple[Token, int, int]:
         found = _RUN.match(data, start)
         end = found.end() if found else start
@@ -192,11 +212,15 @@ class Grammar:
         return token, start, end
 
 
+def _ended(data: bytes, end: int) -> bool:
+    """Whether the value that ends here can't go on: it closed itself, or something else follows."""
+    return data[end - 1] in _CLOSED or (end < len(data) and data[end] in _DELIMITERS)
+
+
 def body_end(data: bytes, at: int, final: bool) -> tuple[int, bool]:
     """How far a string's content at `at` goes, whole escapes only, and whether its closing quote follows there.
     Raises MaskError when it is malformed, or unfinished though the input has ended."""
-    found = _BODY.match(data, at)
-    end = found.end() if found else at
+    end = _BODY(data, at, len(data))
     if end < len(data) and data[end] == 34:
         return end, True
     if final or (end < len(data) and not _PARTIAL.match(data, end)):

@@ -4,6 +4,7 @@
 - `prefixes`: every prefix of what `full` can match. Anchored at the end of a buffer it answers "from where on may a
   match still be unfinished?", which is what a stream has to hold back.
 - `gate`: a cheaper pattern that occurs wherever `full` does; used to learn which rules are worth a look.
+- `opening`: the same where it is known what stands before; it lets most hexadecimal digests pass at once.
 """
 
 import re
@@ -66,6 +67,15 @@ def gate(seq: Seq) -> str:
     atoms[0] = _shortest(atoms[0])
     atoms[-1] = _shortest(atoms[-1])
     return full(tuple(atoms))
+
+
+def opening(seq: Seq, before: str) -> str:
+    """As `gate`, with the boundary on its left (`before`, characters that may not touch a match) where that costs
+    nothing: not before a run, for which an automaton would have to count."""
+    head = seq[0]
+    if not before or _shortest(head) != head:
+        return gate(seq)
+    return rf"(?:\A|[^{before}])" + gate(seq)
 
 
 def longest(seq: Seq) -> int:

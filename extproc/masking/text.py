@@ -1,14 +1,29 @@
 """Masking of plain text and of bytes whose structure is not read."""
 
-from extproc.masking.detect import Detector, Scanner
-
-SLICE = 16 << 10
-"""Bytes that are looked at in one go."""
+from extproc.masking.detect import SLICE, Detector, Scanner, counted
 
 
 def mask_text(kind: str) -> str:
     """What stands in a value's place."""
     return f"[masked:{kind}]"
+
+
+def mask_whole(detector: Detector, text: str) -> tuple[str, dict[str, int]]:
+    """A whole text with every value masked, and how many by kind; the text itself where there is none. The same as a
+    TextStage makes of it, for a fraction of the cost."""
+    data = text.encode("utf-8", "surrogatepass")
+    spans = detector.scan(data)
+    if not spans:
+        return text, {}
+    out: list[bytes] = []
+    at = 0
+    for span in spans:
+        out.append(data[at : span.start])
+        if span.first:
+            out.append(mask_text(span.kind).encode())
+        at = span.end
+    out.append(data[at:])
+    return b"".join(out).decode("utf-8", "surrogatepass"), counted(spans)
 
 
 class TextStage:

@@ -51,36 +51,37 @@ class Program:
 
 
 class Supervisor:
-    """Starts programs in the order given, stops them in the reverse order."""
+    """Starts stages of programs in the order given, those of a stage together; stops them in the reverse order."""
 
-    def __init__(self, programs: Sequence[Program], say: Say) -> None:
-        self._running = [_Running(program, say) for program in programs]
+    def __init__(self, stages: Sequence[Sequence[Program]], say: Say) -> None:
+        self._stages = [[_Running(program, say) for program in stage] for stage in stages]
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Start all, each once the one before it is ready. Raises StartFailed."""
-        for running in self._running:
-            await running.start()
-            self._tasks.append(asyncio.create_task(running.keep(), name=running.program.name))
+        """Start all, each stage once the one before it is ready. Raises StartFailed."""
+        for stage in self._stages:
+            starting = [asyncio.create_task(running.start()) for running in stage]
+            try:
+                await asyncio.gather(*starting)
+            finally:
+                for task in starting:
+                    task.cancel()
+                await asyncio.gather(*starting, return_exceptions=True)
+            self._tasks += [asyncio.create_task(running.keep(), name=running.program.name) for running in stage]
 
     async def stop(self) -> None:
         """Stop all, last started first, each with time to drain; then by force."""
-        for running in reversed(self._running):
-            running.stopping = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for running in reversed(self._running):
-            await running.stop()
+        for stage in reversed(self._stages):
+            await asyncio.gather(*(running.stop() for running in stage))
 
     async def failed(self) -> None:
-        """Returns when a keeper ended, which none does by itself: a fault of ours."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
-
-    def pids(self) -> dict[str, int]:
-        """The process ids of what runs now, by program name."""
-        return {r.program.name: r.process.pid for r in self._running if r.process is not None}
+        """Waits until a keeper ends, which none does by itself, and raises what ended it."""
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
 
 
 class _Running:
@@ -89,7 +90,6 @@ class _Running:
     def __init__(self, program: Program, say: Say) -> None:
         self.program = program
         self.process: asyncio.subprocess.Process | None = None
-        self.stopping = False
         self._say = say
         self._since = 0.0
         self._output: asyncio.Task[None] | None = None

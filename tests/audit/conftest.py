@@ -1,7 +1,5 @@
 """Records as the gateway writes them, journals to put them in, and something that takes spans."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,17 +49,6 @@ def delivery(decision_id: str = "d1", **members: Any) -> dict[str, Any]:
         "decision": decision_id, "status": 200, "bytes": {"request": 0, "response": 12}, "masked": {},
         "outcome": "completed", "duration_us": 1500, **members,
     }  # fmt: skip
-
-
-def find_tool(name: str) -> Path:
-    """A program that the tests need: $HOLDPOINT_<NAME>, on the PATH, or in ~/.cache/holdpoint. Fails without it."""
-    cached = Path.home() / ".cache" / "holdpoint" / name
-    found = (
-        os.environ.get(f"HOLDPOINT_{name.upper()}") or shutil.which(name) or (str(cached) if cached.exists() else "")
-    )
-    if not found:
-        pytest.fail(f"{name} is needed: set HOLDPOINT_{name.upper()}, or put it on the PATH or at {cached}")
-    return Path(found)
 
 
 @dataclass

@@ -20,8 +20,9 @@ from extproc.adapters.otel import run_shipper
 from extproc.audit.reader import records
 from extproc.audit.service import Pace
 from extproc.audit.shipper import Lag, trace_of
-from tests.audit.conftest import TRACEPARENT, Streams, decision, delivery, find_tool
+from tests.audit.conftest import TRACEPARENT, Streams, decision, delivery
 from tests.audit.test_accesslog import line
+from tests.support.jaeger import find_jaeger
 
 CONFIG = Path(__file__).parents[2] / "deploy" / "jaeger" / "config.yaml"
 
@@ -60,7 +61,7 @@ def jaeger(tmp_path: Path) -> Iterator[Jaeger]:
     ports = {"HTTP": http, "GRPC": grpc, "HEALTH": health, "OTLP": otlp}
     environment = {**os.environ, **{f"HOLDPOINT_JAEGER_{name}": str(port) for name, port in ports.items()}}
     with (tmp_path / "jaeger.log").open("wb") as log:
-        command = [str(find_tool("jaeger")), "--config", str(CONFIG)]
+        command = [str(find_jaeger()), "--config", str(CONFIG)]
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:
             _wait_ready(process, f"http://127.0.0.1:{health}/status", tmp_path / "jaeger.log")

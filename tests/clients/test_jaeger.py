@@ -121,9 +121,9 @@ def test_what_envoy_refuses_itself_is_a_span(world: World, code: str, token: dic
     """It never reached a worker; it is found all the same, by its code and as a block."""
     gateway: Gateway = world.gateway
     authorization = {} if token is None else {"authorization": f"Bearer {gateway.agents.token(**token)}"}  # type: ignore[arg-type]  # a table of arguments
-    path = f"/crm/{secrets.token_hex(4)}"
-    assert httpx.get(f"{gateway.url}{path}", headers=authorization).status_code in (401, 403)
-    found = world.jaeger.wait({f"holdpoint.code.{code}": "true", "url.path": path})
+    refused = httpx.get(f"{gateway.url}/crm/customers/1042", headers=authorization)
+    assert refused.status_code in (401, 403)
+    found = world.jaeger.wait({f"holdpoint.code.{code}": "true", "holdpoint.request.id": refused.headers["x-request-id"]})
     assert [tags(s)["holdpoint.decision.effect"] for s in found] == ["block"]
     assert tags(found[0])["error"] == "true"
     assert world.gateway.upstream.seen == []

@@ -151,7 +151,7 @@ def exchange(
         answers: list[wire.ProcessingResponse] = []
         try:
             for answer in call:
-                answers.append(answer)  # noqa: PERF402 - what came before an error counts
+                answers.append(answer)
         except grpc.RpcError:
             return call.code(), answers
         return call.code(), answers
@@ -222,3 +222,28 @@ def test_an_upstreams_answer_before_the_decision_ends_the_exchange(worker: Runni
     status, answers = exchange(worker, [request(), body])
     assert status is grpc.StatusCode.ABORTED
     assert not [a for a in answers if a.WhichOneof("response") == "response_body"]
+
+
+def test_a_body_that_stalls_is_answered_408(worker: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The session keeps its own time: in full duplex Envoy keeps none."""
+    monkeypatch.setattr("extproc.protocols.http.session.REQUEST_PATIENCE_SECONDS", 0.2)
+    answered = threading.Event()
+
+    def messages() -> Iterator[wire.ProcessingRequest]:
+        yield request(end=False)
+        answered.wait(30)
+
+    with grpc.insecure_channel(f"unix:{worker.socket}") as channel:
+        call: Any = channel.stream_stream(
+            f"/{SERVICE}/Process",
+            request_serializer=wire.ProcessingRequest.SerializeToString,
+            response_deserializer=wire.ProcessingResponse.FromString,
+        )(messages(), metadata=TARGET, timeout=30)
+        seen = []
+        for answer in call:
+            seen.append(answer.WhichOneof("response"))
+            if answer.WhichOneof("response") == "immediate_response":
+                assert answer.immediate_response.status.code == 408
+                answered.set()
+    # The first has no response: it asks Envoy to wait for the head's answer.
+    assert seen == [None, "immediate_response"]

@@ -1,0 +1,126 @@
+"""The driver on its own, with a wire and a session that a test scripts."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import cast
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from extproc.approvals.service import Holds
+from extproc.domain.action import Action
+from extproc.domain.grant import Grant, Lane
+from extproc.domain.json import JSON, Document
+from extproc.domain.ports import JournalUnwritable
+from extproc.domain.target import Protocol
+from extproc.protocols.session import Answer, Command, Decide, Decided, Event, Head, HeadReceived, Send, SendHead
+from extproc.server.driver import Aborted, Driver
+from extproc.server.gate import Asker, Gate
+from extproc.server.metrics import Metrics
+from tests.http.playbook import ALICE, grant, target
+from tests.server.test_ext_proc import ALLOW
+
+FIRST = HeadReceived(Lane.REQUEST, Head(((":method", "GET"), (":path", "/x"))), True)
+ACTION = Action(Protocol.HTTP, "GET", "/x", {}, {}, lambda: "", "d" * 64)
+
+
+class Wire:
+    """Takes what is written; the peer ends its side at once."""
+
+    def __init__(self) -> None:
+        self.written: list[object] = []
+
+    async def read(self) -> Event | None:
+        """The end."""
+        return None
+
+    async def write(self, command: object) -> None:
+        """Keep it."""
+        self.written.append(command)
+
+    async def answer(self, command: Answer, _: str) -> None:
+        """Keep it."""
+        self.written.append(command)
+
+    async def keep_waiting(self, _: Lane) -> None:
+        """Nothing to do."""
+
+
+class Scripted:
+    """Asks once, then gives the commands of a test."""
+
+    credit, patience_seconds, held_bytes, completed = 1, None, 0, False
+
+    def __init__(self, *commands: Command | type[Grant]) -> None:
+        self.commands = commands
+
+    def handle(self, event: Event) -> list[Command]:
+        """The question, then the script; the type Grant stands for the grant that was given."""
+        if isinstance(event, Decided):
+            given = cast(Grant, event.outcome)
+            return [SendHead(Lane.REQUEST, given) if c is Grant else cast(Command, c) for c in self.commands]
+        return [Decide(1, ACTION, 0.0)]
+
+    def delivery(self) -> dict[str, JSON]:
+        """Nothing went on."""
+        return {}
+
+
+class Allow:
+    """An engine that allows everything."""
+
+    async def evaluate(self, _: Document) -> object:
+        """The decision."""
+        return ALLOW
+
+
+class Paper:
+    """A journal that can be full."""
+
+    def __init__(self, full: bool = False) -> None:
+        self.full = full
+        self.kinds: list[str] = []
+
+    def append(self, kind: str, _: Document) -> int:
+        """Keep the kind."""
+        if self.full:
+            raise JournalUnwritable("full")
+        self.kinds.append(kind)
+        return len(self.kinds)
+
+
+def drive(session: Scripted, journal: Paper) -> Wire:
+    """Drive one exchange; raises what the driver raises."""
+    wire = Wire()
+    gate = Gate(Allow(), cast(Holds, None), journal, Metrics(CollectorRegistry()))
+    asker = Asker(ALICE, target(), "s1", "r1", "127.0.0.1", {})
+    with ThreadPoolExecutor(1) as pool, pytest.raises(Aborted):
+        asyncio.run(Driver(wire, session, gate, asker, pool).run(FIRST))
+    return wire
+
+
+def test_bytes_go_on_under_the_grant_that_was_given() -> None:
+    """The decision is in the journal before the head is on the wire."""
+    journal = Paper()
+    wire = drive(Scripted(Grant), journal)
+    assert [type(c) for c in wire.written] == [SendHead]
+    assert journal.kinds == ["decision", "delivery"]
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        SendHead(Lane.REQUEST, grant()),
+        Send(Lane.REQUEST, b"x", grant(), True),
+        Send(Lane.RESPONSE, b"x", Grant(grant().decision, frozenset()), True),
+    ],
+    ids=["a head", "a body", "a lane"],
+)
+def test_a_grant_of_ones_own_making_sends_nothing(forged: Command) -> None:
+    """An equal grant is not the grant: only the gate makes them."""
+    assert drive(Scripted(forged), Paper()).written == []
+
+
+def test_without_a_record_there_is_no_grant() -> None:
+    """A full journal turns an allow into a refusal, which the session must answer; sending ends the exchange."""
+    assert drive(Scripted(Grant), Paper(full=True)).written == []
