@@ -89,7 +89,7 @@ def response_body() -> bytes:
             "items": ["a pen", "a pad of paper", "ink"],
             "gift": None,
         }
-        for i in range(32)
+        for i in range(40)
     ]
     customer = {"id": 7, "name": "Ada Lovelace", "note": f"paid with {card}", "ssn": ssn, "account": {"iban": iban}}
     return orjson.dumps({"customer": customer, "orders": orders, "next": "/customers/7/orders?page=2"})
@@ -97,16 +97,16 @@ def response_body() -> bytes:
 
 def small_body() -> bytes:
     """What the upstream answers to a request of `heads`."""
-    return orjson.dumps({"id": 7, "name": "Ada Lovelace", "orders": 32, "state": "active"})
+    return orjson.dumps({"id": 7, "name": "Ada Lovelace", "orders": 40, "state": "active"})
 
 
 def request(payload: Payload, domain: str, token: str) -> bytes:
     """The whole request, as the load generator sends it."""
-    head = f"Host: {payload}.{domain}\r\nAuthorization: Bearer {token}\r\nUser-Agent: bench\r\nAccept: */*\r\n"
+    head = f"host: {payload}.{domain}\r\nauthorization: Bearer {token}\r\nuser-agent: bench\r\naccept: */*\r\n"
     if payload is Payload.HEADS:
         return f"GET /customers/7 HTTP/1.1\r\n{head}\r\n".encode()
     body = request_body()
-    head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
     return f"POST /customers/7/notes HTTP/1.1\r\n{head}\r\n".encode() + body
 
 

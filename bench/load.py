@@ -7,6 +7,7 @@ or by count, and its window leaves the warm-up out; the CPU clocks are read at t
 
 import asyncio
 import base64
+import faulthandler
 import sys
 import time
 from dataclasses import asdict, dataclass, field
@@ -154,13 +155,13 @@ class _Load:
         result.cpu_us = {part: (spent - before[part]) * 1e6 for part, spent in clock.read(cell.pids).items()}
         result.cpu_us["client"] = (time.process_time() - own) * 1e6
         self.over = True
-        if result.wrong:
-            for connection in self._connections:
-                connection.close()
         try:
-            await asyncio.wait_for(self._done.wait(), _PATIENCE_SECONDS)
+            await asyncio.wait_for(self._done.wait(), 0.0 if result.wrong else _PATIENCE_SECONDS)
         except TimeoutError:
             result.wrong = result.wrong or f"{self._open} answers did not come within {_PATIENCE_SECONDS:g} s"
+            for connection in self._connections:
+                connection.close()
+            await self._done.wait()
         return result
 
 
@@ -188,7 +189,11 @@ def unpack(line: bytes) -> Cell:
 def main() -> None:
     """Serve cells from standard input, one a line, results as lines on standard output, until the input ends."""
     for line in sys.stdin.buffer:
-        result = uvloop.run(run(unpack(line)))
+        cell = unpack(line)
+        # Every wait has a bound of its own; should one not hold, the process ends and says where it was.
+        faulthandler.dump_traceback_later(cell.warm_seconds + cell.seconds + 3 * _PATIENCE_SECONDS, exit=True)
+        result = uvloop.run(run(cell))
+        faulthandler.cancel_dump_traceback_later()
         sys.stdout.buffer.write(orjson.dumps(asdict(result)) + b"\n")
         sys.stdout.buffer.flush()
 

@@ -45,6 +45,7 @@ class Report:
             ],
             "stages": self.stages,
             "journal": {"requests": self.run.recorded, "taken_for_aborted": self.run.taken_for_aborted},
+            "lag_before_seconds": self.run.lag_before_seconds,
             "worst_lag_seconds": self.run.worst_lag_seconds,
         }
 
@@ -96,7 +97,8 @@ class Report:
         return (
             f"Medians of {options.rounds} interleaved rounds of {options.seconds:g} s a cell, "
             f"{options.workers} workers; the machine's load average was {self.load_before:.1f} before the run. "
-            f"Worst loop lag since the gateway started: {self.run.worst_lag_seconds * 1000:.0f} ms. "
+            f"Worst loop lag since the gateway started: {self.run.worst_lag_seconds * 1000:.0f} ms "
+            f"({self.run.lag_before_seconds * 1000:.0f} ms before the first request). "
             f"Every answer was compared with the right one. All {requests:,} requests through Holdpoint have their "
             f"decision and their delivery in the journal; {self.run.taken_for_aborted:,} deliveries say "
             "`aborted` though their client had the whole answer."

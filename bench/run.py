@@ -40,13 +40,15 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """All samples, the requests that were checked against the journal, by target, and the worst loop lag.
+    """All samples, the requests that were checked against the journal, by target, and the worst loop lag:
+    before the first request, and in all.
 
     `taken_for_aborted` counts deliveries whose record says that the client left, though it had the whole answer."""
 
     samples: tuple[Sample, ...]
     recorded: dict[str, int]
     taken_for_aborted: int
+    lag_before_seconds: float
     worst_lag_seconds: float
 
 
@@ -158,6 +160,7 @@ def started(options: Options) -> Iterator[Bench]:
 
 def rounds(bench: Bench, options: Options, say: Say) -> Run:
     """Measure, row by row in every round, so that noise hits all alike. Raises BenchFailed."""
+    lag_before = bench.gateway.loop_lag()[1]
     expected = {row: bench.check(row) for row in ROWS}
     samples = []
     for number in range(options.rounds):
@@ -171,7 +174,7 @@ def rounds(bench: Bench, options: Options, say: Say) -> Run:
                 samples.append(Sample(row, connections, number, result, lag))
     worst = bench.gateway.loop_lag()[1]
     aborted = bench.check_journal()
-    return Run(tuple(samples), dict(bench.sent), aborted, worst)
+    return Run(tuple(samples), dict(bench.sent), aborted, lag_before, worst)
 
 
 def stages(bench: Bench) -> Stages:

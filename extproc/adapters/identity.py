@@ -3,6 +3,7 @@ the console. RFC 7519 (claims), RFC 7517 (key sets), RFC 8725 (what to refuse)."
 
 import asyncio
 import json
+import ssl
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -31,12 +32,14 @@ STALE_SECONDS = 3600.0
 @dataclass(frozen=True, slots=True)
 class ApproverProvider:
     """One issuer of approvers' tokens. `jwks` is an http(s) address or a file's path; `groups_claim` names the claim
-    with the list of group names (dots go into objects: `realm_access.roles`)."""
+    with the list of group names (dots go into objects: `realm_access.roles`); `ca` is a PEM file that replaces the
+    system's roots for an https address."""
 
     issuer: str
     audience: str
     jwks: Path | str
     groups_claim: str = "groups"
+    ca: Path | None = None
 
 
 @dataclass(slots=True)
@@ -124,7 +127,7 @@ class Approvers:
             missing = kid is not None and all(k.key_id != kid for k in keys.known)
             if (missing or now - keys.fetched > FRESH_SECONDS) and now - keys.tried >= REFETCH_SECONDS:
                 keys.tried = now
-                fetched = await _fetch(address)
+                fetched = await _fetch(address, provider.ca)
                 if fetched is not None:
                     keys.known, keys.fetched = fetched, now
             if now - keys.fetched > STALE_SECONDS:
@@ -188,13 +191,13 @@ def _reread(keys: _Keys, path: Path) -> None:
         raise IdentityRefused(f"the approvers' keys can't be read from {path.name}: {error}") from None
 
 
-async def _fetch(address: str) -> list[jwt.PyJWK] | None:
+async def _fetch(address: str, ca: Path | None) -> list[jwt.PyJWK] | None:
     """The keys at an address, or None when they can't be had. Redirects are not followed."""
     limit = aiohttp.ClientTimeout(total=FETCH_TIMEOUT_SECONDS)
     try:
         async with (
             aiohttp.ClientSession(timeout=limit) as session,
-            session.get(address, allow_redirects=False) as response,
+            session.get(address, allow_redirects=False, ssl=_trust(ca)) as response,
         ):
             if response.status != 200:
                 return None
@@ -206,6 +209,11 @@ async def _fetch(address: str) -> list[jwt.PyJWK] | None:
             return _parse(body)
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
         return None
+
+
+def _trust(ca: Path | None) -> ssl.SSLContext | bool:
+    """How the server is verified: by these roots, or by the system's."""
+    return ssl.create_default_context(cafile=str(ca)) if ca is not None else True
 
 
 def _parse(data: bytes) -> list[jwt.PyJWK]:

@@ -95,7 +95,7 @@ def _worker(settings: Settings, index: int) -> Main:
             service = Service(
                 gate,
                 {t.name: t.target for t in settings.targets},
-                {a.issuer: ClaimRules(a.kind, a.groups_claim) for a in settings.identity.agents},
+                {(a.issuer, a.audience): ClaimRules(a.kind, a.groups_claim) for a in settings.identity.agents},
                 layout.read_digest_key(),
                 os.environ.get("HOLDPOINT_EPOCH", ""),
                 thread_pool(),
@@ -115,7 +115,10 @@ def _control(settings: Settings) -> Main:
         store = await SqliteHolds.open(layout.holds)
         written = journal(settings, "control")
         approvers = Approvers(
-            [ApproverProvider(a.issuer, a.audience, str(a.jwks), a.groups_claim) for a in settings.identity.approvers],
+            [
+                ApproverProvider(a.issuer, a.audience, str(a.jwks), a.groups_claim, a.ca)
+                for a in settings.identity.approvers
+            ],
             [a.audience for a in settings.identity.agents],
         )
         address = settings.listen.ops

@@ -4,12 +4,15 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import secrets
 import signal
 import socket
 import sys
 from functools import partial
 from pathlib import Path
+
+from prometheus_client import multiprocess
 
 from extproc import resources
 from extproc.adapters.envoy.files import command as envoy_command
@@ -28,6 +31,7 @@ from extproc.config import Address, Settings
 from extproc.server.supervisor import Program, StartFailed, Supervisor
 
 _log = logging.getLogger("holdpoint.up")
+_ACTIVE = re.compile(r"downstream_rq_active: [1-9]")
 
 
 class CannotStart(Exception):
@@ -161,6 +165,7 @@ def _ours(settings: Settings, layout: Layout, environment: dict[str, str], name:
         # The heartbeat has patience of its own.
         patience=1,
         before_start=partial(_unlink, beat),
+        after_end=partial(_forget, layout.metrics),
     )
 
 
@@ -175,12 +180,19 @@ async def _envoy_alive(where: Path) -> bool:
 
 
 async def _drain(where: Path) -> None:
-    """Stop taking connections, and let what runs finish for a while."""
+    """Stop taking connections, and let what runs finish; the caller bounds how long."""
     await probe.http(where, "POST /drain_listeners?graceful&skip_exit")
+    while _ACTIVE.search(await probe.text(where, "GET /stats?filter=^http.agents.downstream_rq_active$")):
+        await asyncio.sleep(0.1)  # noqa: ASYNC110 - Envoy has no event for it
 
 
 def _unlink(path: Path) -> None:
     path.unlink(missing_ok=True)
+
+
+def _forget(metrics: Path, pid: int) -> None:
+    """Take a dead process's gauges out of the sums; its counters stay."""
+    multiprocess.mark_process_dead(pid, str(metrics))  # type: ignore[no-untyped-call]
 
 
 def _clear(folder: Path) -> None:

@@ -93,8 +93,11 @@ def span_id(record_hash: str, part: str = "") -> str:
     return sha256(f"{record_hash}/{part}".encode()).hexdigest()[:16]
 
 
-def trace_address(jaeger: str, trace_id: str) -> str:
-    """Where a person reads this trace; `jaeger` is the base of its page, such as http://127.0.0.1:16686."""
+def trace_address(jaeger: str | None, trace_id: str) -> str:
+    """Where a person reads this trace; `jaeger` is the base of its page, such as http://127.0.0.1:16686. Without one,
+    the bare id."""
+    if jaeger is None:
+        return trace_id
     return f"{jaeger.rstrip('/')}/trace/{trace_id}"
 
 

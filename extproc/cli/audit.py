@@ -178,14 +178,15 @@ def _shipped(state: Path) -> "list[Witness]":
         raise CommandError(f"{path}: {error}; without it, move it aside and verify against --head") from error
 
 
-def _where(arguments: argparse.Namespace) -> tuple[Path, str]:
-    """The state folder, and the base of Jaeger's page."""
+def _where(arguments: argparse.Namespace) -> tuple[Path, str | None]:
+    """The state folder, and the base of Jaeger's page where traces are sent anywhere."""
     if arguments.state is not None:
         if not arguments.state.is_dir():
             raise CommandError(f"--state {arguments.state}: no such folder")
         return arguments.state, _DEFAULT_JAEGER
     settings = load_settings(arguments, files=False)
-    return settings.state, str(settings.audit.jaeger or _DEFAULT_JAEGER)
+    shown = settings.audit.jaeger is not None and settings.audit.otlp is not None
+    return settings.state, str(settings.audit.jaeger) if shown else None
 
 
 def _cells(row: "Joined", address: str) -> tuple[str, ...]:

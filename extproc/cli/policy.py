@@ -316,7 +316,9 @@ def _print_obligations(decision: Decision) -> None:
         minutes = approval.expires_in_seconds / 60
         print(f"approval: {approval.quorum} of {visible(approval.group)} within {minutes:g} min ({approval.policy})")
     for lane in ("request", "response"):
-        masks = [f"{by} {visible(what)}" for by, what in (m.select for m in decision.masks if lane in m.lanes)]
+        chosen = [m for m in decision.masks if lane in m.lanes]
+        masks = [f"kind {visible(kind)}" for m in chosen for kind in m.kinds]
+        masks += [f"key {visible(key)}" for m in chosen for key in m.keys]
         if masks:
             print(f"masked in the {lane}: {', '.join(dict.fromkeys(masks))}")
 

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 from extproc.domain.json import JSON
 
 SCHEMA = 1
+KEY_LENGTH = 128
+"""Characters of a member name that a mask may select."""
 E = TypeVar("E", bound=StrEnum)
 
 
@@ -66,11 +68,13 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """An obligation to mask. `select` has exactly one of the keys `kind` (a detector's kind, or `*`) and `key`
-    (a JSON member name); `lanes` says which way."""
+    """An obligation to mask values of these detectors' kinds (`*` is all of them), and the values of members with
+    these names; `lanes` says which way. One policy's selection is one mask: a list of single ones made decisions,
+    records and their parsing several times as large."""
 
     policy: str
-    select: tuple[str, str]
+    kinds: tuple[str, ...]
+    keys: tuple[str, ...]
     operator: Operator
     lanes: tuple[str, ...] = ("request", "response")
 
@@ -119,7 +123,7 @@ class Decision:
                 "mask": [
                     {
                         "policy": m.policy,
-                        "select": {m.select[0]: m.select[1]},
+                        "select": {"kinds": list(m.kinds), "keys": list(m.keys)},
                         "operator": m.operator.value,
                         "lanes": list(m.lanes),
                     }
@@ -200,16 +204,19 @@ def _reason(value: Any, where: str) -> Reason:
 
 def _mask(value: Any, where: str) -> Mask:
     m = _members(value, where, {"policy", "select", "operator"}, {"lanes"})
-    select = m["select"]
-    if not isinstance(select, dict) or len(select) != 1 or not set(select) <= {"kind", "key"}:
-        raise MalformedDecision(f"{where}.select: expected one of {{kind: ...}} or {{key: ...}}")
-    ((by, what),) = select.items()
+    select = _members(m["select"], f"{where}.select", {"kinds", "keys"}, set())
+    kinds, keys = (_texts(select[by], f"{where}.select.{by}") for by in ("kinds", "keys"))
+    if not kinds and not keys:
+        raise MalformedDecision(f"{where}.select: empty; a mask says what it masks")
+    if any(len(key) > KEY_LENGTH for key in keys):
+        raise MalformedDecision(f"{where}.select.keys: a name of more than {KEY_LENGTH} characters")
     lanes = tuple(_text(x, f"{where}.lanes") for x in _list(m.get("lanes", ["request", "response"]), f"{where}.lanes"))
     if not lanes or not set(lanes) <= _LANES:
         raise MalformedDecision(f"{where}.lanes: expected some of {sorted(_LANES)}, found {list(lanes)}")
     return Mask(
         _text(m["policy"], f"{where}.policy"),
-        (by, _text(what, f"{where}.select.{by}")),
+        kinds,
+        keys,
         _enum(Operator, m["operator"], f"{where}.operator"),
         lanes,
     )
@@ -244,6 +251,10 @@ def _text(value: Any, where: str) -> str:
     if not isinstance(value, str) or not value:
         raise MalformedDecision(f"{where}: expected text, found {value!r}")
     return value
+
+
+def _texts(value: Any, where: str) -> tuple[str, ...]:
+    return tuple(_text(item, f"{where}[{i}]") for i, item in enumerate(_list(value, where)))
 
 
 def _enum(kind: type[E], value: Any, where: str) -> E:

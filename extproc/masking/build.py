@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from enum import Enum, auto
 from functools import lru_cache
 
-from extproc.domain.decision import Mask
+from extproc.domain.decision import KEY_LENGTH, Mask
 from extproc.masking.detect import ALL, SLICE, detector
 from extproc.masking.form import FormStage
 from extproc.masking.jsonstage import JsonStage
@@ -13,9 +13,6 @@ from extproc.masking.rules import RULES
 from extproc.masking.sse import SseStage
 from extproc.masking.stage import MaskError, Stage
 from extproc.masking.text import TextStage, mask_whole
-
-KEY_LENGTH = 128
-"""Characters of a member name that a mask may select."""
 
 _KEPT = 256  # characters of a content type whose reading is cached
 _CHARSET = re.compile(r"charset\s*=\s*\"?\s*([^\s;\"]+)", re.IGNORECASE)
@@ -72,7 +69,7 @@ def find(data: bytes, content_type: str) -> dict[str, int]:
 
 
 def warm() -> None:
-    """Compile every automaton and walk it once, so that no request pays for that. Takes some 50 ms."""
+    """Compile every automaton and walk it once, so that no request pays for that. Takes some 25 ms."""
     samples = [case for rule in RULES for case in rule.positive + rule.negative]
     text = "\n".join(samples).encode()
     for kinds in (ALL, *(frozenset((kind,)) for kind in ALL)):
@@ -91,15 +88,10 @@ def _selected(masks: tuple[Mask, ...], lane: str) -> _Selection | None:
     for mask in masks:
         if lane not in mask.lanes:
             continue
-        by, what = mask.select
-        if by == "kind" and what == "*":
-            kinds |= ALL
-        elif by == "kind":
-            kinds.add(what)
-        elif by == "key" and len(what) <= KEY_LENGTH:
-            keys.add(what)
-        else:
-            raise MaskError(f"policy {mask.policy}: a mask that can't be carried out (select by {by})")
+        kinds |= ALL if "*" in mask.kinds else set(mask.kinds)
+        keys |= set(mask.keys)
+        if any(len(key) > KEY_LENGTH for key in mask.keys):
+            raise MaskError(f"policy {mask.policy}: a name of more than {KEY_LENGTH} characters")
     if not kinds and not keys:
         return None
     if unknown := kinds - ALL:

@@ -8,7 +8,7 @@ walked token by token, except where they are clean.
 import codecs
 import re
 from collections.abc import Iterable
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 
 from extproc.masking import checks
@@ -80,7 +80,10 @@ def number_is_card(token: bytes) -> bool:
     if len(token) > 40 or not token[:1].isdigit():
         return False
     if not token.isdigit():
-        value = Decimal(token.decode("ascii"))
+        try:
+            value = Decimal(token.decode("ascii"))
+        except InvalidOperation:
+            return False  # an exponent beyond what Decimal has
         if not 12 <= value.adjusted() <= 18 or value != value.to_integral_value():
             return False
         token = str(int(value)).encode()
@@ -293,7 +296,7 @@ class JsonStage:
 
 
 # A number with an exponent: what it amounts to can be a card's number though its digits are not.
-_EXPONENT = Pattern(r"(?:\A|[ \t\r\n,:\[])[0-9]+(?:\.[0-9]+)?[eE][-+]?[0-9]+(?:\z|[ \t\r\n,\]}])")
+_EXPONENT = Pattern(r"(?:\A|[^-+.0-9A-Za-z])[0-9]+(?:\.[0-9]+)?[eE][-+]?[0-9]+(?:\z|[^-+.0-9A-Za-z])")
 _CODE = re.compile(r"\\u([0-9a-fA-F]{4})")
 
 

@@ -144,11 +144,6 @@ class Session(Protocol):
         ...
 
     @property
-    def credit(self) -> int:
-        """How many more bytes the session can take now; at 0 the driver pauses the reader (backpressure)."""
-        ...
-
-    @property
     def patience_seconds(self) -> float | None:
         """How long the next input may take before TimedOut; None while the other side owes us nothing."""
         ...

@@ -95,7 +95,7 @@ class Driver:
                 why = "peer-ended-early"
                 raise Aborted(why)
         except Aborted as error:
-            why = str(error)
+            why, self._completed = str(error), False
             raise
         finally:
             if self._reader is not None:
@@ -118,9 +118,7 @@ class Driver:
         if not commands and isinstance(event, HeadReceived):
             # The head's answer is withheld until more of the message is here.
             await self._keep_waiting(event.lane)
-        for command in commands:
-            await self._execute(command)
-        self._completed = self._session.completed
+        await self._execute_all(commands)
 
     async def _step(self, event: Event) -> list[Command]:
         heavy = isinstance(event, Received) and (len(event.data) > INLINE_BYTES or (event.end and self._large()))
@@ -130,6 +128,12 @@ class Driver:
 
     def _large(self) -> bool:
         return self._session.held_bytes > INLINE_BYTES
+
+    async def _execute_all(self, commands: list[Command]) -> None:
+        for position, command in enumerate(commands, 1):
+            # Envoy ends the stream as soon as it has the last bytes, which may be before their write returns.
+            self._completed = position == len(commands) and self._session.completed
+            await self._execute(command)
 
     async def _execute(self, command: Command) -> None:
         match command:
@@ -164,8 +168,7 @@ class Driver:
             self._grant = outcome
         elif isinstance(outcome, Refusal):
             self._refused = outcome.kind.value
-        for next_command in await self._step(Decided(command.ask, outcome)):
-            await self._execute(next_command)
+        await self._execute_all(await self._step(Decided(command.ask, outcome)))
 
     async def _hold(self, hold: str) -> None:
         """People are asked: tell the peer, and notice when it leaves."""

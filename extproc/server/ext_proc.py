@@ -20,7 +20,7 @@ from extproc.domain.json import JSON
 from extproc.domain.target import Inspect, Target
 from extproc.protocols.http.session import HttpSession
 from extproc.protocols.session import Answer, Event, HeadReceived, Send, SendHead, SendTrailers
-from extproc.server.claims import ClaimRules, NoPrincipal, principal_of
+from extproc.server.claims import NoPrincipal, Rules, principal_of
 from extproc.server.driver import Aborted, Driver
 from extproc.server.gate import Asker, Gate
 from extproc.server.wire import translate
@@ -50,7 +50,7 @@ class Service:
 
     gate: Gate
     targets: Mapping[str, Target]
-    rules: Mapping[str, ClaimRules]
+    rules: Rules
     digest_key: bytes
     epoch: str
     pool: ThreadPoolExecutor

@@ -95,9 +95,8 @@ class Gate:
             self._metrics.engine_failure("policy-malformed", str(error))
             return unavailable(decision_id, "policy-malformed", "The policy engine gave no valid decision")
         if decision.masks and asker.target.inspect is Inspect.HEADERS and decision.effect is not Effect.BLOCK:
-            return unavailable(
-                decision_id, "mask-impossible", "Policy demands a mask, and bodies of this target are not seen"
-            )
+            why = "Policy demands a mask, and this target's bodies are not read (inspect: headers)"
+            return _blocked(decision, "mask-impossible", why)
         return decision
 
     def record(

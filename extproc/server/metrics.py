@@ -90,7 +90,7 @@ class ShipperMetrics:
         self._age = gauge(
             "holdpoint_export_lag_seconds", "Age of the oldest record not exported yet.", multiprocess_mode="livemax"
         )
-        self._alarms = Counter("holdpoint_alarms", "Upstream bytes without a decision.", registry=registry)
+        self._alarms = Counter("holdpoint_alarms", "Alarms of the audit trail, by code.", ["code"], registry=registry)
 
     def lag(self, size: int, seconds: float) -> None:
         """Set how much is not exported yet: bytes, and the age of the oldest of it."""
@@ -98,6 +98,7 @@ class ShipperMetrics:
         self._age.set(seconds)
 
     def alarm(self, body: Document) -> None:
-        """Count and say that an upstream got bytes without a decision."""
-        self._alarms.inc()
-        _log.critical("ALARM: an upstream got bytes without a decision", extra={"request": body.get("request")})
+        """Count an alarm and say what it is about: bytes without a decision, a damaged journal or log."""
+        code = str(body.get("code", "unknown"))
+        self._alarms.labels(code).inc()
+        _log.critical("ALARM", extra={"code": code, "request": body.get("request"), "stream": body.get("stream")})

@@ -36,7 +36,7 @@ class Program:
     """One program to run.
 
     `alive` tells whether it serves: asked until it is ready, and then every second; `patience` failures in a row end
-    the process, so that a hung one is started anew. `before_stop` may drain it."""
+    the process, so that a hung one is started anew. `before_stop` may drain it, `after_end` is told the process id."""
 
     name: str
     argv: Sequence[str]
@@ -48,6 +48,7 @@ class Program:
     stop_seconds: float = 10.0
     before_stop: Callable[[], Awaitable[None]] | None = None
     before_start: Callable[[], None] | None = None
+    after_end: Callable[[int], None] | None = None
 
 
 class Supervisor:
@@ -121,7 +122,7 @@ class _Running:
         backoff = _FIRST_BACKOFF_SECONDS
         while True:
             code = await self._watch()
-            await self._drained()
+            await self._ended()
             if time.monotonic() - self._since > _STABLE_SECONDS:
                 backoff = _FIRST_BACKOFF_SECONDS
             _log.error("%s ended (%s); starting it again in %.1f s", self.program.name, _ended(code), backoff)
@@ -150,7 +151,7 @@ class _Running:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
-        await self._drained()
+        await self._ended()
 
     async def _spawn(self) -> None:
         if self.program.before_start is not None:
@@ -182,6 +183,11 @@ class _Running:
             if not line:
                 return
             self._say(self.program.name, line.decode("utf-8", "replace").rstrip("\n"))
+
+    async def _ended(self) -> None:
+        await self._drained()
+        if self.program.after_end is not None and self.process is not None:
+            self.program.after_end(self.process.pid)
 
     async def _drained(self) -> None:
         if self._output is not None:

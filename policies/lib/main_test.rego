@@ -85,7 +85,7 @@ test_masks_unite_and_outlive_an_approval if {
 	decision.effect == "allow"
 	codes(decision) == ["approved", "mask"]
 	decision.obligations.mask == [{
-		"policy": "http.b", "select": {"kind": "card"}, "operator": "redact", "lanes": ["response"],
+		"policy": "http.b", "select": {"kinds": ["card"], "keys": []}, "operator": "redact", "lanes": ["response"],
 	}]
 }
 

@@ -129,7 +129,7 @@ def test_a_report_is_text_json_and_a_page(tmp_path: Path) -> None:
     nothing = {payload.value: 1.0 for payload in Payload}
     stages = Stages({payload.value: {"a step": 2.0} for payload in Payload}, nothing, nothing)
     samples = _samples()
-    run = Run(tuple(samples), {"heads": 3, "bodies": 2}, 0, 0.004)
+    run = Run(tuple(samples), {"heads": 3, "bodies": 2}, 0, 0.001, 0.004)
     report = Report(Options(), {"CPU": "any"}, 0.5, lines(samples), run, stages)
     assert "Holdpoint, headers only" in report.text()
     document = orjson.loads(orjson.dumps(report.document()))

@@ -1,4 +1,4 @@
-"""Any process killed at any moment, under load: nothing passes undecided, unmasked or twice, and no decision is lost."""
+"""Any process killed at any moment, under load: nothing passes undecided, unmasked or twice, no decision is lost."""
 
 import contextlib
 import json
@@ -94,7 +94,8 @@ class Load:
                     self._enough.notify_all()
 
     def _approve(self) -> None:
-        person = Client(self.gateway.state / "run" / "control.sock", self.gateway.people.token("bob", groups=["finance"]))
+        token = self.gateway.people.token("bob", groups=["finance"])
+        person = Client(self.gateway.state / "run" / "control.sock", token)
         while not self._stop.wait(10 * PAUSE_SECONDS):
             with contextlib.suppress(CommandError):
                 for hold in person.holds()[:2]:

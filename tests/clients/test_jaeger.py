@@ -115,7 +115,8 @@ def test_without_a_context_a_connection_is_a_trace(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "token"), [("jwt-missing", None), ("jwt-expired", {"expires_in": -300}), ("jwt-audience", {"aud": "other"})]
+    ("code", "token"),
+    [("jwt-missing", None), ("jwt-expired", {"expires_in": -300}), ("jwt-audience", {"aud": "other"})],
 )
 def test_what_envoy_refuses_itself_is_a_span(world: World, code: str, token: dict[str, object] | None) -> None:
     """It never reached a worker; it is found all the same, by its code and as a block."""
@@ -123,7 +124,9 @@ def test_what_envoy_refuses_itself_is_a_span(world: World, code: str, token: dic
     authorization = {} if token is None else {"authorization": f"Bearer {gateway.agents.token(**token)}"}  # type: ignore[arg-type]  # a table of arguments
     refused = httpx.get(f"{gateway.url}/crm/customers/1042", headers=authorization)
     assert refused.status_code in (401, 403)
-    found = world.jaeger.wait({f"holdpoint.code.{code}": "true", "holdpoint.request.id": refused.headers["x-request-id"]})
+    found = world.jaeger.wait(
+        {f"holdpoint.code.{code}": "true", "holdpoint.request.id": refused.headers["x-request-id"]}
+    )
     assert [tags(s)["holdpoint.decision.effect"] for s in found] == ["block"]
     assert tags(found[0])["error"] == "true"
     assert world.gateway.upstream.seen == []

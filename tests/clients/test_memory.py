@@ -19,7 +19,8 @@ GROWTH = 150 * MEGABYTE
 """Of either process, at its highest. What a stalled exchange costs is some 30 MB; the rest is room."""
 
 TEXT = b"The quick brown fox pays with %s and is gone before anyone looks. " + b"Nothing to see in this line.\n" * 500
-JSON = b'{"id": 7, "note": "pays with %s", "items": [' + b", ".join([b'{"text": "nothing to see", "n": 12.50}'] * 400) + b"]}"
+ITEMS = b", ".join([b'{"text": "nothing to see", "n": 12.50}'] * 400)
+JSON = b'{"id": 7, "note": "pays with %s", "items": [' + ITEMS + b"]}"
 MASK = b"[masked:card]"
 
 

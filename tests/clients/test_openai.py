@@ -32,8 +32,9 @@ def whole(model: OpenAI, prompt: str) -> Told:
 def streamed(model: OpenAI, prompt: str) -> Told:
     """The same, streamed."""
     text, finish = "", None
-    messages = [{"role": "user", "content": prompt}]
-    with model.chat.completions.create(model="demo-model", messages=messages, stream=True) as chunks:  # type: ignore[call-overload]  # plain dictionaries are what people write
+    with model.chat.completions.create(
+        model="demo-model", messages=[{"role": "user", "content": prompt}], stream=True
+    ) as chunks:
         for chunk in chunks:
             text += chunk.choices[0].delta.content or ""
             finish = chunk.choices[0].finish_reason or finish

@@ -63,7 +63,8 @@ def model(seen: Seen) -> Iterable[bytes]:
     deltas += [({"content": piece}, None) for piece in pieces] + [({}, "stop")]
     for delta, finish in deltas:
         choice = {"index": 0, "delta": delta, "finish_reason": finish}
-        yield chunk(b"data: %b\n\n" % json.dumps({**head, "object": "chat.completion.chunk", "choices": [choice]}).encode())
+        event = json.dumps({**head, "object": "chat.completion.chunk", "choices": [choice]})
+        yield chunk(f"data: {event}\n\n".encode())
     yield chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n"
 
 

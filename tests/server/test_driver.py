@@ -49,7 +49,7 @@ class Wire:
 class Scripted:
     """Asks once, then gives the commands of a test."""
 
-    credit, patience_seconds, held_bytes, completed = 1, None, 0, False
+    patience_seconds, held_bytes, completed = None, 0, False
 
     def __init__(self, *commands: Command | type[Grant]) -> None:
         self.commands = commands

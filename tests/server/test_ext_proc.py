@@ -83,7 +83,9 @@ class Running:
             "crm": Target("crm", Protocol.HTTP, "production"),
             "files": Target("files", Protocol.HTTP, "production", Inspect.HEADERS),
         }
-        service = Service(gate, targets, {ISSUER: ClaimRules(Kind.AGENT, "groups")}, b"k" * 32, "e1", thread_pool())
+        service = Service(
+            gate, targets, {(ISSUER, "agents"): ClaimRules(Kind.AGENT, "groups")}, b"k" * 32, "e1", thread_pool()
+        )
         await serve(service, self.socket, self._stop)
         await store.close()
 
@@ -122,6 +124,7 @@ def request(mode: int = DUPLEX, *, claims: bool = True, end: bool = True) -> wir
     if claims:
         told = message.metadata_context.filter_metadata["envoy.filters.http.jwt_authn"].fields["claims"].struct_value
         told.fields["iss"].string_value = ISSUER
+        told.fields["aud"].string_value = "agents"
         told.fields["sub"].string_value = "agent-1"
     return message
 

@@ -3,18 +3,18 @@
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from extproc import resources
 from tests.support.envoy import until
 
 CONFIG = Path(__file__).parents[2] / "deploy" / "jaeger" / "config.yaml"
@@ -23,22 +23,25 @@ Span = dict[str, Any]
 
 
 def find_jaeger() -> Path:
-    """Jaeger's program: $HOLDPOINT_JAEGER, on the PATH, or the newest in the cache of deploy/tools/fetch.
-
-    Raises FileNotFoundError that says where it was looked for."""
-    home = Path.home() / ".cache"
-    caches = (os.environ.get("HOLDPOINT_CACHE"), Path(os.environ.get("XDG_CACHE_HOME") or home) / "holdpoint")
-    cached = [p for cache in caches if cache for p in (Path(cache) / "jaeger").glob("*/jaeger")]
-    newest = max(cached, key=lambda p: tuple(map(int, re.findall(r"\d+", p.parent.name))), default=None)
-    found = os.environ.get(VARIABLE) or shutil.which("jaeger") or newest
-    if not found or not os.access(found, os.X_OK):
-        raise FileNotFoundError(f"no jaeger in ${VARIABLE}, on PATH or in {caches[1]}; run `make jaeger`")
-    return Path(found)
+    """Jaeger's program: $HOLDPOINT_JAEGER, beside this interpreter, on the PATH, or the newest in deploy/tools/fetch's
+    cache. Raises FileNotFoundError that says what to do."""
+    named = os.environ.get(VARIABLE)
+    if named:
+        return Path(named)
+    with suppress(FileNotFoundError):
+        return resources.executable("jaeger")
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    cache = Path(os.environ.get("HOLDPOINT_CACHE") or Path(home) / "holdpoint")
+    cached = [p for p in (cache / "jaeger").glob("*/jaeger") if os.access(p, os.X_OK)]
+    if not cached:
+        raise FileNotFoundError(f"no jaeger on PATH or in {cache}; run `make jaeger`, or name one with ${VARIABLE}")
+    return max(cached, key=lambda p: tuple(map(int, re.findall(r"\d+", p.parent.name))))
 
 
 def tags(span: Span) -> dict[str, str]:
     """A span's tags as text, booleans as Jaeger is asked for them."""
-    return {t["key"]: str(t["value"]).lower() if isinstance(t["value"], bool) else str(t["value"]) for t in span["tags"]}
+    values = {tag["key"]: tag["value"] for tag in span["tags"]}
+    return {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in values.items()}
 
 
 def parents(span: Span) -> list[tuple[str, str]]:

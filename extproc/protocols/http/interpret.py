@@ -137,7 +137,7 @@ def _sensitive(head: RequestHead, data: bytes | None) -> dict[str, JSON]:
     return {
         "address": _found(unquote(head.target_path)),
         "headers": _found("\n".join(values)),
-        "body": dict(find(data, head.content_type)) if data else {},
+        "body": dict(find(data, head.content_type_value)) if data else {},
     }
 
 
@@ -167,9 +167,9 @@ def _render(head: RequestHead, data: bytes | None) -> str:
     lines += [f"{name}: {value}" for name, value in head.binding_headers() if name not in ("authorization", "cookie")]
     text = "\n".join(lines)
     if data is None:
-        raise Unrenderable("this target does not read bodies, so an approval could not say of which one")
+        raise Unrenderable("This target does not read bodies, so nobody could say which one they approve")
     if len(data) > _RENDER_BYTES:
-        raise Unrenderable(f"the body has more than the {_RENDER_BYTES} bytes that a person is shown")
+        raise Unrenderable(f"The body has more than the {_RENDER_BYTES} bytes that a person is shown")
     if data:
         text += "\n\n" + data.decode("utf-8", "replace")
     return redact(text)[0]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from extproc.domain.decision import Mask
 from extproc.domain.grant import Grant, Lane
-from extproc.masking.build import build
+from extproc.masking.build import build, mask_value
 from extproc.masking.stage import MaskError, Stage
 from extproc.protocols.http.message import SECRET_HEADERS, RequestHead
 from extproc.protocols.http.refuse import problem
@@ -45,12 +45,12 @@ class Masked:
     def headers(self, masks: Sequence[Mask], lane: Lane, head: Head) -> list[tuple[str, str]]:
         """The headers whose values the masks change, with their new values. Raises MaskError."""
         visible = [(n, v) for n, v in head.headers if n[0] != ":" and n not in SECRET_HEADERS]
-        if not self._mask_text(masks, lane, "\n".join(v for _, v in visible))[1]:
+        if not mask_value(masks, lane.value, "\n".join(v for _, v in visible))[1]:
             return []
         changed: dict[str, list[str]] = {}
         touched: set[str] = set()
         for name, value in visible:
-            text, counts = self._mask_text(masks, lane, value)
+            text, counts = mask_value(masks, lane.value, value)
             changed.setdefault(name, []).append(text)
             if counts:
                 touched.add(name)
@@ -58,21 +58,12 @@ class Masked:
                     self.header_counts[kind] = self.header_counts.get(kind, 0) + n
         return [(name, value) for name in changed if name in touched for value in changed[name]]
 
-    @staticmethod
-    def _mask_text(masks: Sequence[Mask], lane: Lane, text: str) -> tuple[str, dict[str, int]]:
-        stage = build(masks, lane.value, "text/plain")
-        if stage is None:
-            return text, {}
-        data = text.encode("latin-1", "replace")
-        masked = stage.feed(data) + stage.finish()
-        return masked.decode("latin-1"), stage.counts
-
 
 class RequestLane(Masked):
     """What the client sent, on its way to the upstream."""
 
     def __init__(self, grant: Grant, head: RequestHead) -> None:
-        super().__init__(build(grant.decision.masks, Lane.REQUEST.value, head.content_type))
+        super().__init__(build(grant.decision.masks, Lane.REQUEST.value, head.content_type_value))
         self._grant = grant
         self._head = head
 
@@ -113,12 +104,12 @@ class ResponseLane(Masked):
         self._grant = grant
         self._head = head
         headers = dict(head.headers)
-        kind = headers.get("content-type", "").split(";", 1)[0].strip().lower()
+        kind = headers.get("content-type", "")
         coding = headers.get("content-encoding", "identity").strip().lower()
         self.status = int(headers.get(":status", "0"))
         super().__init__(None if end else build(grant.decision.masks, Lane.RESPONSE.value, kind))
         self.unreadable = self.stage is not None and coding != "identity"
-        self._withheld = self.stage is not None and kind != _STREAMED
+        self._withheld = self.stage is not None and not kind.lower().startswith(_STREAMED)
 
     def open(self, end: bool) -> list[Command]:
         """Send the head, or withhold it until the masks have vouched for some of the body."""

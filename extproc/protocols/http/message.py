@@ -35,7 +35,8 @@ class MalformedRequest(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class RequestHead:
-    """A request's head as policy reads it. `path` has no query; `target_path` is path and query as forwarded."""
+    """A request's head as policy reads it. `path` has no query; `target_path` is path and query as forwarded.
+    `content_type` is the lower-case essence, `content_type_value` the header as it is (with its charset)."""
 
     method: str
     host: str
@@ -44,6 +45,7 @@ class RequestHead:
     query: dict[str, list[str]]
     headers: tuple[tuple[str, str], ...]
     content_type: str
+    content_type_value: str
     content_encoding: str
     content_length: int | None
 
@@ -77,7 +79,7 @@ def read_head(head: Head, prefix: str) -> RequestHead:
         elif name == "content-type":
             if content_type:
                 raise MalformedRequest("more than one content-type")
-            content_type = value.split(";", 1)[0].strip().lower()
+            content_type = value
         elif name == "content-encoding":
             content_encoding = f"{content_encoding},{value}".strip(", ").lower()
         elif name == "content-length":
@@ -96,6 +98,7 @@ def read_head(head: Head, prefix: str) -> RequestHead:
         path + mark + query,
         _query(query),
         head.headers,
+        content_type.split(";", 1)[0].strip().lower(),
         content_type,
         content_encoding,
         content_length,

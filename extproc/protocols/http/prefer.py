@@ -8,7 +8,8 @@ _ITEM = re.compile(r'^([a-z-]+)(?:\s*=\s*"?([^";]*)"?)?(?:;.*)?$')
 
 def wait_seconds(header_values: list[str], default: float) -> float:
     """The time to wait: `wait=N` (section 4.3) if the client says so, else 0 for a bare `respond-async`
-    (section 4.1), else the target's own. Never above MAX_WAIT_SECONDS; what can't be read is ignored, as the RFC asks."""
+    (section 4.1), else the target's own. Never above MAX_WAIT_SECONDS; what can't be read is ignored, as the RFC asks.
+    """
     preferences: dict[str, str] = {}
     for value in header_values:
         for item in value.split(","):

@@ -42,7 +42,6 @@ from extproc.protocols.session import (
 
 REQUEST_PATIENCE_SECONDS = 60.0
 RESPONSE_PATIENCE_SECONDS = 600.0
-_STREAM_CREDIT = 256 * 1024
 _ASK = 1
 
 
@@ -77,13 +76,6 @@ class HttpSession:
         self._observer: ChatObserver | None = None
         self._answered: int | None = None
         self._completed = False
-
-    @property
-    def credit(self) -> int:
-        """See protocols.session.Session. Only a streamed body that waits for its decision is ever paused."""
-        if self._state is _State.DECIDING and self._target.inspect is not Inspect.FULL:
-            return max(0, _STREAM_CREDIT - len(self._body))
-        return _STREAM_CREDIT
 
     @property
     def patience_seconds(self) -> float | None:
