@@ -182,8 +182,9 @@ async def _envoy_alive(where: Path) -> bool:
 async def _drain(where: Path) -> None:
     """Stop taking connections, and let what runs finish; the caller bounds how long."""
     await probe.http(where, "POST /drain_listeners?graceful&skip_exit")
-    while _ACTIVE.search(await probe.text(where, "GET /stats?filter=^http.agents.downstream_rq_active$")):
-        await asyncio.sleep(0.1)  # noqa: ASYNC110 - Envoy has no event for it
+    active = "GET /stats?filter=^http.agents.downstream_rq_active$"
+    while _ACTIVE.search(await probe.text(where, active)):  # noqa: ASYNC110 - Envoy has no event for it
+        await asyncio.sleep(0.1)
 
 
 def _unlink(path: Path) -> None:

@@ -31,7 +31,7 @@ from extproc.protocols.session import (
 from extproc.server.gate import Asker, Gate
 
 # A larger step of work leaves the event loop, so that others' requests don't wait for it.
-INLINE_BYTES = 16 * 1024
+INLINE_BYTES = 4 * 1024
 # How much of a peer's input is read ahead while people decide, only to notice its leaving.
 _READ_AHEAD = 16
 

@@ -85,13 +85,18 @@ def test_a_worker_killed_in_the_middle_of_a_response(healthy: Gateway) -> None:
 
     healthy.upstream.answer = slow
     received = bytearray()
-    with healthy.client() as agent, pytest.raises(httpx.RemoteProtocolError), agent.stream("GET", "/big") as reply:
-        for chunk in reply.iter_raw():
-            received += chunk
-            if not killed.is_set():
-                killed.set()
-                os.kill(healthy.pid("worker-0"), signal.SIGKILL)
-                released.set()
+
+    def read(agent: httpx.Client) -> None:
+        with agent.stream("GET", "/big") as reply:
+            for chunk in reply.iter_raw():
+                received.extend(chunk)
+                if not killed.is_set():
+                    killed.set()
+                    os.kill(healthy.pid("worker-0"), signal.SIGKILL)
+                    released.set()
+
+    with healthy.client() as agent, pytest.raises(httpx.RemoteProtocolError):
+        read(agent)
     assert CARD not in received
     healthy.wait_ready_again("worker-0")
     assert passes_again(healthy)
@@ -158,15 +163,27 @@ def test_other_processes_come_back(healthy: Gateway, program: str) -> None:
     assert passes_again(healthy)
 
 
+def said(**changes: object) -> bytes:
+    """An allow as an engine would say it, with changes."""
+    allow = {"policy": "p", "code": "c", "message": "m", "severity": "low", "mode": "enforce", "effect": "allow"}
+    duties = {"mask": [], "approval": [], "record": "full"}
+    decision = {"schema": 1, "effect": "allow", "revision": "r", "reasons": [allow], "obligations": duties}
+    return json.dumps({"result": {**decision, **changes}}).encode()
+
+
 NONSENSE = {
     "undefined": b"{}",
     "null": b'{"result": null}',
     "not json": b"yes",
     "a list": b'{"result": ["allow"]}',
     "only an effect": b'{"result": {"schema": 1, "effect": "allow"}}',
-    "unknown effect": json.dumps({"result": {"schema": 1, "effect": "maybe", "revision": "r", "reasons": [], "obligations": {}}}).encode(),
-    "unknown schema": json.dumps({"result": {"schema": 2, "effect": "allow", "revision": "r", "reasons": [], "obligations": {}}}).encode(),
-}  # fmt: skip
+    "unknown effect": said(effect="maybe"),
+    "unknown schema": said(schema=2),
+    "an effect that no reason has": said(effect="hold"),
+    "no reasons": said(reasons=[]),
+    "an unknown member": said(note="and log it elsewhere"),
+    "an unknown duty": said(obligations={"mask": [], "approval": [], "record": "full", "watermark": True}),
+}
 
 
 class _Nonsense(BaseHTTPRequestHandler):
@@ -207,10 +224,7 @@ def test_an_engine_that_talks_nonsense(nonsense: Gateway, what: str) -> None:
 
 def test_an_engine_that_fails(nonsense: Gateway) -> None:
     """A decision under an error status is none."""
-    allow = {"policy": "p", "code": "c", "message": "m", "severity": "low", "mode": "enforce", "effect": "allow"}
-    duties = {"mask": [], "approval": [], "record": "full"}
-    decision = {"schema": 1, "effect": "allow", "revision": "r", "reasons": [allow], "obligations": duties}
-    _Nonsense.said, _Nonsense.status = json.dumps({"result": decision}).encode(), 500
+    _Nonsense.said, _Nonsense.status = said(), 500
     with nonsense.client() as agent:
         assert agent.get("/ping").status_code == 503
         assert nonsense.upstream.seen == []

@@ -35,7 +35,10 @@ DECISIONS: list[tuple[str, str, dict[str, Any], str, list[str]]] = [
     (
         "POST",
         "/notes",
-        {"sensitive": {"address": {}, "headers": {}, "body": {"private-key": 1}}, "body": {"inspected": True, "size": 9}},
+        {
+            "sensitive": {"address": {}, "headers": {}, "body": {"private-key": 1}},
+            "body": {"inspected": True, "size": 9},
+        },
         "block",
         ["private-key", "write"],
     ),

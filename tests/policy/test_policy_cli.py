@@ -58,7 +58,9 @@ RECORD: dict[str, Any] = {
             _reason("http.gone", "x", "shadow", "block"),
         ],
         "obligations": {
-            "mask": [{"policy": "http.pii_in_responses", "select": {"kinds": ["card"], "keys": []}, "operator": "redact"}],
+            "mask": [
+                {"policy": "http.pii_in_responses", "select": {"kinds": ["card"], "keys": []}, "operator": "redact"}
+            ],
             "approval": [
                 {"policy": "http.destructive_methods", "group": "operators", "quorum": 1, "expires_in_seconds": 900}
             ],

@@ -176,7 +176,7 @@ class Processor:
             response_serializer=wire.ProcessingResponse.SerializeToString,
         )
         service = "envoy.service.ext_proc.v3.ExternalProcessor"
-        health = grpc.unary_unary_rpc_method_handler(lambda _request, _context: b"\x08\x01")
+        health: Any = grpc.unary_unary_rpc_method_handler(lambda _request, _context: b"\x08\x01")
         self._server.add_generic_rpc_handlers(
             (
                 grpc.method_handlers_generic_handler(service, {"Process": method}),
