@@ -45,9 +45,9 @@ def measure(options: Options) -> Report:
     facts, load = machine.facts(), machine.load_average()
     _say("starting: a gateway, two more Envoys, an upstream, a client")
     with started(options) as bench:
-        run = rounds(bench, options, _say)
         _say("the steps of one request, each alone")
         steps = stages(bench)
+        run = rounds(bench, options, _say)
     return Report(options, facts, load, lines(run.samples), run, steps)
 
 

@@ -75,16 +75,21 @@ class Passes:
         if target not in self._kept:
             self._kept.add(target)
             keep = []
-        while isinstance(message := await context.read(), ProcessingRequest):
+        try:
+            while isinstance(message := await context.read(), ProcessingRequest):
+                if keep is not None:
+                    keep.append(message.SerializeToString())
+                await context.write(answer(message))
+        finally:
+            # Envoy may end the stream, and with it this task, as soon as it has the last answer.
             if keep is not None:
-                keep.append(message.SerializeToString())
-            await context.write(answer(message))
-        if keep is not None:
-            await asyncio.to_thread(self._keep, target, keep)
+                self._keep(target, keep)
 
     def _keep(self, target: str, messages: list[bytes]) -> None:
         text = orjson.dumps([base64.b64encode(m).decode() for m in messages])
-        self._socket.with_name(f"{self._socket.name}.{target}.json").write_bytes(text)
+        fresh = self._socket.with_name(f"{self._socket.name}.{target}.new")
+        fresh.write_bytes(text)
+        fresh.rename(fresh.with_suffix(".json"))
 
 
 async def _main(socket: Path) -> None:

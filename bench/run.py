@@ -178,7 +178,9 @@ def rounds(bench: Bench, options: Options, say: Say) -> Run:
 
 
 def stages(bench: Bench) -> Stages:
-    """Measure a worker's steps on what Envoy sent to the processor that only continues. Raises BenchFailed."""
+    """Measure a worker's steps on what Envoy sends to the processor that only continues. Raises BenchFailed."""
+    for payload in Payload:
+        bench.check(Row(Way.CONTINUE, payload))
     given = Given(str(bench.config), bench.gateway.pids["opa"][0], bench.bare[Way.CONTINUE].exchanges())
     with tempfile.TemporaryDirectory(prefix="hp-") as metrics:
         child = python("bench.stages", accept_input=True, env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": metrics})

@@ -81,7 +81,7 @@ class Worker:
     ) -> None:
         self._messages, self._gates, self._metrics, self._raw = messages, gates, metrics, raw
         self._target = next(t.target for t in settings.targets if t.name == payload)
-        self._rules = {a.issuer: ClaimRules(a.kind, a.groups_claim) for a in settings.identity.agents}
+        self._rules = {(a.issuer, a.audience): ClaimRules(a.kind, a.groups_claim) for a in settings.identity.agents}
         self._body = request_body() if payload is Payload.BODIES else b""
         self._first = ProcessingRequest.FromString(messages[0])
         self._events = self._read()

@@ -27,14 +27,27 @@ class PolicyKeeper:
         self._settings = settings
         self._journal = journal
         self._out = Layout(settings.state).bundle
+        self._origin = self._out.with_name("origin")
         self._seen: Stamp = frozenset()
         self.revision = ""
+
+    def start(self) -> None:
+        """Load, or go on with the last good bundle of the same folder: a gateway that comes back after a crash while
+        somebody edits policies must come back. Raises what `load` raises where there is none."""
+        try:
+            self.load()
+        except PolicyRefused as error:
+            if not (self._out.exists() and self._origin.exists() and self._origin.read_text("utf-8") == self._place()):
+                raise
+            self.revision = "of the last good bundle"
+            self._refused(str(error))
 
     def load(self) -> None:
         """Build and put in force. Raises PolicyRefused, OpaMissing, OpaFailed, OSError; what was in force stays so."""
         self._seen = self._stamp()
         bundle = build(self._settings.policy.path, self._settings.policy.data)
         publish(bundle, self._out)
+        self._origin.write_text(self._place(), "utf-8")
         self.revision = bundle.revision
         self._note("loaded", {"revision": self.revision})
         _log.info("policies are in force", extra={"revision": self.revision})
@@ -51,9 +64,14 @@ class PolicyKeeper:
         try:
             await asyncio.to_thread(self.load)
         except (PolicyRefused, OpaMissing, OpaFailed, OSError) as error:
-            why = str(error)
-            _log.error("new policies REFUSED; revision %s stays in force:\n%s", self.revision, why)
-            self._note("refused", {"revision": self.revision, "why": why})
+            self._refused(str(error))
+
+    def _refused(self, why: str) -> None:
+        _log.error("new policies REFUSED; revision %s stays in force:\n%s", self.revision, why)
+        self._note("refused", {"revision": self.revision, "why": why})
+
+    def _place(self) -> str:
+        return f"{policy_folder(self._settings)}\n{self._settings.policy.data}\n"
 
     def _note(self, what: str, facts: dict[str, JSON]) -> None:
         try:

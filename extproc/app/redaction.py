@@ -1,16 +1,61 @@
-"""What the journal is allowed to see: everything is redacted once, at the sink, except who acted."""
+"""What the journal is allowed to see: everything is redacted once, at the sink, except who acted and what we minted.
 
+Identifiers of our own are random, so some of them look like a card or an account number; masked, they would join nothing
+any more. Counts are named by kinds of value, which are names that a mask would take for secrets.
+"""
+
+import re
+from collections.abc import Mapping
 from typing import cast
 
 from extproc.domain.json import JSON, Document
 from extproc.masking.redact import redact_json
 
-# Names of verified parties: an e-mail address as a subject is who it was, and the trail must say so.
-_PARTIES = frozenset({"principal", "approver", "approvers"})
+# An e-mail address as a verified subject is who it was, and the trail must say so.
+_KEPT = frozenset({"principal", "approver", "approvers", "request", "session", "hold", "digest", "revision", "masked"})
+_KEPT_INSIDE = {
+    "action": frozenset({"digest"}),
+    "decision": frozenset({"id", "revision"}),
+    "llm": frozenset({"usage"}),
+}
+# W3C Trace Context, section 3.2: nothing but a version, two ids and flags.
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 def redact_record(body: Document) -> Document:
     """The body of a record without any value that a rule matches; itself where there is none."""
-    names = [name for name in body if name not in _PARTIES]
-    values, found = redact_json([body[name] for name in names])
-    return {**body, **dict(zip(names, cast(list[JSON], values), strict=True))} if found else body
+    open_parts, kept = _split(body)
+    clean, found = redact_json(open_parts)
+    if not found:
+        return body
+    document = dict(cast(Mapping[str, JSON], clean))
+    for path, value in kept:
+        if len(path) == 1:
+            document[path[0]] = value
+        else:
+            document[path[0]] = {**cast(Mapping[str, JSON], document[path[0]]), path[1]: value}
+    return document
+
+
+def _split(body: Document) -> tuple[dict[str, JSON], list[tuple[tuple[str, ...], JSON]]]:
+    """What is open to redaction, and what is kept, by its path."""
+    open_parts: dict[str, JSON] = {}
+    kept: list[tuple[tuple[str, ...], JSON]] = []
+    for name, value in body.items():
+        inside = _kept_inside(name, value)
+        if name in _KEPT or (name == "decision" and isinstance(value, str)):
+            kept.append(((name,), value))
+        elif inside and isinstance(value, Mapping):
+            open_parts[name] = {k: v for k, v in value.items() if k not in inside}
+            kept += [((name, k), value[k]) for k in inside if k in value]
+        else:
+            open_parts[name] = value
+    return open_parts, kept
+
+
+def _kept_inside(name: str, value: JSON) -> frozenset[str]:
+    if name == "trace" and isinstance(value, Mapping):
+        parent = value.get("traceparent")
+        well_formed = isinstance(parent, str) and _TRACEPARENT.fullmatch(parent)
+        return frozenset({"traceparent"}) if well_formed else frozenset()
+    return _KEPT_INSIDE.get(name, frozenset())

@@ -61,7 +61,7 @@ async def _up(settings: Settings, layout: Layout, console: Console) -> None:
     watching: list[asyncio.Task[None]] = []
     try:
         if settings.policy.managed:
-            await asyncio.to_thread(keeper.load)
+            await asyncio.to_thread(keeper.start)
             watching.append(asyncio.create_task(keeper.watch()))
             loop.add_signal_handler(signal.SIGHUP, lambda: watching.append(asyncio.create_task(keeper.reload())))
         write(generate(envoy_plan(settings)), layout.envoy)

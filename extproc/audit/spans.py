@@ -84,7 +84,7 @@ def action_spans(
         **say.who_and_where(body),
         **say.action(body),
         **say.delivery(done),
-        **say.decision(body, part(done, "masked")),
+        **say.decision(body, _masked(done)),
         **approval(body, states, votes),
         **{f"holdpoint.stage.{name}_us": us for name, us in list(stages.items())[: say.MOST]},
         **_audit(decision),
@@ -234,3 +234,13 @@ def _error(body: dict[str, Any], done: dict[str, Any], unknown: bool) -> str | N
 
 def _duration(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LONGEST_STAGE_US
+
+
+def _masked(done: dict[str, Any]) -> dict[str, int]:
+    """Values masked by kind, both lanes together."""
+    total: dict[str, int] = {}
+    for lane in part(done, "masked"):
+        for kind, n in part(part(done, "masked"), lane).items():
+            if isinstance(n, int) and not isinstance(n, bool):
+                total[kind] = total.get(kind, 0) + n
+    return total

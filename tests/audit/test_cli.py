@@ -20,7 +20,7 @@ def state(streams: Streams) -> Path:
     streams["worker-0"].append("decision", decision("d1"))
     streams["worker-0"].append("delivery", delivery("d1"))
     streams["worker-0"].append("decision", decision("d2", target={"name": "openai", "protocol": "http"}))
-    streams["worker-0"].append("delivery", delivery("d2", masked={"card": 1}))
+    streams["worker-0"].append("delivery", delivery("d2", masked={"response": {"card": 1}}))
     streams["worker-1"].append("decision", decision("d3", "block", principal=other))
     streams["control"].append("vote", {"hold": "h1", "approver": ann, "approve": True, "reason": "ok"})
     streams["worker-1"].append("decision", decision("d4", hold="h1", approvers=[ann]))
@@ -74,7 +74,7 @@ def test_a_decision_is_found_by_its_id(state: Path) -> None:
     """Joined with its delivery, or None."""
     found = find_decision(state, "d2")
     assert found is not None
-    assert (found["target"]["name"], found["delivery"]["masked"]) == ("openai", {"card": 1})
+    assert (found["target"]["name"], found["delivery"]["masked"]) == ("openai", {"response": {"card": 1}})
     assert find_decision(state, "nothing") is None
 
 

@@ -89,7 +89,7 @@ def test_people_find_actions_by_their_tags(streams: Streams, jaeger: Jaeger) -> 
     worker = streams["worker-0"]
     worker.append("decision", decision("d1", "block", trace={"traceparent": TRACEPARENT}))
     worker.append("decision", decision("d2", session="c2"))
-    worker.append("delivery", delivery("d2", masked={"ssn": 3}))
+    worker.append("delivery", delivery("d2", masked={"request": {"ssn": 1}, "response": {"ssn": 2}}))
     streams["control"].append("vote", {"hold": "h1", "approver": ann, "approve": True, "reason": "ticket 4711"})
     worker.append("decision", decision("d3", hold="h1", approvers=[ann], timings_us={"policy": 1, "hold": 9_000}))
     worker.append("delivery", delivery("d3"))

@@ -75,7 +75,7 @@ def test_a_second_send_is_the_same_bytes(streams: Streams) -> None:
     """A span that is sent again can be told from another by nobody."""
     for n in range(3):
         streams["worker-0"].append("decision", decision(f"d{n}"))
-        streams["worker-0"].append("delivery", delivery(f"d{n}", masked={"card": n}))
+        streams["worker-0"].append("delivery", delivery(f"d{n}", masked={"response": {"card": n}}))
     sent = []
     for _ in range(2):
         with receiver() as kept:

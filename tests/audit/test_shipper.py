@@ -64,7 +64,7 @@ def test_an_action_is_told_once_its_delivery_is_there(streams: Streams) -> None:
     assert ids(first) == ["d2", "d3"]
     assert outcomes(first) == ["blocked", "pending"]
     ship.restart()
-    worker.append("delivery", delivery("d1", masked={"ssn": 2}))
+    worker.append("delivery", delivery("d1", masked={"response": {"ssn": 2}}))
     (told,) = ship()
     assert told.attributes["holdpoint.decision.effect"] == "mask"
     assert told.attributes["holdpoint.mask.ssn"] == 2

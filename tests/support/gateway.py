@@ -118,6 +118,11 @@ class Gateway:
         """Wait until a program that ended is back."""
         self.wait_log(lambda e: e.get("message") == f"{program} is ready")
 
+    def signal(self, number: int) -> None:
+        """Send the supervisor a signal."""
+        if self._process is not None:
+            self._process.send_signal(number)
+
     def kill(self) -> None:
         """End the supervisor without a word to anyone, as a power cut would."""
         if self._process is not None:

@@ -12,6 +12,7 @@ _BOUND = 1 << 20
 class ChatObserver:
     """Collects model, id, finish reasons, usage and the names and ids of the tools that the model called.
 
+    `done` says that the stream's own end has been released: clients leave then, before the connection ends.
     Keeps at most 1 MiB: of a longer document nothing is known, of a longer event that event is left out."""
 
     def __init__(self, stream: bool) -> None:
@@ -20,6 +21,7 @@ class ChatObserver:
         self._over = False
         self._known: dict[str, JSON] = {}
         self._finish: list[JSON] = []
+        self.done = False
         self._calls: dict[tuple[int, int], dict[str, JSON]] = {}
 
     def feed(self, data: bytes) -> None:
@@ -30,6 +32,7 @@ class ChatObserver:
             self._buffer = rest if len(rest) <= _BOUND else bytearray()
             for line in lines:
                 if line.startswith(b"data:"):
+                    self.done = self.done or line[5:].strip() == b"[DONE]"
                     self._read(bytes(line[5:]))
         elif len(self._buffer) > _BOUND:
             self._over, self._buffer = True, bytearray()

@@ -128,7 +128,7 @@ class HttpSession:
     def _completes(self, event: Event) -> bool:
         match event:
             case HeadReceived(Lane.RESPONSE, _, end) | Received(Lane.RESPONSE, _, end):
-                return end
+                return end or (self._observer is not None and self._observer.done)
             case TrailersReceived(Lane.RESPONSE):
                 return True
             case Decided(_, Grant()):
