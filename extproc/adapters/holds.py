@@ -18,9 +18,8 @@ from typing import Self, TypeVar
 
 from extproc.adapters import holds_table as table
 from extproc.approvals import machine
-from extproc.approvals.ports import AdmissionRule, Change, HoldsUnavailable, Standing
+from extproc.approvals.ports import AdmissionRule, Change, HoldsUnavailable, Page, Question, Standing
 from extproc.domain.hold import Hold, HoldState
-from extproc.domain.principal import Principal
 
 BUSY_SECONDS = 2.0
 POLL_SECONDS = 0.05
@@ -62,13 +61,12 @@ class SqliteHolds:
         self._closed = True
         self._thread.shutdown()
 
-    async def admit(self, asker: Principal, target: str, digest: str, rule: AdmissionRule) -> Hold:
+    async def admit(self, question: Question, window_seconds: float, keep: int, rule: AdmissionRule) -> Hold:
         """See HoldStore."""
 
         def work(db: sqlite3.Connection, now: float) -> tuple[Hold, ...]:
-            standings = table.read_same(db, asker, target, digest)
-            pending = table.count_pending(db, asker, now)
-            admission = rule(standings, pending, now)
+            standings = table.read_same(db, question)
+            admission = rule(standings, table.tally(db, question, now, window_seconds), now)
             askers = {s.hold.id: s.askers for s in standings}
             for hold in admission.ended:
                 table.update(db, Standing(hold, askers[hold.id]), now)
@@ -77,6 +75,7 @@ class SqliteHolds:
                 table.update(db, given, now)
             else:
                 table.insert(db, given)
+                table.forget_more(db, question.asker, now, window_seconds, keep)
             return given.hold, *admission.ended
 
         hold, *ended = await self._write(work)
@@ -105,12 +104,13 @@ class SqliteHolds:
         hold, _ = await self._look(hold_id)
         return hold
 
-    async def find(self, state: HoldState | None, limit: int) -> tuple[Hold, ...]:
+    async def find(self, state: HoldState | None, groups: frozenset[str] | None, after: str | None, limit: int) -> Page:
         """See HoldStore."""
 
-        def work() -> tuple[Hold, ...]:
+        def work() -> Page:
             db, now = self._db(), self._now()
-            return tuple(machine.at(s.hold, now) for s in table.read_state(db, state, now, limit))
+            standings, more = table.read_page(db, state, groups, after, now, limit)
+            return Page(tuple(machine.at(s.hold, now) for s in standings), more)
 
         return await self._in_thread(work)
 

@@ -88,6 +88,8 @@ class Layout:
             inner = (self.run, self.journal, self.envoy, self.metrics, self.bundle.parent, self.digest_key.parent)
             for folder in (self.state, *inner):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if self.state.stat().st_uid != os.geteuid():
+                raise StateUnusable(f"{self.state}: belongs to another user; the gateway's own must own it")
             if self.state.stat().st_mode & 0o077:
                 raise StateUnusable(f"{self.state}: others can enter it; chmod 700 {self.state}")
             fresh = {

@@ -1,7 +1,7 @@
 """What the journal is allowed to see: everything is redacted once, at the sink, except who acted and what we minted.
 
-Identifiers of our own are random, so some of them look like a card or an account number; masked, they would join nothing
-any more. Counts are named by kinds of value, which are names that a mask would take for secrets.
+Identifiers of our own are random, so some look like a card or an account number; masked, they would join nothing any
+more. Counts are named by kinds of value, which are names that a mask would take for secrets.
 """
 
 import re

@@ -18,7 +18,7 @@ from extproc import resources
 from extproc.adapters.envoy.files import command as envoy_command
 from extproc.adapters.envoy.files import write
 from extproc.adapters.envoy.generate import generate
-from extproc.adapters.envoy.listener import LISTENER
+from extproc.adapters.envoy.listener import ACCESS_LOG, LISTENER
 from extproc.adapters.opa.server import prepare as prepare_opa
 from extproc.app import probe
 from extproc.app.engine import managed_opa
@@ -31,6 +31,11 @@ from extproc.config import Address, Settings
 from extproc.server.supervisor import Program, StartFailed, Supervisor
 
 _log = logging.getLogger("holdpoint.up")
+# A decision leaves a lot of garbage. Collected less often it costs a fifth less CPU and half the p99; the limit keeps a
+# large policy library from taking the machine.
+_OPA_MEMORY = {"GOGC": "400", "GOMEMLIMIT": "512MiB"}
+_ROTATE_SECONDS = 2.0
+_ACCESS_LOG_BYTES = 64 << 20
 _ACTIVE = re.compile(r"downstream_rq_active: [1-9]")
 
 
@@ -65,6 +70,7 @@ async def _up(settings: Settings, layout: Layout, console: Console) -> None:
             watching.append(asyncio.create_task(keeper.watch()))
             loop.add_signal_handler(signal.SIGHUP, lambda: watching.append(asyncio.create_task(keeper.reload())))
         write(generate(envoy_plan(settings)), layout.envoy)
+        watching.append(asyncio.create_task(_rotate(layout)))
         _clear(layout.metrics)
         check_free(settings.listen.address)
         check_free(settings.listen.ops)
@@ -136,7 +142,9 @@ def stages(settings: Settings, layout: Layout) -> list[list[Program]]:
         opa = managed_opa(layout)
         token = prepare_opa(opa)
         alive = partial(_opa_alive, layout.opa_socket, token)
-        found.append(Program("opa", opa.argv(), alive, before_start=partial(_unlink, layout.opa_socket)))
+        found.append(
+            Program("opa", opa.argv(), alive, env=_OPA_MEMORY, before_start=partial(_unlink, layout.opa_socket))
+        )
     found += [ours(f"worker-{i}", "worker", "--index", str(i)) for i in range(settings.workers)]
     found += [ours("control", "control"), ours("shipper", "shipper")]
     door = Program(
@@ -185,6 +193,17 @@ async def _drain(where: Path) -> None:
     active = "GET /stats?filter=^http.agents.downstream_rq_active$"
     while _ACTIVE.search(await probe.text(where, active)):  # noqa: ASYNC110 - Envoy has no event for it
         await asyncio.sleep(0.1)
+
+
+async def _rotate(layout: Layout) -> None:
+    """Keep Envoy's access log small: whoever knocks without a token writes to it. The shipper follows a renamed log."""
+    log = layout.envoy / ACCESS_LOG
+    while True:
+        await asyncio.sleep(_ROTATE_SECONDS)
+        with contextlib.suppress(OSError, ValueError):
+            if log.stat().st_size > _ACCESS_LOG_BYTES:
+                log.rename(log.with_name(f"{ACCESS_LOG}.1"))
+                await probe.http(layout.envoy_admin, "POST /reopen_logs")
 
 
 def _unlink(path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from extproc.approvals.machine import REQUEST
 from extproc.domain.decision import Approval
 from extproc.domain.hold import Hold, HoldState, Vote
 from extproc.domain.json import JSON
@@ -38,15 +39,14 @@ def load_principal(text: str) -> Principal:
 
 
 def dump_fixed(hold: Hold) -> str:
-    """What never changes over a hold's life and needs no column of its own, as ASCII JSON text."""
+    """What never changes over a hold's life and needs no column of its own, as ASCII JSON text. The text that people
+    read has a column: it goes when the hold ends."""
     return json.dumps(
         {
             "principal": {**hold.principal.document(), "expires_at": hold.principal.expires_at},
-            "verb": hold.verb,
-            "resource": hold.resource,
             "revision": hold.revision,
             "decision": hold.decision,
-            "summary": hold.summary,
+            "summary": {name: value for name, value in hold.summary.items() if name != REQUEST},
             "requirements": requirement_documents(hold),
         },
         allow_nan=False,
@@ -58,14 +58,18 @@ def load(
     hold_id: str,
     state: str,
     target: str,
+    verb: str,
+    resource: str,
     digest: str,
     fixed: str,
+    request: str | None,
     created_at: float,
     expires_at: float,
     detached: bool,
     votes: tuple[Vote, ...],
 ) -> Hold:
-    """A hold from its columns; `fixed` is what `dump_fixed` gave. Raises ValueError."""
+    """A hold from its columns; `fixed` is what `dump_fixed` gave, `request` the text that people read, or None where
+    it is gone or was not read. Raises ValueError."""
     d = _object(fixed)
     try:
         return Hold(
@@ -73,12 +77,12 @@ def load(
             state=HoldState(state),
             principal=_principal(d["principal"]),
             target=target,
-            verb=d["verb"],
-            resource=d["resource"],
+            verb=verb,
+            resource=resource,
             digest=digest,
             revision=d["revision"],
             decision=d["decision"],
-            summary=d["summary"],
+            summary=d["summary"] if request is None else {**d["summary"], REQUEST: request},
             requirements=tuple(
                 Approval(r["policy"], r["group"], r["quorum"], r["expires_in_seconds"]) for r in d["requirements"]
             ),

@@ -28,6 +28,9 @@ from extproc.domain.json import JSON
 from extproc.domain.principal import Principal
 
 REASON_LENGTH = 500
+# The member of a hold's summary that has the whole text people read. Only live holds have it: it may be large, and
+# ended holds are kept for days.
+REQUEST = "request"
 
 S = HoldState
 TRANSITIONS: dict[HoldState, frozenset[HoldState]] = {
@@ -54,6 +57,7 @@ class Refused(StrEnum):
     BAD_REASON = "bad-reason"
     NOT_YOURS = "not-yours"
     TOO_MANY = "too-many-holds"
+    SAID_NO = "denied-too-often"
     NO_REQUIREMENTS = "no-requirements"
 
 
@@ -174,4 +178,7 @@ def _to(hold: Hold, state: HoldState) -> Hold:
     if state not in TRANSITIONS[hold.state]:
         # Not a refusal but a fault of ours: every caller above has looked at the state first.
         raise RuntimeError(f"hold {hold.id}: no way from {hold.state.value} to {state.value}")
-    return replace(hold, state=state)
+    summary = hold.summary
+    if state not in LIVE:
+        summary = {name: value for name, value in summary.items() if name != REQUEST}
+    return replace(hold, state=state, summary=summary)

@@ -29,6 +29,35 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked, and by whom: all that says which holds are about the same thing."""
+
+    asker: Principal
+    target: str
+    verb: str
+    resource: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What the issuer and subject of an asker have in the store, whomever they act for: holds that wait; holds opened
+    within the window; denials within it of the same target, verb and resource, whatever else differed."""
+
+    pending: int
+    opened: int
+    denied: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a list of holds, without the text of requests (`summary["request"]`), and how many come after it."""
+
+    holds: tuple[Hold, ...]
+    more: int
+
+
+@dataclass(frozen=True, slots=True)
 class Admission:
     """What an asker is given: `standing` is written (as new, if the store lacks its id) and its hold returned;
     `ended` are others that end in the same transaction."""
@@ -39,16 +68,18 @@ class Admission:
 
 # Both are called inside one write transaction, in the store's thread, with its time. What they raise undoes it.
 Change = Callable[[Standing, float], Standing]
-AdmissionRule = Callable[[Sequence[Standing], int, float], Admission]
+AdmissionRule = Callable[[Sequence[Standing], Tally, float], Admission]
 
 
 class HoldStore(Protocol):
     """Holds, one order of changes for every process that opened the store. Times are the store's own, in seconds
     since the epoch. Every method raises HoldsUnavailable."""
 
-    async def admit(self, asker: Principal, target: str, digest: str, rule: AdmissionRule) -> Hold:
+    async def admit(self, question: Question, window_seconds: float, keep: int, rule: AdmissionRule) -> Hold:
         """Give `rule` the live and denied holds of this asker (issuer, subject, acts_for), target and digest,
-        newest first, and the number of pending holds of this issuer and subject; write what it answers."""
+        newest first, and the tally of its issuer and subject over the last `window_seconds`; write what it answers.
+        With a new hold, the principal's ended ones are forgotten but for the newest `keep`, and those that a later
+        question must still meet: of this window, standing denials, expiries that no witness has had."""
         ...
 
     async def change(self, hold_id: str, change: Change) -> Hold:
@@ -59,8 +90,10 @@ class HoldStore(Protocol):
         """The hold as it stands now. Raises UnknownHold."""
         ...
 
-    async def find(self, state: HoldState | None, limit: int) -> tuple[Hold, ...]:
-        """Holds as they stand now, newest first; None for every state."""
+    async def find(self, state: HoldState | None, groups: frozenset[str] | None, after: str | None, limit: int) -> Page:
+        """Holds as they stand now: pending ones oldest first, others newest first; None for every state. With
+        `groups`, only those that ask one of them. `after` is the hold that ended the page before.
+        Raises UnknownHold for an `after` that is gone."""
         ...
 
     async def expire_due(self, keep_seconds: float, witness: Callable[[Sequence[Hold]], None]) -> tuple[Hold, ...]:

@@ -6,8 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from extproc.approvals import machine
-from extproc.approvals.machine import HoldRefused, Refused
-from extproc.approvals.ports import Admission, HoldStore, HoldsUnavailable, Standing, UnknownHold
+from extproc.approvals.machine import REQUEST, HoldRefused, Refused
+from extproc.approvals.ports import (
+    Admission,
+    HoldStore,
+    HoldsUnavailable,
+    Page,
+    Question,
+    Standing,
+    Tally,
+    UnknownHold,
+)
 from extproc.domain.action import Action
 from extproc.domain.decision import Decision
 from extproc.domain.hold import Hold, HoldState
@@ -15,8 +24,15 @@ from extproc.domain.principal import Principal
 
 # One principal can't bury the approvers: more pending holds than this are refused, identical ones are merged anyway.
 PENDING_PER_PRINCIPAL = 20
-# Final holds stay this long for people to look back at; the journal keeps what must last.
+# Nor can it by asking and leaving, nor by asking again for what was denied with a header changed. By the store's time.
+WINDOW_SECONDS = 600.0
+OPENED_PER_WINDOW = 60
+DENIALS_PER_WINDOW = 3
+# Requests that wait on one hold, each of which takes a connection.
+ASKERS_PER_HOLD = 50
+# Final holds stay this long, and so many of a principal, to be looked back at; the journal keeps what must last.
 KEEP_SECONDS = 7 * 86400.0
+KEEP_PER_PRINCIPAL = 200
 
 Witness = Callable[[Hold, Hold], None]
 
@@ -49,13 +65,15 @@ class Holds:
         one opens: an approval by the old rules is not one by the new. What people will read (`action.render`) is made
         only for a new hold, in a thread, outside the store's transaction. With `detached` the asker is answered 202 at
         once: it counts as one that already called `detach`.
-        Raises HoldRefused (too-many-holds, no-requirements). Cancelled while it runs, it leaves no asker behind.
+        Raises HoldRefused (too-many-holds, denied-too-often, no-requirements). Cancelled while it runs, it leaves no
+        asker behind.
         """
 
         asking = 0 if detached else 1
         text: str | None = None
+        question = Question(principal, target, action.verb, action.resource, action.digest)
 
-        def rule(same: Sequence[Standing], pending: int, now: float) -> Admission:
+        def rule(same: Sequence[Standing], tally: Tally, now: float) -> Admission:
             ended = []
             for standing in same:
                 hold = machine.at(standing.hold, now)
@@ -64,17 +82,17 @@ class Holds:
                 if hold.state not in machine.LIVE:
                     ended += [hold] if hold != standing.hold else []
                 elif frozenset(hold.requirements) == frozenset(decision.approvals):
+                    if hold.state is HoldState.PENDING and standing.askers + asking > ASKERS_PER_HOLD:
+                        raise HoldRefused(
+                            Refused.TOO_MANY,
+                            f"{ASKERS_PER_HOLD} requests already wait for this answer, which is the most",
+                        )
                     joined = replace(hold, detached=hold.detached or detached)
                     return Admission(Standing(joined, standing.askers + asking))
                 else:
                     ended.append(machine.supersede(hold, now))
             freed = sum(1 for s in same if machine.at(s.hold, now).state is HoldState.PENDING)
-            if pending - freed >= PENDING_PER_PRINCIPAL:
-                raise HoldRefused(
-                    Refused.TOO_MANY,
-                    f"{PENDING_PER_PRINCIPAL} actions of this principal already wait for approval, which is the most; "
-                    "wait for an answer to one of them",
-                )
+            _check(replace(tally, pending=tally.pending - freed))
             if text is None:
                 raise _NotRendered
             opened = _new(principal, target, action, text, decision, detached, now)
@@ -83,10 +101,10 @@ class Holds:
         async def admit() -> Hold:
             nonlocal text
             try:
-                return await self._store.admit(principal, target, action.digest, rule)
+                return await self._store.admit(question, WINDOW_SECONDS, KEEP_PER_PRINCIPAL, rule)
             except _NotRendered:
-                text = await asyncio.to_thread(action.render)
-                return await self._store.admit(principal, target, action.digest, rule)
+                text = await asyncio.to_thread(action.render, decision.masks)
+                return await self._store.admit(question, WINDOW_SECONDS, KEEP_PER_PRINCIPAL, rule)
 
         admitting = asyncio.ensure_future(admit())
         try:
@@ -145,9 +163,20 @@ class Holds:
         except UnknownHold as error:
             raise _unknown(error) from None
 
-    async def find(self, state: HoldState | None = HoldState.PENDING, limit: int = 200) -> tuple[Hold, ...]:
-        """Holds as they stand, newest first; state None for all."""
-        return await self._store.find(state, limit)
+    async def find(
+        self,
+        state: HoldState | None = HoldState.PENDING,
+        groups: frozenset[str] | None = None,
+        after: str | None = None,
+        limit: int = 200,
+    ) -> Page:
+        """Holds as they stand, without the text of requests; state None for all. Pending ones come oldest first, so
+        that no later ones push them out; others newest first. `groups` leaves those that ask one of them; `after` is
+        the id that ended the page before. Raises HoldRefused (unknown-hold) for an `after` that is gone."""
+        try:
+            return await self._store.find(state, groups, after, limit)
+        except UnknownHold as error:
+            raise _unknown(error) from None
 
     async def expire_due(self, witness: Callable[[Sequence[Hold]], None]) -> tuple[Hold, ...]:
         """Write expiries down. `witness` gets each expired hold once over all calls and processes, inside the
@@ -170,11 +199,33 @@ class Holds:
             return
 
 
+def _check(tally: Tally) -> None:
+    """Raise HoldRefused where a principal may not open another hold."""
+    if tally.pending >= PENDING_PER_PRINCIPAL:
+        raise HoldRefused(
+            Refused.TOO_MANY,
+            f"{PENDING_PER_PRINCIPAL} actions of this principal already wait for approval, which is the most; "
+            "wait for an answer to one of them",
+        )
+    minutes = int(WINDOW_SECONDS / 60)
+    if tally.opened >= OPENED_PER_WINDOW:
+        raise HoldRefused(
+            Refused.TOO_MANY,
+            f"this principal asked for {OPENED_PER_WINDOW} approvals within {minutes} minutes, which is the most; "
+            "ask less often",
+        )
+    if tally.denied >= DENIALS_PER_WINDOW:
+        raise HoldRefused(
+            Refused.SAID_NO,
+            f"people said no to this {tally.denied} times within {minutes} minutes; do not ask again, or not so soon",
+        )
+
+
 def _new(
     principal: Principal, target: str, action: Action, text: str, decision: Decision, detached: bool, now: float
 ) -> Hold:
     # `body` is an excerpt for records; here the whole takes its place.
-    summary = {name: value for name, value in action.summary.items() if name != "body"} | {"request": text}
+    summary = {name: value for name, value in action.summary.items() if name != "body"} | {REQUEST: text}
     return Hold(
         id=secrets.token_hex(8),
         state=HoldState.PENDING,

@@ -37,8 +37,13 @@ class Client:
         self._token = token
 
     def holds(self, state: str = "pending") -> list[Document]:
-        """Holds that this person may see, newest first. Raises CommandError."""
-        holds: list[Document] = self._call("GET", f"/holds?state={state}")["holds"]
+        """All holds that this person may see, without the text of requests: pending ones oldest first, others newest
+        first. Raises CommandError."""
+        page = self._call("GET", f"/holds?state={state}")
+        holds: list[Document] = page["holds"]
+        while page["more"] and page["holds"]:
+            page = self._call("GET", f"/holds?state={state}&after={page['holds'][-1]['id']}")
+            holds += page["holds"]
         return holds
 
     def find(self, prefix: str) -> Document:
@@ -47,7 +52,7 @@ class Client:
             return self._call("GET", f"/holds/{quote(prefix.lower(), safe='')}")
         fit = [h for h in self.holds("all") if h["id"].startswith(prefix.lower())] if prefix else []
         if len(fit) == 1:
-            return fit[0]
+            return self.find(fit[0]["id"])
         if fit:
             raise CommandError(
                 f"several holds start with {prefix!r}: {', '.join(h['id'] for h in fit)}; give more of it"

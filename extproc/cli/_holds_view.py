@@ -31,7 +31,7 @@ class Screen:
 
 
 def table(screen: Screen, holds: list[dict[str, Any]], now: datetime) -> str:
-    """One line for each hold, newest first. The last column is never cut."""
+    """One line for each hold. The last column is never cut."""
     head = ("ID", "STATE", "TIME LEFT", "WHO", "TARGET", "NEEDS", "WHAT")
     rows = [
         (
@@ -76,7 +76,10 @@ def detail(screen: Screen, hold: dict[str, Any], now: datetime) -> str:
         lines.append(_line("because", visible(why) + shadow))
     lines += [_line("needs", f"{_need(r)}, for {visible(r['policy'])}") for r in hold["requirements"]]
     lines += [_line("digest", visible(hold["digest"])), _line("revision", visible(hold["revision"]))]
-    lines += ["", screen.style("what will go on (masked values are shown as such):", "bold")]
+    # Without the text of the request nobody is told that this is all of it.
+    whole = "request" in hold["summary"]
+    title = "what will go on (masked values are shown as such)" if whole else "what was asked, without its text"
+    lines += ["", screen.style(f"{title}:", "bold")]
     lines += [f"  | {line}" for line in _render(hold["summary"])]
     if hold["votes"]:
         lines += ["", screen.style("votes:", "bold")]

@@ -48,9 +48,9 @@ def register(subparsers: Subparsers) -> None:
         return parser
 
     listing = verb(
-        "list", "list pending holds, newest first", _list, "holdpoint holds list", "holdpoint holds list --all --json"
+        "list", "list pending holds, oldest first", _list, "holdpoint holds list", "holdpoint holds list --all --json"
     )
-    listing.add_argument("--all", action="store_true", help="holds that have ended too")
+    listing.add_argument("--all", action="store_true", help="holds that have ended too, newest first")
     show = verb(
         "show", "show a hold whole: what will go on, who asks, and why it waits", _show, "holdpoint holds show 3f9a"
     )
@@ -125,7 +125,7 @@ def _wait(arguments: argparse.Namespace) -> int:
         mine = [h for h in client.holds() if h["you"]["may_vote"]]
         if mine:
             # The oldest first: it is the one that expires first, most often.
-            _print_hold(arguments, mine[-1])
+            _print_hold(arguments, client.find(mine[0]["id"]))
             return OK
         left = deadline - time.monotonic() if deadline is not None else POLL_SECONDS
         if left <= 0:

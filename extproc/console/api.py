@@ -1,6 +1,8 @@
 """The holds API for people. Every call carries an approver's token.
 
-    GET  /holds?state=pending        {"holds": [...], "more": bool}, newest first; state `all` for every state
+    GET  /holds?state=pending        {"holds": [...], "more": number}: holds that ask a group of the caller, without
+                                     the text of requests; pending ones oldest first, others newest first; state
+                                     `all` for every state; `after=<the last id>` for the next page
     GET  /holds/{id}                 one hold
     POST /holds/{id}/votes           {"approve": bool, "reason": text} → the hold after the vote
 
@@ -58,10 +60,12 @@ async def _list(request: web.Request) -> web.Response:
     state = request.query.get("state", "pending")
     if state != "all" and state not in list(HoldState):
         raise BadRequest(f"state: expected one of all, {', '.join(HoldState)}")
-    found = await request.app[_HOLDS].find(None if state == "all" else HoldState(state), LIST_LIMIT)
-    person = request[_PERSON]
-    seen = [view(hold, person) for hold in found if may_see(hold, person)]
-    return web.json_response({"holds": seen, "more": len(found) == LIST_LIMIT})
+    after = request.query.get("after")
+    if after is not None and not _ID.fullmatch(after):
+        raise BadRequest("after: expected a hold's id, which is 16 hexadecimal digits")
+    person, wanted = request[_PERSON], None if state == "all" else HoldState(state)
+    page = await request.app[_HOLDS].find(wanted, frozenset(person.groups), after, LIST_LIMIT)
+    return web.json_response({"holds": [view(hold, person) for hold in page.holds], "more": page.more})
 
 
 async def _show(request: web.Request) -> web.Response:

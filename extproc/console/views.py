@@ -15,7 +15,8 @@ def may_see(hold: Hold, viewer: Principal) -> bool:
 
 
 def view(hold: Hold, viewer: Principal) -> dict[str, JSON]:
-    """The whole hold, and whether this viewer may vote. Times are RFC 3339. `summary` is never cut."""
+    """The hold with all it carries, and whether this viewer may vote. Times are RFC 3339. `summary` is never cut; its
+    `request` is there while the hold is live, and not in lists."""
     objection = machine.objection(hold, viewer, hold.created_at)
     return {
         "id": hold.id,

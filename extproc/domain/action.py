@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from extproc.domain.decision import Mask
 from extproc.domain.json import JSON, Document
 from extproc.domain.target import Protocol
 
@@ -17,8 +18,8 @@ class Action:
 
     `verb` and `resource` are the protocol's own words (`DELETE`, `/customers/7`). `facts` is what policy may read
     beside them; it may hold payload, so it never goes to a record: `summary` does, already masked. `render` gives
-    the text of what would go on, in full and masked, and is called only when a person must look at it; it raises
-    Unrenderable.
+    the text of what would go on under these masks, in full, and is called only when a person must look at it; it
+    raises Unrenderable.
     `digest` is the keyed hash (hex) over everything that will be forwarded; a hold binds to it.
     """
 
@@ -27,7 +28,7 @@ class Action:
     resource: str
     facts: Document
     summary: Document
-    render: Callable[[], str]
+    render: Callable[[tuple[Mask, ...]], str]
     digest: str
 
     def document(self) -> dict[str, JSON]:

@@ -10,20 +10,10 @@ from extproc.masking.detect import ALL, SLICE, detector
 from extproc.masking.form import FormStage
 from extproc.masking.jsonstage import JsonStage
 from extproc.masking.rules import RULES
+from extproc.masking.sniff import SniffStage
 from extproc.masking.sse import SseStage
 from extproc.masking.stage import MaskError, Stage
 from extproc.masking.text import TextStage, mask_whole
-
-_KEPT = 256  # characters of a content type whose reading is cached
-_CHARSET = re.compile(r"charset\s*=\s*\"?\s*([^\s;\"]+)", re.IGNORECASE)
-_WIDE = re.compile(
-    r"utf-?(?:16|32|7)|ucs-?[24]|unicode|ebcdic|ibm|cp(?:037|500|1026|1140)|hz-gb|iso-2022", re.IGNORECASE
-)
-_TEXT = re.compile(
-    r"text/.*|multipart/.*"
-    r"|application/(?:(?:.*\+)?xml|(?:x-)?(?:java|ecma)script|csv|(?:x-)?yaml|toml|graphql|sql|x-sh|x-pem-file)"
-)
-_JSON = re.compile(r"(?:application|text)/(?:(?:.*\+)?json|x-ndjson|ndjson|jsonl|x-jsonlines|jsonlines|x-json-stream)")
 
 
 class _Shape(Enum):
@@ -34,6 +24,28 @@ class _Shape(Enum):
     FORM = auto()
     TEXT = auto()
     BINARY = auto()
+    UNSURE_TEXT = auto()
+    UNSURE_BINARY = auto()
+
+
+TYPE_LENGTH = 256
+"""Characters of a content type, at most."""
+
+_CHARSETS = frozenset(
+    {"utf-8", "utf8", "us-ascii", "ascii", "latin1", "latin-1", *map("windows-125{}".format, range(9))}
+)
+_ISO = re.compile(r"iso-8859-[0-9]{1,2}")
+_LIKE_JSON = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*[{\[]")
+_UNSURE = {
+    "": _Shape.UNSURE_TEXT,
+    "text/plain": _Shape.UNSURE_TEXT,
+    "application/octet-stream": _Shape.UNSURE_BINARY,
+}
+_TEXT = re.compile(
+    r"text/.*|multipart/.*"
+    r"|application/(?:(?:.*\+)?xml|(?:x-)?(?:java|ecma)script|csv|(?:x-)?yaml|toml|graphql|sql|x-sh|x-pem-file)"
+)
+_JSON = re.compile(r"(?:application|text)/(?:(?:.*\+)?json|x-ndjson|ndjson|jsonl|x-jsonlines|jsonlines|x-json-stream)")
 
 
 _Selection = tuple[frozenset[str], frozenset[str]]  # kinds and member names
@@ -59,7 +71,9 @@ def find(data: bytes, content_type: str) -> dict[str, int]:
     where that mask would."""
     if not data:
         return {}
-    if _shape(content_type) in (_Shape.TEXT, _Shape.BINARY):
+    shape = _shape(content_type)
+    unsure = shape in (_Shape.UNSURE_TEXT, _Shape.UNSURE_BINARY)
+    if shape in (_Shape.TEXT, _Shape.BINARY) or (unsure and not _LIKE_JSON.match(data)):
         return detector(ALL).counts(data)
     stage = _stage(ALL, frozenset(), content_type)
     for at in range(0, len(data), SLICE):
@@ -107,8 +121,15 @@ def _stage(kinds: frozenset[str], keys: frozenset[str], content_type: str) -> St
             return SseStage(detector(kinds), keys)
         case _Shape.FORM:
             return FormStage(detector(kinds), keys)
+        case _Shape.TEXT | _Shape.BINARY as shape:
+            return _text(kinds, keys, shape is _Shape.BINARY)
         case shape:
-            return TextStage(detector(*_named(kinds, keys)), fill=shape is _Shape.BINARY)
+            fill = shape is _Shape.UNSURE_BINARY
+            return SniffStage(lambda: JsonStage(detector(kinds), keys), lambda: _text(kinds, keys, fill))
+
+
+def _text(kinds: frozenset[str], keys: frozenset[str], fill: bool) -> Stage:
+    return TextStage(detector(*_named(kinds, keys)), fill=fill)
 
 
 def _named(kinds: frozenset[str], keys: frozenset[str]) -> _Selection:
@@ -116,22 +137,30 @@ def _named(kinds: frozenset[str], keys: frozenset[str]) -> _Selection:
     return kinds, frozenset(key.lower() for key in keys) if keys else keys
 
 
-def _shape(content_type: str) -> _Shape:
-    # Whoever sends long ones shall not have us keep them.
-    return _read(content_type) if len(content_type) <= _KEPT else _read.__wrapped__(content_type)
-
-
 @lru_cache(maxsize=256)
-def _read(content_type: str) -> _Shape:
-    """How a body of this type is read. Raises MaskError for a character set that hides ASCII."""
-    essence = content_type.partition(";")[0].strip().lower()
-    charset = _CHARSET.search(content_type)
-    if charset and _WIDE.match(charset[1]):
-        raise MaskError(f"a body in {charset[1][:20]} can't be inspected; UTF-8 can")
+def _shape(content_type: str) -> _Shape:
+    """How a body of this type is read. Raises MaskError for a type that is read in more than one way, or in a character
+    set that may hide ASCII."""
+    if len(content_type) > TYPE_LENGTH:  # before anything else: whoever sends long ones shall not have us read them
+        raise MaskError(f"a content type longer than {TYPE_LENGTH} characters")
+    if "," in content_type:
+        raise MaskError("a content type with a comma, which is what two of them joined look like; send one")
+    essence, *parameters = (part.strip().lower() for part in content_type.split(";"))
+    charsets = [
+        value.strip().strip('"').strip()
+        for name, equals, value in (parameter.partition("=") for parameter in parameters)
+        if name.strip().strip('"').rstrip("*0123456789") == "charset"  # RFC 2231: charset*, charset*0
+    ]
+    if len(charsets) > 1:
+        raise MaskError("a content type with more than one character set; send one")
+    if charsets and charsets[0] not in _CHARSETS and not _ISO.fullmatch(charsets[0]):
+        raise MaskError(f"a body in {charsets[0][:20]!r} can't be inspected; UTF-8 can")
     if _JSON.fullmatch(essence):
         return _Shape.JSON
     if essence == "text/event-stream":
         return _Shape.EVENTS
     if essence == "application/x-www-form-urlencoded":
         return _Shape.FORM
-    return _Shape.BINARY if essence and not _TEXT.fullmatch(essence) else _Shape.TEXT
+    if essence in _UNSURE:
+        return _UNSURE[essence]
+    return _Shape.BINARY if not _TEXT.fullmatch(essence) else _Shape.TEXT

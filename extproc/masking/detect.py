@@ -1,9 +1,9 @@
 """Finding: which spans of a text are sensitive values, whole (`Detector.scan`) or as it streams by (`Scanner`).
 
-What is found does not depend on how the text was cut. At each offset the rules are tried; the longest value that its
-rule's validator accepts is the match, ties go to the earlier rule, and the search goes on after it. A candidate that
-fails is tried again from the next byte. A stream decides an offset only when no rule could still begin a match there:
-that is the prefix closure of all rules, anchored at the end of what has arrived.
+What is found does not depend on how the text was cut, nor on which other kinds are looked for: each rule finds its own
+values, leftmost first, as long as its validator accepts; a candidate that fails is tried again from the next byte.
+Where values overlap, the spans cover all that any of them covers. A stream decides an offset only when no rule could
+still begin a match there: that is the prefix closure of all rules, anchored at the end of what has arrived.
 """
 
 import re
@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from extproc.masking import pattern
 from extproc.masking._re2 import Pattern, PatternSet
-from extproc.masking.rules import BY_KIND, RULES, Kind, Rule, in_text
+from extproc.masking.rules import BY_KIND, PERSONAL, RULES, Kind, Rule, in_text
 
 SLICE = 16 << 10
 """Bytes that are looked at in one go."""
@@ -29,31 +29,38 @@ _START = b"\n\n"  # what stands before the first byte: nothing that a boundary r
 @dataclass(frozen=True, slots=True)
 class Span:
     """Bytes [start, end) of the text are a value of this kind. `first` is false for the rest of a value whose
-    beginning was given before, by an earlier feed."""
+    beginning was given before. `more` are the kinds of further values that begin inside it: a JWT after `Bearer`."""
 
     kind: str
     start: int
     end: int
     first: bool = True
+    more: tuple[str, ...] = ()
+
+
+def tally(counts: dict[str, int], span: Span) -> None:
+    """Add the values that begin in a span to the counts by kind."""
+    for kind in (span.kind, *span.more) if span.first else span.more:
+        counts[kind] = counts.get(kind, 0) + 1
 
 
 def counted(spans: Iterable[Span]) -> dict[str, int]:
     """How many values of each kind these are."""
     counts: dict[str, int] = {}
     for span in spans:
-        if span.first:
-            counts[span.kind] = counts.get(span.kind, 0) + 1
+        tally(counts, span)
     return counts
 
 
 class _Finder:
     """One rule, compiled."""
 
-    __slots__ = ("rule", "kind", "_search", "_after", "tail")
+    __slots__ = ("rule", "kind", "secret", "_search", "_after", "tail")
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
         self.kind = str(rule.kind)
+        self.secret = rule.kind not in PERSONAL
         before = f"[^{rule.before}]" if rule.before else "."
         after = f"[^{rule.after}]" if rule.after else ""
         self._search = Pattern(before + pattern.full(rule.pattern) + after).search
@@ -136,25 +143,62 @@ ALL: frozenset[str] = frozenset(kind.value for kind in Kind)
 """Every kind."""
 
 
+class _Track:
+    """Where one rule is in the stream: everything before `at` it has decided or swallowed."""
+
+    __slots__ = ("finder", "at", "open", "swallowed", "carry")
+
+    def __init__(self, finder: _Finder, at: int) -> None:
+        self.finder = finder
+        self.at = at
+        self.open = finder.tail is not None  # the value may go on
+        self.swallowed = 0
+        self.carry = b""
+
+    def swallow(self, data: bytes, end: int, shift: int) -> int:
+        """Swallow what belongs to the open tail before `end`; gives the offset after it, and closes the tail unless it
+        may go on there."""
+        rule, tail = self.finder.rule, self.finder.tail
+        if rule.tail is None or tail is None:
+            raise TypeError(f"the rule {rule.kind} has no tail")
+        at = self.at - shift
+        stop = end
+        if rule.tail.block:
+            window = self.carry + data[at:end]
+            if found := _BLOCK_END.search(window):
+                stop = at + found.end() - len(self.carry)
+            if other := tail.search(data, max(at, at + BLOCK_BLIND - self.swallowed), stop):
+                found, stop = other, other.start()
+            self.open = found is None
+            self.carry = window[-_BLOCK_CARRY:]
+            self.swallowed += stop - at
+        else:
+            run = tail.match(data, at, end)
+            stop = run.end() if run else at
+            self.open = stop == end
+        self.at = stop + shift
+        return stop
+
+
 class Scanner:
     """A Detector over a stream. `settled` is the offset up to which everything is decided; what lies beyond it is
     held here, at most the longest head of a rule (some 200 bytes), and looked at again with the next bytes."""
 
-    __slots__ = ("_detector", "_context", "_held", "settled", "_tail", "_swallowed", "_carry")
+    __slots__ = ("_detector", "_context", "_held", "settled", "_tracks", "_kind", "_covered", "_secret")
 
     def __init__(self, detector: Detector) -> None:
         self._detector = detector
         self._context = _START
         self._held = b""
         self.settled = 0
-        self._tail: _Finder | None = None
-        self._swallowed = 0
-        self._carry = b""
+        self._tracks: dict[int, _Track] = {}  # by the finder's index; only what reaches beyond `settled`
+        self._kind = ""  # of the value that a mark was given for last
+        self._covered = self._secret = 0  # up to where values, and values that are secrets, go
 
     @property
     def inside(self) -> bool:
         """Whether the last value may go on: its tail is being swallowed."""
-        return self._tail is not None
+        return any(track.open for track in self._tracks.values())
 
     def feed(self, data: bytes, final: bool = False) -> list[Span]:
         """Take the next bytes, give the spans that are decided, in order; with `final` everything is. Time is linear
@@ -162,69 +206,73 @@ class Scanner:
         before = self._context + self._held
         end = len(before) + len(data)
         buffer = before + data + _START if final else before + data
-        spans: list[Span] = []
-        at, shift = 2, self.settled - 2
-        if self._tail is not None:
-            at = self._swallow(self._tail, buffer, at, end, shift, spans)
-        if self._tail is None:
-            at = self._find(buffer, at, end, final, shift, spans)
-        if final:
-            at = end
-        self._context, self._held, self.settled = buffer[at - 2 : at], buffer[at:end], at + shift
+        shift = self.settled - 2
+        for track in self._tracks.values():
+            if track.open:
+                track.swallow(buffer, end, shift)
+                self._cover(track)
+        hold = end if final else self._detector.hold(buffer, 2, end)
+        found = [
+            item
+            for index in self._detector.opens(buffer)
+            for item in self._find(index, buffer, hold, end + 1 if final else end, end, shift)
+        ]
+        spans = self._merge(found, hold + shift) if found or self._covered > self.settled else []
+        self._context, self._held, self.settled = buffer[hold - 2 : hold], buffer[hold:end], hold + shift
+        if self._tracks:
+            self._tracks = {i: t for i, t in self._tracks.items() if t.open or t.at > self.settled}
         return spans
 
-    def _find(self, data: bytes, at: int, end: int, final: bool, shift: int, spans: list[Span]) -> int:
-        hold = end if final else self._detector.hold(data, at, end)
-        finders = [self._detector.finders[i] for i in self._detector.opens(data)]
-        limit = end + 1 if final else end
-        unknown = (-1, -1)
-        ahead: list[tuple[int, int] | None] = [unknown] * len(finders)
-        while finders:
-            best, start, stop = None, hold, 0
-            for i, finder in enumerate(finders):
-                found = ahead[i]
-                if found is not None and found[0] < at:
-                    found = ahead[i] = finder.next(data, at, hold, limit)
-                if found is not None and (found[0] < start or (found[0] == start and found[1] > stop)):
-                    best, (start, stop) = finder, found
-            if best is None:
-                break
-            spans.append(Span(best.kind, start + shift, stop + shift))
-            at = stop
-            if best.tail is not None:
-                self._tail, self._swallowed, self._carry = best, 0, b""
-                at = self._swallow(best, data, at, end, shift, spans)
-                if self._tail is not None:
-                    return at
-            if at > hold:
-                hold = self._detector.hold(data, at, end)
-                ahead = [unknown] * len(finders)
-        return max(at, hold)
+    def _cover(self, track: _Track) -> None:
+        self._covered = max(self._covered, track.at)
+        if track.finder.secret:
+            self._secret = max(self._secret, track.at)
 
-    def _swallow(self, finder: _Finder, data: bytes, at: int, end: int, shift: int, spans: list[Span]) -> int:
-        """Swallow what belongs to the open tail; gives the offset after it and closes it unless it may go on."""
-        if finder.rule.tail is None or finder.tail is None:
-            raise TypeError(f"the rule {finder.rule.kind} has no tail")
-        stop = end
-        if finder.rule.tail.block:
-            window = self._carry + data[at:end]
-            if found := _BLOCK_END.search(window):
-                stop = at + found.end() - len(self._carry)
-            if other := finder.tail.search(data, max(at, at + BLOCK_BLIND - self._swallowed), stop):
-                found, stop = other, other.start()
-            closed = found is not None
-            self._carry = window[-_BLOCK_CARRY:]
-            self._swallowed += stop - at
-        else:
-            run = finder.tail.match(data, at, end)
-            stop = run.end() if run else at
-            closed = stop < end
-        if stop > at:
-            last = spans[-1] if spans else None
-            if last is not None and last.end == at + shift:
-                spans[-1] = Span(last.kind, last.start, stop + shift, last.first)
+    def _find(self, index: int, data: bytes, hold: int, limit: int, end: int, shift: int) -> list["_Found"]:
+        """What one rule finds that starts before `hold`."""
+        finder = self._detector.finders[index]
+        track = self._tracks.get(index)
+        if track is not None and track.open:
+            return []
+        at = 2 if track is None else max(2, track.at - shift)
+        values: list[_Found] = []
+        while at < hold and (found := finder.next(data, at, hold, limit)):
+            start, head = found
+            at = head
+            if finder.tail is not None or at > hold:
+                track = self._tracks[index] = _Track(finder, at + shift)
+                if track.open:
+                    at = track.swallow(data, end, shift)
+            values.append((start + shift, not finder.secret, -head, index, at + shift))
+            if track is not None and track.open:
+                break
+        return values
+
+    def _merge(self, found: list["_Found"], hold: int) -> list[Span]:
+        """Spans that cover what was found and what still goes on, cut off at `hold`. Each is named after the value that
+        begins it: a secret rather than personal data, then the longest head. A secret inside personal data begins a
+        span of its own; whatever else begins inside another value is only counted."""
+        found.sort()
+        covered, secret = self._covered, self._secret
+        spans: list[Span] = []
+        kind, begin, first, more = self._kind, self.settled, False, list[str]()
+        for start, personal, _, index, stop in found:
+            name = self._detector.finders[index].kind
+            if start >= covered or (not personal and start >= secret):
+                if min(start, covered) > begin:
+                    spans.append(Span(kind, begin, min(start, covered), first, tuple(more)))
+                kind, begin, first, more = name, start, True, []
             else:
-                spans.append(Span(finder.kind, at + shift, stop + shift, first=False))
-        if closed:
-            self._tail = None
-        return stop
+                more.append(name)
+            covered = max(covered, stop)
+            if not personal:
+                secret = max(secret, stop)
+        if covered > begin:
+            spans.append(Span(kind, begin, min(covered, hold), first, tuple(more)))
+        self._kind, self._covered, self._secret = kind, covered, secret
+        return spans
+
+
+_Found = tuple[int, bool, int, int, int]
+"""A value as (start, whether it is personal data, minus the end of its head, index of its finder, end); offsets are
+the stream's."""

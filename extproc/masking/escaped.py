@@ -2,7 +2,7 @@
 
 import re
 
-from extproc.masking.detect import Detector, Scanner
+from extproc.masking.detect import Detector, Scanner, tally
 from extproc.masking.text import mask_text
 
 _PLAIN = {b'\\"': b'"', b"\\/": b"/", b"\\b": b"\b", b"\\f": b"\f", b"\\n": b"\n", b"\\r": b"\r", b"\\t": b"\t"}
@@ -86,8 +86,8 @@ class EscapedMasker:
         for i, span in enumerate(spans):
             start, stop = cuts[2 * i], cuts[2 * i + 1]
             self._pass(known[at:start], out)
+            tally(self._counts, span)
             if span.first:
-                self._counts[span.kind] = self._counts.get(span.kind, 0) + 1
                 text = mask_text(span.kind)
                 out.append(b"null" if self._bare and not self._quoted else text.encode())
             if self._bare:
@@ -134,7 +134,7 @@ def mask_escaped(detector: Detector, raw: bytes, counts: dict[str, int]) -> byte
     out: list[bytes] = []
     at = 0
     for i, span in enumerate(spans):
-        counts[span.kind] = counts.get(span.kind, 0) + 1
+        tally(counts, span)
         out += (raw[at : cuts[2 * i]], mask_text(span.kind).encode())
         at = cuts[2 * i + 1]
     out.append(raw[at:])

@@ -92,7 +92,7 @@ def number_is_card(token: bytes) -> bool:
 
 class JsonStage:
     """Masks JSON: one document, several, or NDJSON. Raises MaskError for what is not JSON in UTF-8, is nested deeper
-    than 512 or has a number over 1 KiB: what a reader downstream would make of it can't be known."""
+    than 128 or has a number over 1 KiB: what a reader downstream would make of it can't be known."""
 
     __slots__ = (
         "_detector", "_keys", "_grammar", "_rest", "_counts", "_utf8", "_select", "_keyed", "_mute", "_long",
@@ -167,7 +167,11 @@ class JsonStage:
         before = self._grammar.save()
         at = 0
         while True:
-            at = self._grammar.skip(data, at, len(data))
+            stepped = self._grammar.skip(data, at, len(data))
+            if stepped > at and self._grammar.idle:
+                at = stepped
+                continue  # one document of many
+            at = self._grammar.leap(data, stepped)
             token, start, at = self._grammar.next(data, at, final)
             if token is Token.MORE:
                 break

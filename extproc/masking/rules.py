@@ -195,6 +195,9 @@ RULES: tuple[Rule, ...] = (
     ),
 )  # fmt: skip
 
+PERSONAL: frozenset[str] = frozenset({Kind.CARD, Kind.SSN, Kind.IBAN, Kind.EMAIL})
+"""Kinds that give their name to a span only where no secret begins: a token before `@` is not just an address."""
+
 BY_KIND: dict[str, Rule] = {str(rule.kind): rule for rule in RULES}
 
 

@@ -8,7 +8,7 @@ in it.
 
 from dataclasses import dataclass
 
-from extproc.masking.detect import Detector, Scanner, Span
+from extproc.masking.detect import Detector, Scanner, Span, tally
 from extproc.masking.ssewire import EVENT, Event
 from extproc.masking.stage import MaskError
 from extproc.masking.text import mask_text
@@ -77,10 +77,15 @@ class TextRun:
         """What is left of a payload after the tail of a value that an earlier event began."""
         if self._open is None:
             return payload
-        spans = self._open.feed(payload)
-        if not self._open.inside:
+        base = at = self._open.settled
+        for span in self._open.feed(payload, final=True):
+            if span.first or span.start != at:
+                break
+            tally(self._counts, span)
+            at = span.end
+        if not self._open.inside or at - base < len(payload):
             self._open = None
-        return payload[_length(spans) :]
+        return payload[at - base :]
 
     def _mask(self, first: int) -> None:
         """Mask what is a value when reading starts at this event and ends with the last."""
@@ -105,7 +110,7 @@ class TextRun:
                 continue
             out.append(text[at - start : max(span.start, at) - start])
             if span.start >= start:
-                self._counts[span.kind] = self._counts.get(span.kind, 0) + 1
+                tally(self._counts, span)
                 out.append(mask_text(span.kind).encode())
             at = min(span.end, end)
         out.append(text[at - start :])
@@ -130,7 +135,3 @@ class TextRun:
         ready, self._queue = self._queue[:count], self._queue[count:]
         self._size -= sum(len(item.event.raw) for item in ready)
         return b"".join(item.raw for item in ready)
-
-
-def _length(spans: list[Span]) -> int:
-    return sum(span.end - span.start for span in spans if not span.first)

@@ -1,6 +1,6 @@
 """Masking of plain text and of bytes whose structure is not read."""
 
-from extproc.masking.detect import SLICE, Detector, Scanner, counted
+from extproc.masking.detect import SLICE, Detector, Scanner, counted, tally
 
 
 def mask_text(kind: str) -> str:
@@ -68,8 +68,7 @@ class TextStage:
         for span in spans:
             out.append(known[at : span.start - base])
             at = span.end - base
-            if span.first:
-                self._counts[span.kind] = self._counts.get(span.kind, 0) + 1
+            tally(self._counts, span)
             if self._fill:
                 out.append(b"*" * (span.end - span.start))
             elif span.first:

@@ -121,13 +121,9 @@ class Driver:
         await self._execute_all(commands)
 
     async def _step(self, event: Event) -> list[Command]:
-        heavy = isinstance(event, Received) and (len(event.data) > INLINE_BYTES or (event.end and self._large()))
-        if heavy or (isinstance(event, Decided) and self._large()):
+        if self._session.held_bytes + (len(event.data) if isinstance(event, Received) else 0) > INLINE_BYTES:
             return await asyncio.get_running_loop().run_in_executor(self._pool, self._session.handle, event)
         return self._session.handle(event)
-
-    def _large(self) -> bool:
-        return self._session.held_bytes > INLINE_BYTES
 
     async def _execute_all(self, commands: list[Command]) -> None:
         for position, command in enumerate(commands, 1):
@@ -196,7 +192,11 @@ class Driver:
             await self._wire.keep_waiting(lane)
 
     def _conclude(self, why: str) -> None:
-        facts: dict[str, JSON] = self._session.delivery()
+        try:
+            facts: dict[str, JSON] = self._session.delivery()
+        except (TypeError, ValueError):
+            # The record is written whatever a session makes of hostile bytes.
+            facts = {"fault": "delivery-unknown"}
         if self._refused is not None:
             outcome = f"refused:{self._refused}"
         else:

@@ -236,8 +236,9 @@ class _Ruling:
                 return self._refuse(again, RefusalKind.BLOCKED, hold)
             if again.effect is Effect.HOLD:
                 return again
+            approved = _as_approved(again, hold)
             hold, settled = await holds.claim(hold.id, self._action.digest, self._asker.principal), True
-            return self._conclude(again, hold)
+            return self._conclude(approved, hold)
         except HoldRefused as error:
             if error.code is Refused.NOT_APPROVED:
                 settled = True
@@ -288,6 +289,12 @@ class _Ruling:
 
     def _unavailable(self, code: str, message: str) -> Refusal:
         return self._refuse(unavailable(_new_id(), code, message), RefusalKind.UNAVAILABLE, None)
+
+
+def _as_approved(decision: Decision, hold: Hold) -> Decision:
+    """The decision with the masks that the approver saw as well: nothing after an approval may widen it."""
+    seen = parse(decision.id, hold.decision).masks
+    return replace(decision, masks=(*decision.masks, *(m for m in seen if m not in decision.masks)))
 
 
 def _blocked(decision: Decision, code: str, message: str) -> Decision:

@@ -22,6 +22,10 @@ _LONGEST_BACKOFF_SECONDS = 30.0
 _STABLE_SECONDS = 30.0
 _PROBE_SECONDS = 1.0
 _LINE_LIMIT = 1 << 20
+_PASSED = frozenset(
+    {"HOLDPOINT_CACHE", "HOLDPOINT_OPA", "HOME", "LANG", "PATH", "PYTHONPATH", "SSL_CERT_FILE", "TMPDIR", "TZ"}
+    | {"VIRTUAL_ENV", "XDG_CACHE_HOME"}
+)
 
 Probe = Callable[[], Awaitable[bool]]
 Say = Callable[[str, str], None]
@@ -160,7 +164,7 @@ class _Running:
         try:
             self.process = await asyncio.create_subprocess_exec(
                 *self.program.argv,
-                env={**os.environ, **self.program.env},
+                env={**_environment(), **self.program.env},
                 cwd=self.program.cwd,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
@@ -215,8 +219,13 @@ class _Running:
 
 
 def _die_with_parent() -> None:
-    # A supervisor that is killed takes its programs with it: none may go on unwatched.
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    # A supervisor that is killed takes its programs with it, hung ones too: none may go on unwatched.
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _environment() -> dict[str, str]:
+    """What every program may know of whoever started us; the rest may be somebody's secrets."""
+    return {name: value for name, value in os.environ.items() if name in _PASSED or name.startswith("LC_")}
 
 
 def _ended(code: int | None) -> str:

@@ -40,7 +40,7 @@ def action(digest: str = "d1", summary: Document | None = None) -> Action:
     """An action with this digest."""
     shown = summary or {"host": "crm", "body": "an excerpt"}
     return Action(
-        Protocol.HTTP, "DELETE", "/customers/7", {}, shown, lambda: "DELETE /customers/7\n\nall of it", digest
+        Protocol.HTTP, "DELETE", "/customers/7", {}, shown, lambda masks: "DELETE /customers/7\n\nall of it", digest
     )
 
 

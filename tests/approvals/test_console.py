@@ -34,10 +34,10 @@ def test_the_whole_way(folder: Path) -> None:
             assert stat.S_IMODE(c.socket.stat().st_mode) == 0o660
             hold = await c.open(TWO_DBAS)
             status, listed = await c.call("GET", "/holds")
-            assert (status, [h["id"] for h in listed["holds"]], listed["more"]) == (200, [hold], False)
+            assert (status, [h["id"] for h in listed["holds"]], listed["more"]) == (200, [hold], 0)
             _, shown = await c.call("GET", f"/holds/{hold}")
-            assert shown == listed["holds"][0]
             assert shown["summary"] == {"host": "crm", "request": "DELETE /customers/7\n\nall of it"}
+            assert listed["holds"] == [shown | {"summary": {"host": "crm"}}]
             assert shown["principal"] == agent().document()
             assert shown["reasons"][0]["message"] == "deleting needs a DBA"
             assert shown["you"] == {"may_vote": True, "why_not": None}

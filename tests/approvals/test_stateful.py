@@ -125,7 +125,7 @@ class HoldsMachine(RuleBasedStateMachine):
     @invariant()
     def nothing_forbidden_has_happened(self) -> None:
         """Steps are of the table, approvals have their people, and one approval lets one action go on."""
-        views = [self.run(side.find(None, 1000)) for side in self.sides]
+        views = [self.run(side.find(None, limit=1000)).holds for side in self.sides]
         assert views[0] == views[1]
         live: Counter[tuple[Principal, str]] = Counter()
         pending: Counter[str] = Counter()

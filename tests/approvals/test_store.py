@@ -180,7 +180,7 @@ def test_an_asker_cancelled_while_it_opens_leaves_nothing_behind(tmp_path: Path)
             await opening
         while g.holds._strays:
             await asyncio.gather(*g.holds._strays)
-        (hold,) = await g.holds.find(None)
+        (hold,) = (await g.holds.find(None)).holds
         assert hold.state is S.CANCELLED
         await g.store.close()
 
@@ -214,8 +214,8 @@ def test_expiries_are_told_once_and_old_holds_forgotten(tmp_path: Path) -> None:
         g = await given(tmp_path)
         first, second = await g.opened(), await g.opened(digest="d2")
         g.clock.now = first.expires_at
-        assert {h.id for h in await g.holds.find(S.EXPIRED)} == {first.id, second.id}
-        assert await g.holds.find(S.PENDING) == ()
+        assert {h.id for h in (await g.holds.find(S.EXPIRED)).holds} == {first.id, second.id}
+        assert (await g.holds.find(S.PENDING)).holds == ()
         third = await g.opened()
 
         def broken(expired: Sequence[Hold]) -> None:
@@ -227,7 +227,7 @@ def test_expiries_are_told_once_and_old_holds_forgotten(tmp_path: Path) -> None:
         assert await g.holds.expire_due(unheard) == ()
         g.clock.now += KEEP_SECONDS + 1
         await g.holds.expire_due(unheard)
-        assert [h.id for h in await g.holds.find(None)] == [third.id]
+        assert [h.id for h in (await g.holds.find(None)).holds] == [third.id]
         assert await refusal(g.holds.get(first.id)) is Refused.UNKNOWN
         await g.store.close()
 
@@ -370,7 +370,7 @@ def test_a_full_disk_is_an_error_and_undoes_the_change(tmp_path: Path) -> None:
         big = action("d2", {"host": "x" * 100_000})
         with pytest.raises(HoldsUnavailable, match="free space"):
             await g.holds.open_or_join(agent(), "crm", big, decision(DBA))
-        assert await g.holds.find(None) == (hold,)
+        assert [h.id for h in (await g.holds.find(None)).holds] == [hold.id]
         await g.store.close()
 
     asyncio.run(run())
@@ -380,7 +380,7 @@ def test_a_full_disk_is_an_error_and_undoes_the_change(tmp_path: Path) -> None:
     ("content", "expected"),
     [
         (b"this is no database at all, not even a small one" * 100, "not a database"),
-        (None, "schema version 99, expected 1"),
+        (None, "schema version 99, expected 2"),
     ],
 )
 def test_a_file_that_is_not_ours_is_refused(tmp_path: Path, content: bytes | None, expected: str) -> None:

@@ -88,13 +88,6 @@ def swaps_the_host(exchange: Exchange) -> Iterator[wire.ProcessingResponse]:
     yield from allow(exchange)
 
 
-def swaps_the_credential(exchange: Exchange) -> Iterator[wire.ProcessingResponse]:
-    """Sets a credential of its own."""
-    exchange.next()
-    yield allow_headers(**mutation(set_={"authorization": "Bearer mine"}))
-    yield from allow(exchange)
-
-
 NOTHING_PASSES: list[tuple[Script, int]] = [
     (ends_at_once, 403),
     (fails_at_once, 500),
@@ -103,7 +96,6 @@ NOTHING_PASSES: list[tuple[Script, int]] = [
     (answers_another_question, 500),
     (moves_the_request, 500),
     (swaps_the_host, 500),
-    (swaps_the_credential, 500),
 ]
 
 

@@ -38,7 +38,7 @@ def test_a_changed_policy_is_in_force_without_a_restart_and_a_broken_one_is_not(
         shutil.move(gateway.folder / "aside", folder)
         (folder / "allow_reads.rego").write_text(BROKEN)
         entry = gateway.wait_log(lambda entry: "REFUSED" in str(entry.get("message")))
-        assert "allow_reads.rego:3" in entry["message"]
+        assert "allow_reads.rego:4" in entry["message"]
         assert agent.get("/x").status_code == 403
     gateway.kill()
     gateway.start()

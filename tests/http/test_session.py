@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from extproc.domain.action import Unrenderable
 from extproc.domain.decision import Mask, Operator
 from extproc.domain.grant import Lane, RefusalKind
 from extproc.domain.target import Inspect
@@ -123,15 +124,13 @@ def test_a_path_without_the_prefix_of_its_route_is_refused() -> None:
     assert p.answer.status == 400
 
 
-def test_request_trailers_are_part_of_what_is_decided() -> None:
-    """They end the body, bind the digest, and go on after it."""
-    trailers = TrailersReceived(Lane.REQUEST, Head((("x-sum", "1"),)))
-    plain, tailed, g = play(), play(), grant()
-    start = HeadReceived(Lane.REQUEST, head("POST", "/x"), False)
-    plain.feed(start, Received(Lane.REQUEST, b"ab", True))
-    tailed.feed(start, Received(Lane.REQUEST, b"ab", False), trailers)
-    assert plain.asked.action.digest != tailed.asked.action.digest
-    assert tailed.decided(g)[1:] == [Send(Lane.REQUEST, b"ab", g, False), SendTrailers(Lane.REQUEST, g)]
+def test_request_trailers_are_not_taken() -> None:
+    """No policy reads them, and no approver is shown them."""
+    p = play()
+    p.feed(HeadReceived(Lane.REQUEST, head("POST", "/x"), False), Received(Lane.REQUEST, b"ab", False))
+    p.feed(TrailersReceived(Lane.REQUEST, Head((("x-amount", "1"),))))
+    assert p.answer.status == 400
+    assert [type(c) for c in p.commands] == [Answer]
 
 
 def test_a_streamed_request_is_decided_on_its_head() -> None:
@@ -140,7 +139,7 @@ def test_a_streamed_request_is_decided_on_its_head() -> None:
     p.feed(HeadReceived(Lane.REQUEST, head("PUT", "/blob"), False), Received(Lane.REQUEST, b"one", False))
     assert p.decided(g)[1:] == [Send(Lane.REQUEST, b"one", g, False)]
     assert p.feed(Received(Lane.REQUEST, b"two", False)) == [Send(Lane.REQUEST, b"two", g, False)]
-    assert p.feed(TrailersReceived(Lane.REQUEST, Head(()))) == [Abort("trailers-after-decision")]
+    assert p.feed(TrailersReceived(Lane.REQUEST, Head(()))) == [Abort("request-trailers")]
 
 
 def test_request_and_response_are_masked() -> None:
@@ -158,6 +157,81 @@ def test_request_and_response_are_masked() -> None:
     assert dict(reply_head.set)["content-length"] == str(len(p.sent(Lane.RESPONSE)))
     assert "etag" in reply_head.remove
     assert p.session.delivery()["masked"] == {"request": {"card": 1}, "response": {"card": 1}}
+
+
+def test_credentials_do_not_come_back() -> None:
+    """What an answer has of them is the real one's, or a session made with it."""
+    p = play()
+    p.feed(*request(head()))
+    p.decided(grant())
+    secret = (("authorization", "Bearer real"), ("set-cookie", "session=1"), ("x-holdpoint-decision", "fake"))
+    (sent,) = p.feed(HeadReceived(Lane.RESPONSE, response_head(200, *secret), True))
+    assert isinstance(sent, SendHead)
+    assert sent.remove == ("authorization", "set-cookie", "x-holdpoint-decision")
+
+
+@pytest.mark.parametrize(
+    "name", ["prefer", "x-n", "cookie", "user-agent", "accept", "content-type", "if-match", "idempotency-key"]
+)
+def test_an_approval_binds_headers_that_go_on(name: str) -> None:
+    """Another value is another action."""
+    digests = set()
+    for value in ("a/1", "a/2"):
+        p = play()
+        p.feed(*request(head("POST", "/x", (name, value)), b"x"))
+        digests.add(p.asked.action.digest)
+    assert len(digests) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("baggage", "tenant=victim"), ("tracestate", "a=b"), ("b3", "1"), ("x-b3-flags", "1"),
+        ("x-stainless-retry-count", "1"), ("traceparent", "tenant=victim"),
+    ],
+)  # fmt: skip
+def test_what_an_approval_can_not_bind_does_not_go_on(name: str, value: str) -> None:
+    """It differs between two sendings of one action."""
+    p = play()
+    p.feed(*request(head("POST", "/x", (name, value)), b"x"))
+    sent = p.decided(grant())[0]
+    assert isinstance(sent, SendHead)
+    assert name in sent.remove
+
+
+def test_preferences_are_read_in_linear_time() -> None:
+    """A header of spaces is no reason to wait."""
+    p = play()
+    p.feed(*request(head("GET", "/x", ("prefer", "a=" + " " * 50_000 + 'x"y'))))
+    assert p.asked.wait_seconds == 30.0
+
+
+def test_an_approver_is_shown_what_goes_on() -> None:
+    """After the masks of the decision, less what nobody should read in a list; a payee must be told from another."""
+    p = play()
+    p.feed(
+        *request(
+            head("POST", "/payouts?x=1", JSON, ("x-api-key", "k")),
+            b'{"to":"jane@example.com","card":"4111111111111111","key":"AKIAIOSFODNN7EXAMPLE","note":"x"}',
+        )
+    )
+    text = p.asked.action.render((Mask("p", (), ("note",), Operator.REDACT, ("request",)),))
+    assert text == (
+        "POST /payouts?x=1\ncontent-type: application/json\nx-api-key: (not shown)\n\n"
+        '{"to":"jane@example.com","card":"[masked:card]","key":"[masked:aws-key]","note":"[masked:key:note]"}'
+    )
+
+
+PEM = b"-----BEGIN PRIVATE KEY-----\nto: mallory\n-----END PRIVATE KEY-----"
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfe", b"a" * (1 << 20 | 1), PEM], ids=["binary", "long", "hiding"])
+def test_what_can_not_be_shown_can_not_be_approved(data: bytes) -> None:
+    """Not text, too much of it, or text that hides what stands in it."""
+    p = play(limit=2 << 20)
+    p.feed(*request(head("POST", "/x", ("content-type", "text/plain")), data))
+    with pytest.raises(Unrenderable):
+        p.asked.action.render(())
 
 
 def test_masked_headers_go_on_masked() -> None:
@@ -196,9 +270,10 @@ def test_response_trailers_come_after_the_held_back_tail() -> None:
         HeadReceived(Lane.RESPONSE, response_head(200, ("content-type", "text/plain")), False),
         Received(Lane.RESPONSE, b"number 4111", False),
     )
-    last = p.feed(TrailersReceived(Lane.RESPONSE, Head((("grpc-status", "0"),))))
+    tail = (("grpc-status", "0"), ("x-card", CARD), ("x-holdpoint-decision", "fake"), ("set-cookie", "a=b"))
+    last = p.feed(TrailersReceived(Lane.RESPONSE, Head(tail)))
     assert p.sent(Lane.RESPONSE) == b"number 4111"
-    assert last[-1] == SendTrailers(Lane.RESPONSE, g)
+    assert last[-1] == SendTrailers(Lane.RESPONSE, g, ("set-cookie", "x-card", "x-holdpoint-decision"))
     assert p.session.completed
 
 

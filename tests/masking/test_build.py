@@ -14,10 +14,13 @@ from extproc.masking.detect import ALL, detector
 from extproc.masking.form import PAIR, FormStage
 from extproc.masking.jsonstage import JsonStage
 from extproc.masking.redact import redact, redact_json
+from extproc.masking.sniff import TRIAL, SniffStage
 from extproc.masking.sse import SseStage
 from extproc.masking.stage import MaskError, Stage
 from extproc.masking.text import TextStage
 from tests.masking.streams import SECRETS, every_cut, pieces, run
+
+HIDING = ["utf-16", "utf_16le", "u16", "utf_7", "cp424", "csUnicode", "ucs-2", "hz", "utf-8x", "", "cp037"]
 
 
 def _mask(by: str, what: str, *lanes: str) -> Mask:
@@ -43,10 +46,11 @@ def _built(content_type: str, *masks: Mask) -> Stage:
         ("application/x-www-form-urlencoded", FormStage),
         ("text/html", TextStage),
         ("image/png", TextStage),
-        ("", TextStage),
+        ("", SniffStage),
+        ("application/octet-stream", SniffStage),
         ("multipart/form-data; boundary=x", TextStage),
         ("nonsense", TextStage),
-        ("text/plain; charset=latin-1", TextStage),
+        ("text/plain; charset=latin-1", SniffStage),
     ],
 )
 def test_content_types(content_type: str, stage: type) -> None:
@@ -72,12 +76,33 @@ def test_masks_unite() -> None:
 
 
 @pytest.mark.parametrize(
-    "content_type", ["text/plain; charset=utf-16", 'application/json; charset="UTF-32"', "text/csv;charset=utf-7"]
+    ("content_type", "why"),
+    [
+        *((f"text/plain; charset={name}", "can't be inspected") for name in HIDING),
+        ('application/json; charset="UTF-32"', "can't be inspected"),
+        ("text/csv;charset = utf-7", "can't be inspected"),
+        ("text/csv; charset*=utf-8''utf-16", "can't be inspected"),
+        ("application/json; charset=utf-8; charset=utf-16", "more than one"),
+        ("application/json; charset=utf-8; CHARSET=utf-8", "more than one"),
+        ("text/plain, text/plain; charset=utf-16", "comma"),
+        (f"text/plain; charset={' ' * 50_000};x", "longer than"),
+    ],
 )
-def test_character_sets_that_hide_ascii_are_refused(content_type: str) -> None:
-    """What can't be read can't be vouched for."""
-    with pytest.raises(MaskError, match="can't be inspected"):
+def test_types_that_could_be_read_in_two_ways_are_refused(content_type: str, why: str) -> None:
+    """What can't be read, or not in one way only, can't be vouched for."""
+    with pytest.raises(MaskError, match=why):
         _built(content_type)
+    with pytest.raises(MaskError, match=why):
+        find(b"x", content_type)
+
+
+@pytest.mark.parametrize(
+    "parameter",
+    ["", "charset=UTF-8", 'charset="us-ascii"', "charset=ISO-8859-15", "charset=windows-1252", "xcharset=x"],
+)
+def test_character_sets_that_keep_ascii_are_read(parameter: str) -> None:
+    """UTF-8 and the sets of one byte a character are what the rules can see through."""
+    assert find(b"jane@example.com", f"text/plain; {parameter}") == {"email": 1}
 
 
 @pytest.mark.parametrize("mask", [_mask("kind", "shoe-size"), _mask("key", "k" * 200)])
@@ -91,7 +116,8 @@ def test_masks_that_cannot_be_carried_out_are_refused(mask: Mask) -> None:
     ("raw", "expected"),
     [
         ("ssn: 1, SSN=99;x", "[masked:key:ssn], [masked:key:ssn];x"),
-        ('{"ssn": "12", "mssn": 3}', '{"[masked:key:ssn]", "mssn": 3}'),
+        ('{"ssn": "12", "mssn": 3}', '{"ssn": "[masked:key:ssn]", "mssn": 3}'),
+        ('log {"ssn": "12", "mssn": 3}', 'log {"[masked:key:ssn]", "mssn": 3}'),
         ("the ssn is absent", "the ssn is absent"),
     ],
 )
@@ -141,9 +167,64 @@ def test_a_form_field_is_bounded() -> None:
         stage.feed(b"x" * (PAIR + 1))
 
 
+UNSURE = ["", "text/plain; charset=utf-8", "application/octet-stream"]
+
+
+@pytest.mark.parametrize("content_type", UNSURE)
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b'{"token":["abc"],"secret":{"a":"zzz"}}', b'{"token":"[masked:key:token]","secret":"[masked:key:secret]"}'),
+        (b'\xef\xbb\xbf\r\n [{"a":"jane\\u0040example.com"}]', b'\xef\xbb\xbf\r\n [{"a":"[masked:email]"}]'),
+        (b'{"token":1}\n{"token":"x"}\n', b'{"token":null}\n{"token":"[masked:key:token]"}\n'),
+        (b"[2026-01-01T00:00:00Z] started", b"[2026-01-01T00:00:00Z] started"),
+        (b"{not json", b"{not json"),
+        (b"[1, 2", b"[1, 2"),
+        (b" \n", b" \n"),
+        (b"\xef\xbb", b"\xef\xbb"),
+        (b"", b""),
+    ],
+)
+def test_types_that_say_little(content_type: str, raw: bytes, expected: bytes) -> None:
+    """JSON that is not called so is read as JSON, and what only begins like it as the text it is, at every cut."""
+    make = lambda: _built(content_type, _mask("kind", "*"), _mask("key", "token"), _mask("key", "secret"))  # noqa: E731
+    assert run(make, raw)[0] == expected
+    every_cut(make, raw)
+
+
+def test_what_looks_like_json_and_is_not_is_text() -> None:
+    """Values in it are masked as those of any text."""
+    raw = b"[2026-01-01] jane@example.com logged in"
+    assert run(lambda: _built("text/plain"), raw)[0] == b"[2026-01-01] [masked:email] logged in"
+    assert find(raw, "") == {"email": 1}
+
+
+@pytest.mark.parametrize("content_type", UNSURE)
+@pytest.mark.parametrize("raw", [b"[" + b"1," * TRIAL + b"x", b"[" * 200 + b"]" * 200])
+def test_json_that_fails_late_is_stopped(content_type: str, raw: bytes) -> None:
+    """What went on as JSON can't become text, and what is too deep for us is not too deep for others."""
+    for cuts in (range(0), range(1, len(raw), 7)):
+        with pytest.raises(MaskError):
+            run(lambda: _built(content_type), raw, cuts)
+    with pytest.raises(MaskError):
+        find(raw, content_type)
+
+
+def test_unsure_json_goes_on_once_it_is_sure() -> None:
+    """No more than the trial is held back."""
+    stage = _built("text/plain")
+    assert stage.feed(b"[" + b"1," * (TRIAL // 2 - 1)) == b""
+    assert stage.feed(b"1,") == b"[" + b"1," * (TRIAL // 2 - 1) + b"1,"
+
+
 @pytest.mark.parametrize(
     ("data", "content_type", "expected"),
     [
+        (
+            b'{"memo":"gh\\u0070_' + b"a1B2" * 9 + b'-----BEGIN PRIVATE KEY-----","to":"mallory"}',
+            "application/json",
+            {"github-token": 1, "private-key": 1},
+        ),
         (b'{"a":"jane\\u0040example.com","ssn":"123456789"}', "application/json", {"email": 1, "ssn": 1}),
         (b"a=jane%40example.com", "application/x-www-form-urlencoded", {"email": 1}),
         (b"jane@example.com jane@example.com", "", {"email": 2}),

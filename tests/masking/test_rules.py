@@ -8,7 +8,8 @@ from extproc.masking import checks, pattern
 from extproc.masking._re2 import Pattern
 from extproc.masking.detect import ALL, detector
 from extproc.masking.rules import RULES, Kind, Rule, in_text
-from tests.masking.streams import SECRETS
+from extproc.masking.text import TextStage, mask_whole
+from tests.masking.streams import SECRETS, every_cut
 
 
 def _ids(rule: Rule) -> str:
@@ -110,3 +111,50 @@ def test_an_unknown_kind_is_refused() -> None:
     """A kind that no rule has raises, and says which are known."""
     with pytest.raises(ValueError, match=r"unknown kinds.*'shoe-size'.*card"):
         detector(frozenset({"shoe-size"}))
+
+
+TOKENS = {kind: SECRETS[kind] for kind in ("aws-key", "github-token", "openai-key", "slack-token")}
+
+
+@pytest.mark.parametrize("kind", TOKENS)
+@pytest.mark.parametrize("form", ["https://{}@github.com/org/repo.git", "{}@evil.com", "x.{}@evil.com"])
+def test_a_secret_that_looks_like_an_address_is_a_secret(kind: str, form: str) -> None:
+    """Both are counted; whichever are selected, nothing of the token stays, and the mask names the secret."""
+    token = TOKENS[kind]
+    text = form.format(token)
+    assert detector(ALL).counts(text) == {kind: 1, "email": 1}
+    for kinds in (ALL, frozenset({kind, "email"}), frozenset({kind})):
+        out, counts = mask_whole(detector(kinds), text)
+        assert f"[masked:{kind}]" in out
+        assert token not in out
+        assert counts[kind] == 1
+    assert "evil" not in mask_whole(detector(ALL), text)[0]
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        SECRETS["github-token"],
+        SECRETS["openai-key"],
+        SECRETS["slack-token"],
+        SECRETS["jwt"],
+        SECRETS["bearer"],
+        "sk-aB3dE-",
+    ],
+)
+@pytest.mark.parametrize("between", ["", "x", "-", "----"])
+def test_no_token_hides_a_private_key(token: str, between: str) -> None:
+    """A block that begins in what could go on as a token is found, and masked to its end."""
+    text = f"{token}{between}{SECRETS['private-key']} after"
+    assert detector(ALL).counts(text)["private-key"] == 1
+    out, _ = mask_whole(detector(ALL), text)
+    assert "MII" not in out
+    assert out.endswith("] after")
+    every_cut(lambda: TextStage(detector(ALL)), text.encode())
+
+
+def test_kinds_are_found_independently() -> None:
+    """What one kind has does not depend on which others are looked for."""
+    text = " ".join(SECRETS.values()) + "".join(SECRETS.values()) + "@example.com Bearer " + SECRETS["jwt"]
+    alone = {kind: n for one in sorted(ALL) for kind, n in detector(frozenset({one})).counts(text).items()}
+    assert detector(ALL).counts(text) == alone

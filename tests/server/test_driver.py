@@ -21,7 +21,7 @@ from tests.http.playbook import ALICE, grant, target
 from tests.server.test_ext_proc import ALLOW
 
 FIRST = HeadReceived(Lane.REQUEST, Head(((":method", "GET"), (":path", "/x"))), True)
-ACTION = Action(Protocol.HTTP, "GET", "/x", {}, {}, lambda: "", "d" * 64)
+ACTION = Action(Protocol.HTTP, "GET", "/x", {}, {}, lambda masks: "", "d" * 64)
 
 
 class Wire:

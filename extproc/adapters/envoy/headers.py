@@ -36,8 +36,9 @@ NOT_FOR_UPSTREAM = (
 NOT_FOR_PROCESSOR = ("authorization", "proxy-authorization")
 """Never shown to the processor. jwt_authn removes the token that it verified; this covers whatever it did not read."""
 
-IMMUTABLE = r"(?i)^(:.*|host|authorization|proxy-authorization|x-request-id|x-envoy-.*|x-forwarded-.*|x-holdpoint-.*)$"
-"""What the processor may not touch in either direction; an attempt ends the request with 500."""
+IMMUTABLE = r"(?i)^(:.*|host|x-request-id|x-envoy-.*|x-forwarded-.*)$"
+"""What the processor may not touch in either direction; an attempt ends the request with 500. It does take credentials
+and our own names out of answers; what it would put into a request's is overwritten by the credential injector."""
 
 REFUSED_METHODS = r"(?i)TRACE|TRACK|DEBUG|CONNECT"
 """TRACE and its kin return the request, credential and all; CONNECT is a tunnel that nobody could inspect."""

@@ -8,6 +8,7 @@ from envoy_data_plane.envoy.config.route.v3 import RouteMatch
 from envoy_data_plane.envoy.extensions.filters.http.jwt_authn.v3 import (
     JwksAsyncFetch,
     JwtAuthentication,
+    JwtCacheConfig,
     JwtHeader,
     JwtProvider,
     JwtRequirement,
@@ -62,6 +63,8 @@ def _provider(index: int, provider: Provider) -> JwtProvider:
         clock_skew_seconds=CLOCK_SKEW_SECONDS,
         forward=False,
         payload_in_metadata=CLAIMS,
+        # A signature is verified once; expiry and audience are checked for every request all the same.
+        jwt_cache_config=JwtCacheConfig(jwt_cache_size=1000),
         # Named, so that Envoy's default of also reading an access_token query parameter is off: queries get logged.
         from_headers=[JwtHeader(name="Authorization", value_prefix="Bearer ")],
         # Inline: Envoy reads a local JWKS file once, whatever is renamed into its place.

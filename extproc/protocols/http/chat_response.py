@@ -7,13 +7,16 @@ import orjson
 from extproc.domain.json import JSON
 
 _BOUND = 1 << 20
+_MOST = 64
+_LONGEST = 128
 
 
 class ChatObserver:
     """Collects model, id, finish reasons, usage and the names and ids of the tools that the model called.
 
     `done` says that the stream's own end has been released: clients leave then, before the connection ends.
-    Keeps at most 1 MiB: of a longer document nothing is known, of a longer event that event is left out."""
+    Keeps at most 1 MiB: of a longer document nothing is known, of a longer event that event is left out. Lists end
+    at 64 entries, and texts over 128 characters are left out."""
 
     def __init__(self, stream: bool) -> None:
         self._stream = stream
@@ -52,26 +55,44 @@ class ChatObserver:
         if not isinstance(chunk, dict):
             return
         for name in ("id", "model"):
-            if isinstance(chunk.get(name), str):
+            if _short(chunk.get(name)):
                 self._known[name] = chunk[name]
         usage = chunk.get("usage")
         if isinstance(usage, dict):
-            self._known["usage"] = {n: v for n, v in usage.items() if isinstance(v, int)}
-        for choice in chunk.get("choices") or []:
+            counts = {n: v for n, v in usage.items() if _short(n) and isinstance(v, int)}
+            self._known["usage"] = dict(list(counts.items())[:_MOST])
+        choices = chunk.get("choices")
+        for choice in choices if isinstance(choices, list) else []:
             if isinstance(choice, dict):
                 self._read_choice(choice)
 
     def _read_choice(self, choice: dict[str, Any]) -> None:
-        if isinstance(choice.get("finish_reason"), str):
-            self._finish.append(choice["finish_reason"])
+        reason = choice.get("finish_reason")
+        if _short(reason) and len(self._finish) < _MOST:
+            self._finish.append(reason)
         message = choice.get("delta") or choice.get("message")
         calls = message.get("tool_calls") if isinstance(message, dict) else None
         for position, call in enumerate(calls if isinstance(calls, list) else []):
-            if isinstance(call, dict) and len(self._calls) < 64:
-                where = (int(choice.get("index") or 0), int(call.get("index") or position))
-                known = self._calls.setdefault(where, {})
-                function = call.get("function")
-                name = function.get("name") if isinstance(function, dict) else None
-                for key, value in (("id", call.get("id")), ("name", name)):
-                    if isinstance(value, str) and value:
-                        known[key] = value
+            if isinstance(call, dict):
+                self._read_call(_index(choice, 0), _index(call, position), call)
+
+    def _read_call(self, choice: int, position: int, call: dict[str, Any]) -> None:
+        known = self._calls.get((choice, position))
+        if known is None:
+            if len(self._calls) >= _MOST:
+                return
+            known = self._calls[choice, position] = {}
+        function = call.get("function")
+        name = function.get("name") if isinstance(function, dict) else None
+        for key, value in (("id", call.get("id")), ("name", name)):
+            if _short(value):
+                known[key] = value
+
+
+def _short(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= _LONGEST
+
+
+def _index(holder: dict[str, Any], otherwise: int) -> int:
+    index = holder.get("index")
+    return index if isinstance(index, int) else otherwise

@@ -13,7 +13,6 @@ def digest(
     target: Target,
     head: RequestHead,
     body: bytes,
-    trailers: tuple[tuple[str, str], ...],
 ) -> str:
     """BLAKE2b-256, keyed (at most 64 bytes), in hex, over who asks, of what, and everything that will be forwarded.
 
@@ -28,10 +27,10 @@ def digest(
         head.host,
         head.target_path,
     ]
-    for pairs in (head.binding_headers(), sorted(trailers)):
-        parts.append(str(len(pairs)))
-        for name, value in pairs:
-            parts += (name, value)
+    pairs = head.binding_headers()
+    parts.append(str(len(pairs)))
+    for name, value in pairs:
+        parts += (name, value)
     for part in parts:
         data = part.encode("utf-8", "surrogatepass")
         h.update(len(data).to_bytes(8, "big"))

@@ -13,20 +13,27 @@ from urllib.parse import parse_qsl, unquote
 import orjson
 
 from extproc.domain.action import Action, Unrenderable
+from extproc.domain.decision import Mask, Operator
+from extproc.domain.grant import Lane
 from extproc.domain.json import JSON
 from extproc.domain.principal import Principal
 from extproc.domain.target import Protocol, Target
-from extproc.masking.build import find
+from extproc.masking.build import build, find, mask_value
+from extproc.masking.detect import ALL
 from extproc.masking.redact import redact
+from extproc.masking.stage import MaskError
+from extproc.protocols.http import headers
 from extproc.protocols.http.digest import digest
 from extproc.protocols.http.llm import Chat, read_chat
 from extproc.protocols.http.message import MalformedRequest, RequestHead, segments
 
 _FORM = "application/x-www-form-urlencoded"
+_TEXTUAL = ("xml", "javascript", "x-ndjson", "graphql")
 _EXCERPT_CHARACTERS = 1000
 # Longer than any one value that a rule matches in full, so that cutting leaves no half of one behind.
 _EXCERPT_MARGIN = 4000
 _RENDER_BYTES = 1 << 20
+_HIDDEN = Mask("holdpoint", tuple(sorted(ALL - {"email", "iban"})), (), Operator.REDACT, (Lane.REQUEST.value,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +49,6 @@ class Body:
     """A request body as far as it was read. `data` is None where policy reads heads only."""
 
     data: bytes | None
-    trailers: tuple[tuple[str, str], ...] = ()
 
 
 def interpret(key: bytes, principal: Principal, target: Target, head: RequestHead, body: Body) -> Interpretation:
@@ -73,27 +79,31 @@ def interpret(key: bytes, principal: Principal, target: Target, head: RequestHea
         facts,
         _summary(head, shown, chat, data),
         partial(_render, head, data),
-        digest(key, principal, target, head, data or b"", body.trailers),
+        digest(key, principal, target, head, data or b""),
     )
     return Interpretation(action, chat)
 
 
 def _read_body(head: RequestHead, data: bytes, shown: dict[str, JSON]) -> Chat | None:
     kind = head.content_type
-    if kind == "application/json" or kind.endswith("+json"):
-        parsed = _parse_json(data)
-    elif kind == "":
-        try:
-            parsed = _parse_json(data)
-        except MalformedRequest:
-            shown["text"] = data.decode("utf-8", "replace")
-            return None
-    elif kind == _FORM:
+    if kind == _FORM:
         shown["form"] = _form(data)
         return None
-    else:
-        if kind.startswith("text/") or kind.endswith(("xml", "javascript", "x-ndjson", "graphql")):
-            shown["text"] = data.decode("utf-8", "replace")
+    if (
+        kind.startswith(("text/", "multipart/"))
+        or kind.endswith(("xml", "javascript", "x-ndjson", "graphql"))
+        or not kind
+    ):
+        shown["text"] = data.decode("utf-8", "replace")
+    # An upstream may read JSON under any name, so policy gets it too; where the type says JSON it must be JSON.
+    says_so = kind in ("application/json", "text/json") or kind.endswith("+json")
+    if not says_so and data.lstrip()[:1] not in (b"{", b"["):
+        return None
+    try:
+        parsed = _parse_json(data)
+    except MalformedRequest:
+        if says_so or not kind:
+            raise
         return None
     # The document goes to the engine as its own bytes: nothing is rounded, reordered or built twice.
     shown["json"] = cast(JSON, orjson.Fragment(data))
@@ -133,7 +143,7 @@ def _no_constant(name: str) -> Any:
 
 
 def _sensitive(head: RequestHead, data: bytes | None) -> dict[str, JSON]:
-    values = [str(v) for shown in head.visible_headers().values() for v in cast(list[str], shown)]
+    values = [value for name, value in head.headers if headers.masked(name) and headers.goes_on(name, value)]
     return {
         "address": _found(unquote(head.target_path)),
         "headers": _found("\n".join(values)),
@@ -162,14 +172,25 @@ def excerpt(text: str) -> str:
     return masked if len(masked) <= _EXCERPT_CHARACTERS else masked[:_EXCERPT_CHARACTERS] + "…"
 
 
-def _render(head: RequestHead, data: bytes | None) -> str:
-    lines = [f"{head.method} {head.target_path}"]
-    lines += [f"{name}: {value}" for name, value in head.binding_headers() if name not in ("authorization", "cookie")]
-    text = "\n".join(lines)
+def _render(head: RequestHead, data: bytes | None, masks: tuple[Mask, ...]) -> str:
+    """What an approver sees: the request as it will go on, after the masks, and without the values that nobody should
+    read in a list of requests. Names and accounts stay: a payee must be told from another."""
     if data is None:
         raise Unrenderable("This target does not read bodies, so nobody could say which one they approve")
     if len(data) > _RENDER_BYTES:
         raise Unrenderable(f"The body has more than the {_RENDER_BYTES} bytes that a person is shown")
-    if data:
-        text += "\n\n" + data.decode("utf-8", "replace")
-    return redact(text)[0]
+    hidden = (*masks, _HIDDEN)
+    lines = [f"{head.method} {mask_value(hidden, Lane.REQUEST.value, head.target_path)[0]}"]
+    for name, value in head.binding_headers():
+        shown = mask_value(hidden, Lane.REQUEST.value, value)[0] if headers.masked(name) else "(not shown)"
+        lines.append(f"{name}: {shown}")
+    try:
+        stage = build(hidden, Lane.REQUEST.value, head.content_type_value)
+        body = stage.feed(data) + stage.finish() if stage is not None else data
+        if stage is not None and "private-key" in stage.counts:
+            raise Unrenderable("The body holds a private key, and what stands between its ends can't be shown")
+        return "\n".join(lines) + ("\n\n" + body.decode("utf-8") if body else "")
+    except UnicodeDecodeError:
+        raise Unrenderable("The body is not text, so nobody could read what they approve") from None
+    except MaskError as error:
+        raise Unrenderable(f"The body can't be masked: {error}") from error

@@ -6,7 +6,8 @@ from extproc.domain.decision import Mask
 from extproc.domain.grant import Grant, Lane
 from extproc.masking.build import build, mask_value
 from extproc.masking.stage import MaskError, Stage
-from extproc.protocols.http.message import SECRET_HEADERS, RequestHead
+from extproc.protocols.http import headers
+from extproc.protocols.http.message import RequestHead
 from extproc.protocols.http.refuse import problem
 from extproc.protocols.session import Abort, Command, Head, Send, SendHead, SendTrailers
 
@@ -44,7 +45,7 @@ class Masked:
 
     def headers(self, masks: Sequence[Mask], lane: Lane, head: Head) -> list[tuple[str, str]]:
         """The headers whose values the masks change, with their new values. Raises MaskError."""
-        visible = [(n, v) for n, v in head.headers if n[0] != ":" and n not in SECRET_HEADERS]
+        visible = [(n, v) for n, v in head.headers if headers.masked(n)]
         if not mask_value(masks, lane.value, "\n".join(v for _, v in visible))[1]:
             return []
         changed: dict[str, list[str]] = {}
@@ -67,16 +68,15 @@ class RequestLane(Masked):
         self._grant = grant
         self._head = head
 
-    def open(self, data: bytes, end: bool, has_body: bool, trailers: bool) -> list[Command]:
+    def open(self, data: bytes, end: bool, has_body: bool) -> list[Command]:
         """Send the head, and the body as far as it is here. `end`: it is here whole. Raises MaskError."""
         grant, masks = self._grant, self._grant.decision.masks
         changes = self.headers(masks, Lane.REQUEST, Head(self._head.headers))
         out = self.push(data, end) if has_body else b""
-        remove: list[str] = []
+        remove = self._head.dropped_headers()
         if self.stage is not None and has_body:
             remove += [n for n in _BODY_BOUND if n != "content-length"]
-            # Without trailers the length is known; with them, or while streaming, the body is chunked.
-            if end and not trailers:
+            if end:
                 changes.append(("content-length", str(len(out))))
             else:
                 remove.append("content-length")
@@ -85,10 +85,8 @@ class RequestLane(Masked):
             changes.append(("accept-encoding", "identity"))
             remove += ["if-range", "range"]
         commands: list[Command] = [SendHead(Lane.REQUEST, grant, tuple(changes), tuple(remove))]
-        if has_body and (out or (end and not trailers)):
-            commands.append(Send(Lane.REQUEST, out, grant, end and not trailers))
-        if trailers:
-            commands.append(SendTrailers(Lane.REQUEST, grant))
+        if has_body and (out or end):
+            commands.append(Send(Lane.REQUEST, out, grant, end))
         return commands
 
     def more(self, data: bytes, end: bool) -> list[Command]:
@@ -133,8 +131,8 @@ class ResponseLane(Masked):
             commands.append(Send(Lane.RESPONSE, out, self._grant, end))
         return commands
 
-    def trailers(self) -> list[Command]:
-        """The body ends with trailers: flush what is held, then let them go on."""
+    def trailers(self, head: Head) -> list[Command]:
+        """The body ends with trailers: flush what is held, then let those go on that hold nothing to mask."""
         try:
             rest = self.stage.finish() if self.stage is not None else b""
         except MaskError as error:
@@ -148,17 +146,24 @@ class ResponseLane(Masked):
             commands.append(self._send_head(None))
         if rest:
             commands.append(Send(Lane.RESPONSE, rest, self._grant, False))
-        return [*commands, SendTrailers(Lane.RESPONSE, self._grant)]
+        masks = self._grant.decision.masks
+        unfit = {n for n, v in head.headers if _not_for_agents(n) or mask_value(masks, Lane.RESPONSE.value, v)[1]}
+        return [*commands, SendTrailers(Lane.RESPONSE, self._grant, tuple(sorted(unfit)))]
 
     def _send_head(self, length: int | None) -> SendHead:
         changes = self.headers(self._grant.decision.masks, Lane.RESPONSE, self._head)
-        remove = [n for n, _ in self._head.headers if n.startswith("x-holdpoint-")]
+        remove = sorted({n for n, _ in self._head.headers if _not_for_agents(n)})
         if self.stage is not None:
             remove += _BODY_BOUND if length is None else [n for n in _BODY_BOUND if n != "content-length"]
             remove.append("accept-ranges")
             if length is not None:
                 changes.append(("content-length", str(length)))
         return SendHead(Lane.RESPONSE, self._grant, tuple(changes), tuple(remove))
+
+
+def _not_for_agents(name: str) -> bool:
+    """Credentials, sessions made with them, and names that only we may use."""
+    return name in headers.NOT_FOR_AGENTS or name.startswith("x-holdpoint-")
 
 
 def _bad_gateway(code: str, detail: str) -> Command:

@@ -4,29 +4,10 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote
 
 from extproc.domain.json import JSON
+from extproc.protocols.http import headers, prefer
 from extproc.protocols.session import Head
 
-# Never shown to policy, never recorded: they carry the client's own secrets.
-SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "api-key"})
-
-# What may differ between two sendings of the same action: set by Envoy or by a tracing library for each request,
-# or addressed to us. All others bind an approval.
-VOLATILE_HEADERS = frozenset(
-    {
-        "accept-encoding",
-        "b3",
-        "baggage",
-        "content-length",
-        "prefer",
-        "traceparent",
-        "tracestate",
-        "transfer-encoding",
-        "x-forwarded-for",
-        "x-forwarded-proto",
-        "x-request-id",
-    }
-)
-VOLATILE_PREFIXES = (":", "x-envoy-", "x-stainless-")
+_LONGEST_TYPE = 256
 
 
 class MalformedRequest(ValueError):
@@ -57,14 +38,19 @@ class RequestHead:
         """Header values by name, without those that carry secrets."""
         shown: dict[str, list[JSON]] = {}
         for name, value in self.headers:
-            if name[0] != ":" and name not in SECRET_HEADERS:
+            if name[0] != ":" and name not in headers.SECRET:
                 shown.setdefault(name, []).append(value)
         return dict(shown)
 
     def binding_headers(self) -> list[tuple[str, str]]:
         """The headers an approval binds to, sorted by name, order within a name kept."""
-        bound = [(n, v) for n, v in self.headers if n not in VOLATILE_HEADERS and not n.startswith(VOLATILE_PREFIXES)]
+        bound = [(n, v) for n, v in self.headers if headers.binds(n, v)]
+        bound += [("prefer", v) for v in prefer.for_upstream([v for n, v in self.headers if n == "prefer"])]
         return sorted(bound, key=lambda pair: pair[0])
+
+    def dropped_headers(self) -> list[str]:
+        """The names of headers that don't go on."""
+        return sorted({n for n, v in self.headers if not headers.goes_on(n, v)})
 
 
 def read_head(head: Head, prefix: str) -> RequestHead:
@@ -79,6 +65,8 @@ def read_head(head: Head, prefix: str) -> RequestHead:
         elif name == "content-type":
             if content_type:
                 raise MalformedRequest("more than one content-type")
+            if "," in value or len(value) > _LONGEST_TYPE:
+                raise MalformedRequest("content-type is not one media type")
             content_type = value
         elif name == "content-encoding":
             content_encoding = f"{content_encoding},{value}".strip(", ").lower()

@@ -68,7 +68,6 @@ class HttpSession:
         self._body = bytearray()
         self._has_body = False
         self._body_ended = False
-        self._trailers: tuple[tuple[str, str], ...] | None = None
         self._chat: Chat | None = None
         self._grant: Grant | None = None
         self._request: RequestLane | None = None
@@ -142,14 +141,14 @@ class HttpSession:
                 return self._on_request(head, end)
             case Received(Lane.REQUEST, data, end):
                 return self._on_request_body(data, end)
-            case TrailersReceived(Lane.REQUEST, head):
-                return self._on_request_trailers(head)
+            case TrailersReceived(Lane.REQUEST):
+                return self._on_request_trailers()
             case HeadReceived(Lane.RESPONSE, head, end):
                 return self._on_response(head, end)
             case Received(Lane.RESPONSE, data, end):
                 return self._on_response_body(data, end)
-            case TrailersReceived(Lane.RESPONSE):
-                return self._on_response_trailers()
+            case TrailersReceived(Lane.RESPONSE, head):
+                return self._on_response_trailers(head)
             case Decided(_, outcome):
                 return self._on_decided(outcome)
             case TimedOut():
@@ -191,19 +190,17 @@ class HttpSession:
             return self._decide() if end else []
         return [] if self._state is _State.DECIDING else [Abort("body-before-head")]
 
-    def _on_request_trailers(self, head: Head) -> list[Command]:
-        self._body_ended = True
+    def _on_request_trailers(self) -> list[Command]:
+        # No policy reads them and no approver is shown them, so nothing goes on with them.
         if self._state is _State.READING:
-            self._trailers = head.headers
-            return self._decide()
-        # The decision was made, or is being made, without them: nothing that policy did not see goes on.
-        return [Abort("trailers-after-decision")]
+            return [problem(400, "trailers", "Trailers are not taken", "Send the request without trailers.")]
+        return [Abort("request-trailers")]
 
     def _decide(self) -> list[Command]:
         if self._head is None:
             return [Abort("no-head")]
         inspected = self._target.inspect is Inspect.FULL or not self._has_body
-        body = Body(bytes(self._body) if inspected else None, self._trailers or ())
+        body = Body(bytes(self._body) if inspected else None)
         try:
             found = interpret(self._key, self._principal, self._target, self._head, body)
         except (MalformedRequest, MaskError) as error:
@@ -225,7 +222,7 @@ class HttpSession:
             return [problem(415, "unreadable-coding", "The body can't be masked", "Send it without content-encoding.")]
         body, self._body = bytes(self._body), bytearray()
         try:
-            return lane.open(body, self._body_ended, self._has_body, self._trailers is not None)
+            return lane.open(body, self._body_ended, self._has_body)
         except MaskError as error:
             return [problem(400, "unmaskable-request", "The request can't be masked", f"{error}.")]
 
@@ -248,8 +245,8 @@ class HttpSession:
                     self._observer.feed(command.data)
         return commands
 
-    def _on_response_trailers(self) -> list[Command]:
-        return self._response.trailers() if self._response is not None else [Abort("response-trailers-before-head")]
+    def _on_response_trailers(self, head: Head) -> list[Command]:
+        return self._response.trailers(head) if self._response is not None else [Abort("response-trailers-before-head")]
 
     def _on_timeout(self) -> list[Command]:
         if self._state is _State.READING:

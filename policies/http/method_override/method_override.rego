@@ -25,27 +25,68 @@ overridden if {
 }
 
 overridden if {
-	some name, _ in input.action.facts.query
-	parameter(name)
-}
-
-overridden if {
-	some name, _ in input.action.facts.body.form
-	parameter(name)
+	some fields in [input.action.facts.query, object.get(input.action.facts.body, "form", {})]
+	some name, values in fields
+	overriding_field(name, values)
 }
 
 # A key of a JSON document that frameworks read as a form (Laravel, Rails).
 overridden if {
+	is_object(input.action.facts.body.json)
 	some name, value in input.action.facts.body.json
 	parameter(name)
+	names_a_method(value)
+}
+
+# Multipart bodies, and forms that came as text, are read by their words alone, without the backslashes that a quoted
+# name may have.
+overridden if {
+	text := replace(input.action.facts.body.text, "\\", "")
+	some pattern in patterns
+	regex.match(pattern, text)
+}
+
+# The gateway cuts fields at `&`. Servers that cut at `;` too find more of them in a name or a value.
+overriding_field(name, _) if {
+	some part in cut(name)
+	parameter(part)
+}
+
+overriding_field(_, values) if {
+	some value in values
+	some i, part in cut(value)
+	i > 0
+	contains(part, "=")
+	parameter(split(part, "=")[0])
+}
+
+cut(text) := split(replace(text, ";", "&"), "&")
+
+# As servers read it: in PHP `_method[]`, ` _method` and `_method` fill one variable, and a dot is an underscore.
+parameter(name) if regex.replace(trim_space(lower(split(name, "[")[0])), `[-. ]`, "_") in settings.parameters
+
+names_a_method(value) if method(value)
+
+names_a_method(values) if {
+	some value in values
+	method(value)
+}
+
+method(value) if {
 	is_string(value)
 	upper(trim_space(value)) in settings.methods
 }
 
-# Multipart bodies and forms that came as text are read by their words alone.
-overridden if {
-	some name in settings.parameters
-	regex.match(sprintf(`(?i)(^|[&;\r\n"])%s("|=)`, [name]), input.action.facts.body.text)
+# As a form's field or a quoted name, in a multipart head without quotes, and the form of a name that has to be decoded.
+patterns contains pattern if {
+	some name in names
+	some form in [
+		`(?i)(?:^|[&;\r\n"'])[ \t+]*%s(?:\[[^\]\r\n]*\]|%%5b[^&;=\r\n]*)?["'=]`,
+		`(?i)\bname\s*=\s*["']?\s*%s(?:\[[^\]\r\n]*\])?\s*(?:["';\r\n]|$)`,
+	]
+	pattern := sprintf(form, [name])
 }
 
-parameter(name) if replace(lower(name), "-", "_") in settings.parameters
+patterns contains `(?i);\s*name\*[0-9*]*\s*=`
+
+names := {replace(name, "_", `(?:[-_.]|%5f|%2d|%2e)`) | some name in settings.parameters}

@@ -10,27 +10,28 @@ package holdpoint.policies.http.secrets_in_requests
 
 settings := data.holdpoint.config.policies["http.secrets_in_requests"]
 
+# Every kind, not only those found: a stage that decodes a body may see values that the detectors did not.
 findings contains finding if {
-	count(kinds) > 0
+	some kind in settings.mask_kinds
+	found(kind)
 	finding := {
 		"code": "secret-masked",
 		"effect": "mask",
 		"message": "Secrets in the request are masked.",
-		"mask": {"kinds": kinds, "lanes": ["request"]},
+		"mask": {"kinds": settings.mask_kinds, "lanes": ["request"]},
 	}
 }
 
-# Detectors did not see this body, so every kind is masked while it streams.
+# Detectors did not see this body, so every kind is masked while it streams, also those that would end the request.
 findings contains finding if {
 	not input.action.facts.body.inspected
 	not input.action.facts.body.size == 0
 	not input.target.name in settings.unmasked_targets
-	not input.action.facts.method in {"GET", "HEAD", "OPTIONS"}
 	finding := {
 		"code": "unread-body-masked",
 		"effect": "mask",
 		"message": "Secrets in the request are masked while it streams.",
-		"mask": {"kinds": settings.mask_kinds, "lanes": ["request"]},
+		"mask": {"kinds": array.concat(settings.mask_kinds, settings.block_kinds), "lanes": ["request"]},
 	}
 }
 
@@ -54,8 +55,6 @@ findings contains finding if {
 		"message": "The request carries a secret in its path or query; send it in the body, or not at all.",
 	}
 }
-
-kinds := {kind | some kind in settings.mask_kinds; found(kind)}
 
 found(kind) if {
 	some part in ["address", "headers", "body"]
