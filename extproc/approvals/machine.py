@@ -8,7 +8,7 @@ A hold is an action that may go on once, if the right people say so in time. Its
            ├── one eligible person denies ──▶ DENIED  │
            ├── expires_at passes ───────────▶ EXPIRED ◀──┤
            └── the last asker leaves,                    │
-               or the requirements change ──▶ CANCELLED ◀┘
+               or approvals or masks change ──▶ CANCELLED ◀┘
 
 PENDING and APPROVED are *live*; the other four are final, and nothing leads out of them. APPROVED is not yet
 permission: only the step to USED is, and the store takes it for one claimant. An approval that nobody is left to use,
@@ -16,15 +16,17 @@ or that is too old, ends like a question that nobody is left to ask. So each hol
 what is not in the table below can't happen.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 from extproc.approvals import people
 from extproc.approvals.display import is_plain
-from extproc.domain.decision import Approval
+from extproc.domain.decision import Approval, Decision
 from extproc.domain.hold import Hold, HoldState, Vote
-from extproc.domain.json import JSON
+from extproc.domain.json import JSON, Document
 from extproc.domain.principal import Principal
 
 REASON_LENGTH = 500
@@ -131,6 +133,14 @@ def vote(hold: Hold, approver: Principal, approve: bool, reason: str, now: float
     return _to(voted, S.APPROVED) if all(p.met for p in progress(voted)) else voted
 
 
+def fits(hold: Hold, decision: Decision) -> bool:
+    """Whether the hold asks what this decision would ask: the same approvals, and the same masks over what goes on,
+    for people approve the text that these make of the request. Order does not matter."""
+    return frozenset(hold.requirements) == frozenset(decision.approvals) and _request_masks(
+        hold.decision
+    ) == _request_masks(decision.document())
+
+
 def claim(hold: Hold, principal: Principal, digest: str, now: float) -> Hold:
     """Use an approval. Raises HoldRefused unless it is approved, in time, and for exactly this asker and action."""
     if not people.same_asker(hold.principal, principal) or hold.digest != digest:
@@ -154,7 +164,7 @@ def cancel(hold: Hold, now: float) -> Hold:
 
 
 def supersede(hold: Hold, now: float) -> Hold:
-    """The same action now needs other approvals: this hold ends, told to come back or not."""
+    """The same action now needs other approvals or masks: this hold ends, told to come back or not."""
     current = at(hold, now)
     return _to(current, S.CANCELLED) if current.state in LIVE else current
 
@@ -172,6 +182,11 @@ def approvals(hold: Hold) -> list[dict[str, JSON]]:
         for p in progress(hold)
         if p.met
     ]
+
+
+def _request_masks(document: Document) -> set[str]:
+    obligations: Any = document["obligations"]
+    return {json.dumps(mask, sort_keys=True) for mask in obligations["mask"] if "request" in mask["lanes"]}
 
 
 def _to(hold: Hold, state: HoldState) -> Hold:

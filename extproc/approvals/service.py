@@ -61,10 +61,10 @@ class Holds:
         - approved: people already said yes and nobody used it. Evaluate again, then `claim`.
         - denied: people said no and that still stands (until the hold would have expired).
 
-        Where the decision now asks for other approvals than the live hold does, that one ends as cancelled and a new
-        one opens: an approval by the old rules is not one by the new. What people will read (`action.render`) is made
-        only for a new hold, in a thread, outside the store's transaction. With `detached` the asker is answered 202 at
-        once: it counts as one that already called `detach`.
+        Where the decision now asks for other approvals than the live hold does, or lays other masks on the request,
+        that one ends as cancelled and a new one opens: an approval by the old rules is not one by the new. What people
+        will read (`action.render`) is made only for a new hold, in a thread, outside the store's transaction. With
+        `detached` the asker is answered 202 at once: it counts as one that already called `detach`.
         Raises HoldRefused (too-many-holds, denied-too-often, no-requirements). Cancelled while it runs, it leaves no
         asker behind.
         """
@@ -81,7 +81,7 @@ class Holds:
                     return Admission(replace(standing, hold=hold))
                 if hold.state not in machine.LIVE:
                     ended += [hold] if hold != standing.hold else []
-                elif frozenset(hold.requirements) == frozenset(decision.approvals):
+                elif machine.fits(hold, decision):
                     if hold.state is HoldState.PENDING and standing.askers + asking > ASKERS_PER_HOLD:
                         raise HoldRefused(
                             Refused.TOO_MANY,

@@ -168,10 +168,12 @@ class JsonStage:
         at = 0
         while True:
             stepped = self._grammar.skip(data, at, len(data))
+            if stepped == at or not self._grammar.idle:
+                stepped = self._grammar.leap(data, stepped)
             if stepped > at and self._grammar.idle:
                 at = stepped
-                continue  # one document of many
-            at = self._grammar.leap(data, stepped)
+                continue  # the next document is best stepped over whole
+            at = stepped
             token, start, at = self._grammar.next(data, at, final)
             if token is Token.MORE:
                 break

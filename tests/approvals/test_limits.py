@@ -61,6 +61,12 @@ def test_what_people_read_is_made_under_the_masks_of_the_decision(tmp_path: Path
         masked = replace(decision(DBA), masks=(mask,))
         hold = await Holds(store).open_or_join(agent(), "crm", replace(action(), render=render), masked)
         assert (hold.summary["request"], given) == ("text", [(mask,)])
+        # Masks on the way back change nothing of what people read; others on the way out do.
+        for also, same in ((replace(mask, lanes=("response",)), True), (replace(mask, kinds=("card",)), False)):
+            other = replace(masked, masks=(also, mask))
+            again = await Holds(store).open_or_join(agent(), "crm", replace(action(), render=render), other)
+            assert (again.id == hold.id) is same
+        assert (await Holds(store).get(hold.id)).state is S.CANCELLED
         await store.close()
 
     asyncio.run(run())

@@ -28,9 +28,14 @@ PROGRAMS = ["worker-0", "worker-1", "envoy", "opa", "control", "shipper", "super
 PAUSE_SECONDS = 0.02
 
 
+def spelled(request: str) -> str:
+    """A request id in letters: a random one with digits can look like a card, and would come back masked."""
+    return request.translate(str.maketrans("0123456789", "ghijklmnop"))
+
+
 def upstream(seen: Seen) -> Iterable[bytes]:
     """Tells each time which request it answers; a read comes in pieces, with a card number over the cut."""
-    (request,) = seen.headers["x-request-id"]
+    request = spelled(seen.headers["x-request-id"][0])
     if not seen.line.startswith("GET "):
         return [response({"request": request}, "201 Created")]
     data = json.dumps({**CUSTOMER, "request": request}).encode()
@@ -175,7 +180,7 @@ def test_killing_any_process_lets_nothing_through_and_loses_nothing(gateway: Gat
     # No client saw an unmasked value, not even in an answer that broke off.
     assert [r for r in load.replies if CARD.encode() in r.body] == []
     reads = [json.loads(r.body) for r in load.replies if r.whole and r.status in (200, 201)]
-    assert {r["request"] for r in reads} <= set(granted)
+    assert {r["request"] for r in reads} <= {spelled(request) for request in granted}
 
     # No decision is lost: neither one that was recorded, nor one that a client was told.
     refused = [json.loads(r.body) for r in load.replies if r.whole and r.body.startswith(b'{"type"')]

@@ -74,15 +74,13 @@ def test_more_names_than_are_kept() -> None:
 
 @given(documents, st.dictionaries(st.sampled_from(["token", "summary", "principal", "approvers"]), documents))
 def test_a_record_names_who_acted_and_nothing_else(party: Any, body: dict[str, Any]) -> None:
-    """Members of a record are redacted each for itself, in their order; parties are kept."""
+    """Members of a record are redacted each for itself; parties are kept."""
     record = {**body, "principal": party}
-    expected = {
-        name: value
-        if name in ("principal", "approvers")
-        else cast(dict[str, JSON], redact_json({name: value})[0])[name]
-        for name, value in record.items()
-    }
-    assert list(redact_record(record).items()) == list(expected.items())
+    expected: dict[str, Any] = {}
+    for name, value in record.items():
+        redacted = cast(dict[str, Any], redact_json({name: value})[0])
+        expected[name] = value if name in ("principal", "approvers") else redacted[name]
+    assert redact_record(record) == expected
 
 
 @given(texts)
