@@ -5,6 +5,7 @@ from pathlib import Path
 from extproc import resources
 from extproc.adapters.opa.binary import find_opa
 from extproc.adapters.opa.client import OpaClient, TcpAddress, UnixAddress
+from extproc.adapters.opa.management import Management
 from extproc.adapters.opa.server import ManagedOpa
 from extproc.app.layout import Layout
 from extproc.config import Settings
@@ -21,6 +22,11 @@ def engine(settings: Settings) -> OpaClient:
     else:
         address = TcpAddress(where.host, where.port)
     return OpaClient(address, engine_token(settings), deadline_seconds=settings.policy.deadline_seconds)
+
+
+def engine_management(settings: Settings) -> Management:
+    """The management API of the engine that we started. Raises OSError where its token can't be read."""
+    return Management(UnixAddress(Layout(settings.state).opa_socket), engine_token(settings))
 
 
 def managed_opa(layout: Layout) -> ManagedOpa:

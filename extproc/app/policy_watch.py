@@ -2,19 +2,24 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from extproc.adapters.opa.binary import OpaFailed, OpaMissing
 from extproc.adapters.opa.bundle import build, publish
+from extproc.adapters.opa.management import ManagementUnavailable
 from extproc.adapters.opa.refused import PolicyRefused
-from extproc.app.engine import policy_folder
+from extproc.app.engine import engine_management, policy_folder
 from extproc.app.layout import Layout
 from extproc.config import Settings
 from extproc.domain.json import JSON
 from extproc.domain.ports import Journal, JournalUnwritable
 
 _LOOK_SECONDS = 1.0
+_CONFIRM_SECONDS = 10.0
+_CONFIRM_LOOK_SECONDS = 0.05
+_LAST_GOOD = "of the last good bundle"
 _log = logging.getLogger("holdpoint.policy")
 
 Stamp = frozenset[tuple[str, int, int]]
@@ -39,7 +44,7 @@ class PolicyKeeper:
         except PolicyRefused as error:
             if not (self._out.exists() and self._origin.exists() and self._origin.read_text("utf-8") == self._place()):
                 raise
-            self.revision = "of the last good bundle"
+            self.revision = _LAST_GOOD
             self._refused(str(error))
 
     def load(self) -> None:
@@ -50,7 +55,22 @@ class PolicyKeeper:
         self._origin.write_text(self._place(), "utf-8")
         self.revision = bundle.revision
         self._note("loaded", {"revision": self.revision})
-        _log.info("policies are in force", extra={"revision": self.revision})
+
+    def confirm(self) -> None:
+        """Wait until the engine itself says that it serves these policies, and say so; loudly if it never does."""
+        deadline = time.monotonic() + _CONFIRM_SECONDS
+        serves = ""
+        with engine_management(self._settings) as management:
+            while time.monotonic() < deadline:
+                try:
+                    serves = management.revision()
+                except ManagementUnavailable as error:
+                    serves = str(error)
+                if serves == self.revision or self.revision == _LAST_GOOD:
+                    _log.info("policies are in force", extra={"revision": serves})
+                    return
+                time.sleep(_CONFIRM_LOOK_SECONDS)
+        _log.error("policies of revision %s were built, and the engine does not serve them: %s", self.revision, serves)
 
     async def watch(self) -> None:
         """Reload whenever a file changes, until cancelled."""
@@ -63,6 +83,7 @@ class PolicyKeeper:
         """Reload now; a refusal is logged and recorded, and the last good policies stay in force."""
         try:
             await asyncio.to_thread(self.load)
+            await asyncio.to_thread(self.confirm)
         except (PolicyRefused, OpaMissing, OpaFailed, OSError) as error:
             self._refused(str(error))
 

@@ -80,6 +80,8 @@ async def _up(settings: Settings, layout: Layout, console: Console) -> None:
         )
         try:
             await _started(supervisor, stop)
+            if settings.policy.managed and not stop.is_set():
+                await asyncio.to_thread(keeper.confirm)
             if not stop.is_set():
                 _log.info("ready: agents connect to %s", settings.listen.address)
                 await _until_told(supervisor, stop)
