@@ -100,9 +100,8 @@ class Layout:
                 if not key.exists():
                     _write_key(key, content)
         except OSError as error:
-            raise StateUnusable(
-                f"{error.filename or self.state}: {error.strerror}; the gateway's user must own it"
-            ) from error
+            advice = "`state` must name a folder that this user can write to"
+            raise StateUnusable(f"{error.filename or self.state}: {error.strerror}; {advice}") from error
 
     def read_digest_key(self) -> bytes:
         """The key of action digests, 32 bytes. Raises StateUnusable."""

@@ -59,7 +59,8 @@ def up(settings: Settings, as_json: bool) -> None:
 async def _up(settings: Settings, layout: Layout, console: Console) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    # On a terminal a hangup means that it was closed; a service is told by one to read its policies again.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
     written = journal(settings, "supervisor")
     keeper = PolicyKeeper(settings, written)
@@ -68,7 +69,8 @@ async def _up(settings: Settings, layout: Layout, console: Console) -> None:
         if settings.policy.managed:
             await asyncio.to_thread(keeper.start)
             watching.append(asyncio.create_task(keeper.watch()))
-            loop.add_signal_handler(signal.SIGHUP, lambda: watching.append(asyncio.create_task(keeper.reload())))
+            if not os.isatty(sys.stderr.fileno()):
+                loop.add_signal_handler(signal.SIGHUP, lambda: watching.append(asyncio.create_task(keeper.reload())))
         write(generate(envoy_plan(settings)), layout.envoy)
         watching.append(asyncio.create_task(_rotate(layout)))
         _clear(layout.metrics)
@@ -88,7 +90,7 @@ async def _up(settings: Settings, layout: Layout, console: Console) -> None:
         except StartFailed as error:
             raise CannotStart(str(error)) from error
         finally:
-            _log.info("stopping")
+            _log.info("stopping: what is under way has ten seconds to finish")
             await supervisor.stop()
             written.append("config", {"what": "stopped", "file": str(settings.file)})
     finally:

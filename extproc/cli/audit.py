@@ -206,6 +206,7 @@ def _cells(row: "Joined", address: str) -> tuple[str, ...]:
         shown = "mask"
     cells = (
         row.decision.at[:19] + "Z",
+        str(said.get("id", "?")),
         str(part(body, "principal").get("subject", "?")),
         f"{asked.get('verb', '?')} {part(body, 'target').get('name', '?')} {asked.get('resource', '')}",
         shown,
@@ -217,7 +218,7 @@ def _cells(row: "Joined", address: str) -> tuple[str, ...]:
 
 
 def _table(lines: list[tuple[str, ...]]) -> str:
-    head = ("TIME", "WHO", "ACTION", "EFFECT", "POLICY", "HOLD", "TRACE")
+    head = ("TIME", "DECISION", "WHO", "ACTION", "EFFECT", "POLICY", "HOLD", "TRACE")
     widths = [max(len(line[i]) for line in (head, *lines)) for i in range(len(head) - 1)]
     return "\n".join(
         "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]])

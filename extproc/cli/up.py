@@ -17,8 +17,9 @@ def register(subparsers: Subparsers) -> None:
             "holdpoint up -c /etc/holdpoint/holdpoint.yaml",
             "holdpoint up --json 2>>holdpoint.log",
         ),
-        about="Start everything that the configuration asks for, keep it running, and write one log to standard error. "
-        "Ends cleanly on Ctrl-C or SIGTERM; SIGHUP reads the policies again at once.",
+        about="Start everything that the configuration asks for, keep it running, and write one log to standard\n"
+        "error. Ends cleanly on Ctrl-C or SIGTERM. SIGHUP reads the policies again at once, unless `up` runs on\n"
+        "a terminal: then a hangup stops it.",
     )
     add_config(parser)
     parser.add_argument("--json", action="store_true", help="write the log as one JSON object a line")

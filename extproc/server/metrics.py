@@ -43,6 +43,8 @@ class Metrics:
         self._decided: dict[tuple[str, str], Counter] = {}
         self._found: dict[tuple[str, str, str], Counter] = {}
         self._said: dict[str, float] = {}
+        # Made now, so that the file behind it is there when its blocks are reserved.
+        self._stages["policy"] = self._stage.labels("policy")
 
     def decided(self, target: str, decision: Decision) -> None:
         """Count one decision and its findings."""

@@ -53,7 +53,7 @@ def test_list_draws_a_table_that_nothing_in_it_can_change(state: Path, capsys: p
     """Who, what, effect, policy, approver and the trace's address, each on its own line, controls made visible."""
     assert main(["audit", "list", "--state", str(state)]) == 0
     head, one, two, three, four = capsys.readouterr().out.splitlines()
-    assert head.split() == ["TIME", "WHO", "ACTION", "EFFECT", "POLICY", "HOLD", "TRACE"]
+    assert head.split() == ["TIME", "DECISION", "WHO", "ACTION", "EFFECT", "POLICY", "HOLD", "TRACE"]
     assert "DELETE crm /customers/7" in one
     assert "mask" in two
     assert "\x1b" not in three

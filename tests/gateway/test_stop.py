@@ -33,7 +33,7 @@ def test_what_is_under_way_finishes_before_the_gateway_stops() -> None:
     codes: list[int] = []
     stopping = threading.Thread(target=lambda: codes.append(gateway.stop()))
     stopping.start()
-    gateway.wait_log(lambda entry: entry.get("message") == "stopping")
+    gateway.wait_log(lambda entry: str(entry.get("message")).startswith("stopping"))
     release.set()
     asking.join(30)
     stopping.join(60)
