@@ -243,12 +243,21 @@ def test_masked_headers_go_on_masked() -> None:
     assert dict(sent.set)["x-note"] == "card [masked:card]"
 
 
-def test_a_response_in_an_unknown_coding_is_not_released() -> None:
+@pytest.mark.parametrize(
+    "codings",
+    [
+        [("content-encoding", "br")],
+        [("content-encoding", "gzip"), ("content-encoding", "identity")],
+        [("content-encoding", "identity, gzip")],
+    ],
+    ids=str,
+)
+def test_a_response_in_an_unknown_coding_is_not_released(codings: list[tuple[str, str]]) -> None:
     """What can't be read can't be masked."""
     p = play()
     p.feed(*request(head()))
     p.decided(grant(ALL_MASKS))
-    p.feed(HeadReceived(Lane.RESPONSE, response_head(200, JSON, ("content-encoding", "br")), False))
+    p.feed(HeadReceived(Lane.RESPONSE, response_head(200, JSON, *codings), False))
     assert p.answer.status == 502
 
 
@@ -308,6 +317,7 @@ def test_headers_only_targets_are_done_once_the_head_is_on() -> None:
     p.feed(HeadReceived(Lane.REQUEST, head("POST", "/x"), False))
     assert [type(c) for c in p.decided(grant())] == [SendHead]
     assert p.session.completed
+    assert p.session.patience_seconds is None
 
 
 @pytest.mark.parametrize(

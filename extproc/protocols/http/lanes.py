@@ -101,12 +101,13 @@ class ResponseLane(Masked):
     def __init__(self, grant: Grant, head: Head, end: bool) -> None:
         self._grant = grant
         self._head = head
-        headers = dict(head.headers)
-        kind = headers.get("content-type", "")
-        coding = headers.get("content-encoding", "identity").strip().lower()
-        self.status = int(headers.get(":status", "0"))
+        named = dict(head.headers)
+        kind = named.get("content-type", "")
+        # Every one of them counts: the last may say `identity` and the first not.
+        codings = {v.strip().lower() for n, v in head.headers if n == "content-encoding"}
+        self.status = int(named.get(":status", "0"))
         super().__init__(None if end else build(grant.decision.masks, Lane.RESPONSE.value, kind))
-        self.unreadable = self.stage is not None and coding != "identity"
+        self.unreadable = self.stage is not None and not codings <= {"identity"}
         self._withheld = self.stage is not None and not kind.lower().startswith(_STREAMED)
 
     def open(self, end: bool) -> list[Command]:

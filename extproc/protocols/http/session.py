@@ -79,6 +79,9 @@ class HttpSession:
     @property
     def patience_seconds(self) -> float | None:
         """See protocols.session.Session."""
+        if self._completed:
+            # The peer owes nothing more; on a target whose bodies don't come here it may well be busy with one.
+            return None
         if self._state is _State.READING or (self._state is _State.OPEN and not self._body_ended):
             return REQUEST_PATIENCE_SECONDS
         return RESPONSE_PATIENCE_SECONDS if self._response is not None else None
