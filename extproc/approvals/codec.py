@@ -30,7 +30,7 @@ def asker(principal: Principal) -> str:
 
 def dump_principal(principal: Principal) -> str:
     """A principal as ASCII JSON text."""
-    return json.dumps({**principal.document(), "expires_at": principal.expires_at}, allow_nan=False)
+    return json.dumps(_document(principal), allow_nan=False)
 
 
 def load_principal(text: str) -> Principal:
@@ -43,7 +43,7 @@ def dump_fixed(hold: Hold) -> str:
     read has a column: it goes when the hold ends."""
     return json.dumps(
         {
-            "principal": {**hold.principal.document(), "expires_at": hold.principal.expires_at},
+            "principal": _document(hold.principal),
             "revision": hold.revision,
             "decision": hold.decision,
             "summary": {name: value for name, value in hold.summary.items() if name != REQUEST},
@@ -95,9 +95,24 @@ def load(
         raise ValueError(f"hold {hold_id}: {type(error).__name__} {error}") from None
 
 
+def _document(principal: Principal) -> dict[str, JSON]:
+    targets = None if principal.targets is None else list(principal.targets)
+    return {**principal.document(), "expires_at": principal.expires_at, "targets": targets}
+
+
 def _principal(d: dict[str, Any]) -> Principal:
     try:
-        return Principal(d["issuer"], d["subject"], Kind(d["kind"]), tuple(d["groups"]), d["acts_for"], d["expires_at"])
+        targets = d["targets"]
+        return Principal(
+            d["issuer"],
+            d["subject"],
+            Kind(d["kind"]),
+            tuple(d["groups"]),
+            d["acts_for"],
+            d["expires_at"],
+            d["credential"],
+            None if targets is None else tuple(targets),
+        )
     except (KeyError, TypeError) as error:
         raise ValueError(f"principal: {type(error).__name__} {error}") from None
 

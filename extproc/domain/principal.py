@@ -18,8 +18,10 @@ class Kind(StrEnum):
 class Principal:
     """A verified party. Identity is the pair (issuer, subject), never the subject alone.
 
-    `acts_for` is the subject named by a verified `act`/on-behalf-of claim, or None.
+    `acts_for` is the subject named by a verified `act`/on-behalf-of claim, or an agent token's owner, or None.
     `expires_at` is when the credential ends, in seconds since the epoch, or None.
+    `credential` names what proved it, never its content: `jwt:<hash>`, `agent-token:<id>`, `certificate:<hash>`.
+    `targets` are the only ones it may ask for; None where the credential names none, and all are meant.
     """
 
     issuer: str
@@ -28,6 +30,8 @@ class Principal:
     groups: tuple[str, ...] = ()
     acts_for: str | None = None
     expires_at: float | None = None
+    credential: str = ""
+    targets: tuple[str, ...] | None = None
 
     @property
     def key(self) -> str:
@@ -42,4 +46,5 @@ class Principal:
             "kind": self.kind.value,
             "groups": list(self.groups),
             "acts_for": self.acts_for,
+            "credential": self.credential,
         }

@@ -10,6 +10,7 @@ class Protocol(StrEnum):
     """The protocols a target may speak."""
 
     HTTP = "http"
+    TUNNEL = "tunnel"
 
 
 class Inspect(StrEnum):
@@ -18,17 +19,20 @@ class Inspect(StrEnum):
     FULL: request bodies are read up to the limit before the decision; responses stream through the masks.
     STREAM: the decision reads headers only; bodies of any size stream through the masks.
     HEADERS: the decision reads headers only; bodies never come to the processor and can't be masked.
+    OPAQUE: a tunnel whose bytes nobody reads; destination, amount and time are decided and recorded.
     """
 
     FULL = "full"
     STREAM = "stream"
     HEADERS = "headers"
+    OPAQUE = "opaque"
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """A thing that agents may ask for by name. `inspect_bytes` counts only for Inspect.FULL; `wait_seconds`
-    is how long a held request waits in the open before it is answered 202."""
+    is how long a held request waits in the open before it is answered 202. `revision` changes with anything that its
+    configuration says of it (upstream, credential, inspection): an approval of one does not count for the other."""
 
     name: str
     protocol: Protocol
@@ -36,6 +40,7 @@ class Target:
     inspect: Inspect = Inspect.FULL
     inspect_bytes: int = 1 << 20
     wait_seconds: float = 30.0
+    revision: str = ""
 
     def document(self) -> dict[str, JSON]:
         """The shape that policy input and records carry."""

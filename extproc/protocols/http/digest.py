@@ -23,6 +23,7 @@ def digest(
         principal.subject,
         principal.acts_for or "",
         target.name,
+        target.revision,
         head.method,
         head.host,
         head.target_path,

@@ -1,0 +1,70 @@
+"""What an exchange shows of who it is, and what is made of it. Verification itself is an adapter's."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from extproc.domain.principal import Principal
+
+
+class Why(StrEnum):
+    """Why nobody was identified; the code of the refusal's record."""
+
+    MISSING = "identity-missing"
+    INVALID = "identity-invalid"
+    EXPIRED = "identity-expired"
+    REVOKED = "identity-revoked"
+    FROZEN = "identity-frozen"
+    WRONG_AUDIENCE = "identity-wrong-audience"
+    WRONG_NETWORK = "identity-wrong-network"
+    CONFLICT = "identity-conflict"
+    UNAVAILABLE = "identity-unavailable"
+
+
+class IdentityRefused(Exception):
+    """Nobody is let in. The message is for whoever showed it: what is wrong, and what would be right. It never quotes
+    a credential, and tells nothing that only the owner of a valid one may know."""
+
+    def __init__(self, message: str, why: Why = Why.INVALID) -> None:
+        super().__init__(message)
+        self.why = why
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A client certificate that the listener verified. `digest` is its SHA-256 in lower-case hex."""
+
+    digest: str
+    uri: str
+    dns: str
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What one exchange shows. `headers` are those that can carry a credential, lower-case names, in the order in which
+    they came. `source` is the peer's address without its port."""
+
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    certificate: Certificate | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """Who it is, and the headers that said so, which must not go on."""
+
+    principal: Principal
+    used: frozenset[str] = frozenset()
+
+
+class Identities(Protocol):
+    """Knows principals by what they show."""
+
+    def remembered(self, shown: Shown) -> Identified | None:
+        """Who showed just this before, where that still counts; costs microseconds. Raises IdentityRefused."""
+        ...
+
+    async def identify(self, shown: Shown) -> Identified:
+        """Who it is, from scratch: keys may have to be fetched. Raises IdentityRefused."""
+        ...
