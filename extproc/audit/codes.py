@@ -15,12 +15,6 @@ LONGEST = 2048
 class Code(StrEnum):
     """The closed vocabulary of refusals that no decision of ours made."""
 
-    JWT_MISSING = "jwt-missing"
-    JWT_EXPIRED = "jwt-expired"
-    JWT_ISSUER = "jwt-issuer-unknown"
-    JWT_AUDIENCE = "jwt-audience"
-    JWT_INVALID = "jwt-invalid"
-    JWKS_UNAVAILABLE = "jwks-unavailable"
     NO_DECISION = "no-decision"
     PROCESSOR_TIMEOUT = "processor-timeout"
     PROCESSOR_ERROR = "processor-error"
@@ -47,12 +41,6 @@ class Code(StrEnum):
 _DETAILS = [
     (re.compile(pattern), code)
     for pattern, code in [
-        (r"jwt_authn.*jwt_is_missing", Code.JWT_MISSING),
-        (r"jwt_authn.*jwt_is_expired", Code.JWT_EXPIRED),
-        (r"jwt_authn.*issuer_is_not_configured", Code.JWT_ISSUER),
-        (r"jwt_authn.*audiences_in_jwt", Code.JWT_AUDIENCE),
-        (r"jwt_authn.*(remote_jwks|jwks_remote_fetch|jwks_fetch)", Code.JWKS_UNAVAILABLE),
-        (r"jwt_authn", Code.JWT_INVALID),
         (r"rbac_access_denied", Code.NO_DECISION),
         (r"ext_proc.*timeout", Code.PROCESSOR_TIMEOUT),
         (r"ext_proc", Code.PROCESSOR_ERROR),
@@ -119,9 +107,10 @@ _NUMBERS = ("status", "bytes_in", "bytes_out", "duration_ms")
 
 
 def judge(line: bytes) -> Judged | None:
-    """A line of Envoy's access log as a record, or None where a decision of ours covers it.
+    """A line of Envoy's access log as a record, or None where a decision of ours covers it and says all.
 
-    No decision is a `refusal`; no decision and yet an upstream is an `alarm`. A line that is not the JSON object that
+    A tunnel that a decision let open is a `tunnel`: how much went through it, and for how long, only Envoy knows. No
+    decision is a `refusal`; no decision and yet an upstream is an `alarm`. A line that is not the JSON object that
     was asked for is a refusal of its own code, with its hash in place of its content. The query is left out of the
     path: nothing has looked for secrets in it."""
     try:
@@ -135,7 +124,9 @@ def judge(line: bytes) -> Judged | None:
         )
     details = _text(entry, "details")
     ours = details.split(":", 2)
-    if _text(entry, "decision") or (len(ours) == 3 and ours[0] == "holdpoint" and ours[1]):
+    decided = _text(entry, "decision")
+    tunnel = bool(decided) and _text(entry, "via") == "connect"
+    if not tunnel and (decided or (len(ours) == 3 and ours[0] == "holdpoint" and ours[1])):
         return None
     alarm = bool(_text(entry, "upstream_host"))
     body: dict[str, Any] = {name: _text(entry, name) for name in _TEXTS}
@@ -144,6 +135,8 @@ def judge(line: bytes) -> Judged | None:
     body["target"] = {"name": _text(entry, "target")} if _text(entry, "target") else None
     who, issuer = _text(entry, "sub"), _text(entry, "iss")
     body["principal"] = {"issuer": issuer, "subject": who} if who and issuer else None
+    if tunnel:
+        return Judged("tunnel", body | {"decision": decided, "session": _text(entry, "session")})
     body["code"] = (Code.UNDECIDED_UPSTREAM if alarm else code_of(details, body["response_flags"])).value
     return Judged("alarm" if alarm else "refusal", body)
 

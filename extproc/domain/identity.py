@@ -6,6 +6,10 @@ from typing import Protocol
 
 from extproc.domain.principal import Principal
 
+CARRIERS = ("authorization", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key")
+"""Headers in which clients carry a credential for the gateway. The first two carry nothing else and never go on; the
+others go on where what they hold is not for us."""
+
 
 class Why(StrEnum):
     """Why nobody was identified; the code of the refusal's record."""
@@ -25,9 +29,11 @@ class IdentityRefused(Exception):
     """Nobody is let in. The message is for whoever showed it: what is wrong, and what would be right. It never quotes
     a credential, and tells nothing that only the owner of a valid one may know."""
 
-    def __init__(self, message: str, why: Why = Why.INVALID) -> None:
+    def __init__(self, message: str, why: Why = Why.INVALID, principal: Principal | None = None) -> None:
+        """`principal` is who it would have been, for the record, where that is certain."""
         super().__init__(message)
         self.why = why
+        self.principal = principal
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from extproc.domain.json import Document
+from extproc.domain.principal import Principal
 
 
 class PolicyUnavailable(Exception):
@@ -19,6 +20,20 @@ class PolicyEngine(Protocol):
 
     async def evaluate(self, document: Document) -> object:
         """The raw decision document. Raises PolicyUnavailable; never returns None."""
+        ...
+
+
+class HistoryUnavailable(Exception):
+    """What policy needs to know of the past can't be told, so nothing may be decided. The message is for the
+    operator."""
+
+
+class History(Protocol):
+    """What a principal did before, as policy reads it."""
+
+    async def of(self, principal: Principal, target: str, verb: str) -> Document:
+        """The `history` of a policy input (see policies/schemas/input.json). Where a loaded rule reads exact counters,
+        this action is counted with it. Raises HistoryUnavailable."""
         ...
 
 

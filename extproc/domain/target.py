@@ -45,3 +45,7 @@ class Target:
     def document(self) -> dict[str, JSON]:
         """The shape that policy input and records carry."""
         return {"name": self.name, "protocol": self.protocol.value, "environment": self.environment}
+
+
+NOWHERE = Target("-", Protocol.HTTP, "-")
+"""What records name where a request leads to no target; no configuration can call one so."""

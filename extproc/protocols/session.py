@@ -5,6 +5,7 @@ Past-tense names are events, imperative names are commands.
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from extproc.domain.action import Action
@@ -74,7 +75,26 @@ class Lost:
     lane: Lane | None = None
 
 
-Event = HeadReceived | Received | TrailersReceived | Pending | Decided | TimedOut | Lost
+class Cause(StrEnum):
+    """Why the driver stops an exchange: too much at one time, an identity that does not count any more, or nobody can
+    tell whether it does."""
+
+    LIMIT = "limit"
+    IDENTITY = "identity"
+    UNAVAILABLE = "unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The exchange may not go on. Where nothing has, the session answers in its protocol's words; else it aborts.
+    `code` is for the trail, `message` for the client."""
+
+    cause: Cause
+    code: str
+    message: str
+
+
+Event = HeadReceived | Received | TrailersReceived | Pending | Decided | TimedOut | Lost | Stopped
 
 
 @dataclass(frozen=True, slots=True)

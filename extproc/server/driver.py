@@ -10,10 +10,12 @@ from concurrent.futures import Executor
 from typing import Protocol
 
 from extproc.domain.grant import Grant, Lane, Refusal
+from extproc.domain.identity import IdentityRefused, Why
 from extproc.domain.json import JSON
 from extproc.protocols.session import (
     Abort,
     Answer,
+    Cause,
     Command,
     Decide,
     Decided,
@@ -26,8 +28,10 @@ from extproc.protocols.session import (
     SendHead,
     SendTrailers,
     Session,
+    Stopped,
     TimedOut,
 )
+from extproc.server.caps import Account, Capped
 from extproc.server.gate import Asker, Gate
 
 # A larger step of work leaves the event loop, so that others' requests don't wait for it.
@@ -63,7 +67,13 @@ class Aborted(Exception):
 class Driver:
     """Drives one exchange from its first event to its end."""
 
-    def __init__(self, wire: Wire, session: Session, gate: Gate, asker: Asker, pool: Executor) -> None:
+    def __init__(
+        self, wire: Wire, session: Session, gate: Gate, asker: Asker, account: Account, pool: Executor
+    ) -> None:
+        self._account = account
+        self._held = 0
+        self._task: asyncio.Task[object] | None = None
+        self._ended: IdentityRefused | None = None
         self._wire = wire
         self._session = session
         self._gate = gate
@@ -79,6 +89,7 @@ class Driver:
         self._reader: asyncio.Task[None] | None = None
         self._deciding: asyncio.Task[object] | None = None
         self._left = False
+        self._stepping = False
         self._started = time.perf_counter_ns()
 
     async def run(self, first: Event) -> None:
@@ -86,21 +97,48 @@ class Driver:
 
         The delivery record is written however it ends."""
         why = "peer-left"
+        self._task = asyncio.current_task()
         try:
-            event: Event | None = first
-            while event is not None:
-                await self._handle(event)
-                event = await self._next()
-            if not self._completed and self._refused is None:
-                why = "peer-ended-early"
-                raise Aborted(why)
+            try:
+                await self._run(first)
+            except asyncio.CancelledError:
+                if self._ended is None or self._task is None:
+                    raise
+                self._task.uncancel()
+                await self._stop(self._ended)
         except Aborted as error:
             why, self._completed = str(error), False
             raise
         finally:
+            self._task = None
+            self._account.hold(-self._held)
             if self._reader is not None:
                 self._reader.cancel()
             self._conclude(why)
+
+    async def _run(self, first: Event) -> None:
+        event: Event | None = first
+        while event is not None:
+            await self._handle(event)
+            event = await self._next()
+        if not self._completed and self._refused is None:
+            raise Aborted("peer-ended-early")
+
+    def end(self, error: IdentityRefused) -> None:
+        """See live.Endable. Whoever asked may not be here any more; wherever the exchange is, it ends now."""
+        if self._task is not None and self._ended is None and self._refused is None:
+            self._ended = error
+            self._task.cancel()
+
+    async def _stop(self, error: IdentityRefused) -> None:
+        """Answer where nothing has gone on, else break off. A session whose step runs in a thread is left to it."""
+        if self._stepping:
+            raise Aborted(error.why.value)
+        cause = Cause.UNAVAILABLE if error.why is Why.UNAVAILABLE else Cause.IDENTITY
+        await self._execute_all(self._session.handle(Stopped(cause, error.why.value, f"{error}.")))
+        # Envoy ends the stream once it has the answer; ending it first would be an end it takes for a fault.
+        while await self._next() is not None:
+            pass
 
     async def _next(self) -> Event | None:
         patience = self._session.patience_seconds
@@ -121,9 +159,23 @@ class Driver:
         await self._execute_all(commands)
 
     async def _step(self, event: Event) -> list[Command]:
-        if self._session.held_bytes + (len(event.data) if isinstance(event, Received) else 0) > INLINE_BYTES:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, self._session.handle, event)
-        return self._session.handle(event)
+        size = len(event.data) if isinstance(event, Received) else 0
+        try:
+            self._hold(size)
+        except Capped as error:
+            return self._session.handle(Stopped(Cause.LIMIT, error.code, str(error)))
+        if self._session.held_bytes + size > INLINE_BYTES:
+            self._stepping = True
+            commands = await asyncio.get_running_loop().run_in_executor(self._pool, self._session.handle, event)
+            self._stepping = False
+        else:
+            commands = self._session.handle(event)
+        self._hold(self._session.held_bytes - self._held)
+        return commands
+
+    def _hold(self, change: int) -> None:
+        self._account.hold(change)
+        self._held += change
 
     async def _execute_all(self, commands: list[Command]) -> None:
         for position, command in enumerate(commands, 1):
@@ -152,9 +204,9 @@ class Driver:
     async def _decide(self, command: Decide) -> None:
         self._deciding = asyncio.current_task()
         try:
-            outcome = await self._gate.decide(self._asker, command.action, command.wait_seconds, self._hold)
+            outcome = await self._gate.decide(self._asker, command.action, command.wait_seconds, self._pend)
         except asyncio.CancelledError:
-            if self._left:
+            if self._left and self._ended is None:
                 raise Aborted("peer-left") from None
             raise
         finally:
@@ -166,7 +218,7 @@ class Driver:
             self._refused = outcome.kind.value
         await self._execute_all(await self._step(Decided(command.ask, outcome)))
 
-    async def _hold(self, hold: str) -> None:
+    async def _pend(self, hold: str) -> None:
         """People are asked: tell the peer, and notice when it leaves."""
         self._session.handle(Pending(0, hold))
         await self._keep_waiting(Lane.REQUEST)

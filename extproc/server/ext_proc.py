@@ -7,35 +7,56 @@ Envoy go on by itself. And whatever is unexpected ends the stream with an error.
 import asyncio
 import hashlib
 import logging
-from collections.abc import Mapping
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 import grpc
 import grpc.aio
 
 from extproc.domain.grant import Lane
+from extproc.domain.identity import Identified, Identities, IdentityRefused, Why
 from extproc.domain.json import JSON
-from extproc.domain.target import Inspect, Target
+from extproc.domain.target import NOWHERE, Inspect, Target
+from extproc.protocols.http.refuse import problem, stopped, unidentified
 from extproc.protocols.http.session import HttpSession
-from extproc.protocols.session import Answer, Event, HeadReceived, Send, SendHead, SendTrailers
-from extproc.server.claims import NoPrincipal, Rules, principal_of
+from extproc.protocols.session import Answer, Cause, Event, HeadReceived, Session, Stopped
+from extproc.protocols.tunnel.session import TunnelSession
+from extproc.server.arrival import EXT_PROC, Arrival, arrival_of
+from extproc.server.caps import Capped, Caps
 from extproc.server.driver import Aborted, Driver
 from extproc.server.gate import Asker, Gate
+from extproc.server.live import Exchanges
+from extproc.server.route import DeadEnd, Route, UnknownRoute, Via, route_of
+from extproc.server.tickets import Tickets
 from extproc.server.wire import translate
 from extproc.server.wire.ext_proc_pb2 import ProcessingRequest, ProcessingResponse, ProtocolConfiguration
+from extproc.server.wire.stream import GrpcWire
 from extproc.server.wire.structs import plain
 
 SERVICE = "envoy.service.ext_proc.v3.ExternalProcessor"
-_JWT = "envoy.filters.http.jwt_authn"
-_CLAIMS = "claims"
-_EXT_PROC = "envoy.filters.http.ext_proc"
-# Envoy accepts one extension for each head, of max_message_timeout at the most; the session has limits of its own.
-_LONGEST_SECONDS = 3600
 _VIA_UPSTREAM = "via_upstream"
-_FULL_DUPLEX = ProtocolConfiguration.FULL_DUPLEX_STREAMED
 _log = logging.getLogger("holdpoint.ext_proc")
+
+# Status, title and detail of a route that leads nowhere.
+_DEAD_ENDS = {
+    DeadEnd.UNKNOWN_TARGET: (404, "No such target", "No target of this gateway has this host or path."),
+    DeadEnd.METHOD_REFUSED: (405, "This method is never forwarded", "Use another method."),
+    DeadEnd.AMBIGUOUS_PATH: (
+        400,
+        "This path reads differently at different servers",
+        "Write it without escaped escapes or '..;'.",
+    ),
+    DeadEnd.UNEXPECTED_DESTINATION: (
+        403,
+        "Not a destination of this gateway",
+        "Only its targets can be reached; ask its operator to add one.",
+    ),
+    DeadEnd.MISDIRECTED: (421, "Another host than the tunnel's", "Open a tunnel of its own for each host."),
+}
+# What an origin answers where nobody is let in; everything else is 401.
+_STATUS = {Why.FROZEN: 403, Why.WRONG_NETWORK: 403, Why.CONFLICT: 403, Why.UNAVAILABLE: 503}
 
 Context = grpc.aio.ServicerContext[ProcessingRequest, ProcessingResponse]
 
@@ -44,13 +65,24 @@ class Refused(Exception):
     """This stream can't be served; the message says why, for Envoy's log and ours."""
 
 
+class Targets(Protocol):
+    """The targets of the configurations that Envoy's routes may still be of."""
+
+    def target(self, name: str, revision: str) -> Target | None:
+        """The target of this name in the configuration of this revision."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """What every exchange needs. `epoch` tells one life of the gateway from the next."""
 
     gate: Gate
-    targets: Mapping[str, Target]
-    rules: Rules
+    targets: Targets
+    identities: Identities
+    tickets: Tickets
+    exchanges: Exchanges
+    caps: Caps
     digest_key: bytes
     epoch: str
     pool: ThreadPoolExecutor
@@ -71,7 +103,7 @@ class Service:
                 await self._serve(context)
             except Aborted as error:
                 await context.abort(grpc.StatusCode.ABORTED, str(error))
-            except Refused as error:
+            except (Refused, UnknownRoute) as error:
                 _log.error("stream refused", extra={"why": str(error)})
                 await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
             except (asyncio.CancelledError, grpc.aio.AbortError):
@@ -85,96 +117,118 @@ class Service:
         first = await context.read()
         if not isinstance(first, ProcessingRequest):
             raise Refused("the stream ended before a request")
-        told = {str(k): str(v) for k, v in context.invocation_metadata() or ()}
-        target = self.targets.get(told.get("x-holdpoint-target", ""))
-        if target is None:
-            raise Refused("the route names no target of ours")
-        _check_modes(first.protocol_config, target)
+        route = route_of(context.invocation_metadata() or ())
+        wire = GrpcWire(context)
         event = translate.event_of(first)
         if isinstance(event, HeadReceived) and event.lane is Lane.RESPONSE:
-            await self._pass_local_reply(context, first, event)
+            await _pass_local_reply(wire, context, first, event)
             return
         if not isinstance(event, HeadReceived) or event.lane is not Lane.REQUEST:
             raise Refused("the stream does not start with a request's head")
-        asker = self._asker(first, event, target)
-        session = HttpSession(target, asker.principal, told.get("x-holdpoint-strip", ""), self.digest_key)
-        await Driver(_GrpcWire(context), session, self.gate, asker, self.pool).run(event)
-
-    async def _pass_local_reply(self, context: Context, first: ProcessingRequest, event: Event | None) -> None:
-        """Pass on what Envoy itself answers when a filter before us refused (the 401 of jwt_authn).
-
-        It holds nothing of an upstream's: no request was let through on this stream, for it would have begun with
-        one. Envoy's own word for where the answer comes from is checked all the same."""
-        details = plain(first.attributes[_EXT_PROC]).get("response.code_details")
-        if not isinstance(details, str) or not details or details.startswith(_VIA_UPSTREAM):
-            raise Refused("a response without a request that is not Envoy's own")
-        wire = _GrpcWire(context)
-        while event is not None:
-            for answer in translate.echo(event):
-                await context.write(answer)
-            event = await wire.read()
-
-    def _asker(self, first: ProcessingRequest, event: HeadReceived, target: Target) -> Asker:
-        claims = plain(first.metadata_context.filter_metadata[_JWT]).get(_CLAIMS)
-        attributes = plain(first.attributes[_EXT_PROC])
-        if not isinstance(claims, Mapping):
-            raise Refused("no verified claims came with the request")
+        arrival = arrival_of(first, event)
         try:
-            principal = principal_of(claims, self.rules)
-        except NoPrincipal as error:
-            raise Refused(str(error)) from error
-        headers = dict(event.head.headers)
-        trace: dict[str, JSON] | None = None
-        if "traceparent" in headers:
-            trace = {"traceparent": headers["traceparent"], "tracestate": headers.get("tracestate", "")}
-        return Asker(
-            principal,
-            target,
-            self._session_id(attributes),
-            str(attributes.get("request.id") or headers.get("x-request-id", "")),
-            str(attributes.get("source.address", "")).rpartition(":")[0],
-            {"trace": trace},
-        )
+            who, source = await self._identify(route, arrival)
+        except IdentityRefused as error:
+            await self._turn_away(wire, route, arrival, error)
+            return
+        if route.dead_end is not None:
+            status, title, detail = _DEAD_ENDS[route.dead_end]
+            answer = problem(status, route.dead_end.value, title, detail)
+            await self._refuse(wire, arrival, self._asker(arrival, who, NOWHERE, source), answer, detail)
+            return
+        target = self.targets.target(route.target, route.revision)
+        if target is None:
+            raise Refused(f"the route names no target of ours: {route.target} in revision {route.revision}")
+        _check_modes(first.protocol_config, target, route)
+        await self._exchange(wire, route, arrival, who, self._asker(arrival, who, target, source))
 
-    def _session_id(self, attributes: Mapping[str, Any]) -> str:
-        """One client connection is one session. Envoy counts connections anew in each of its lives, hence the epoch."""
-        seen = (self.epoch, attributes.get("source.address"), attributes.get("connection.id"))
-        return hashlib.blake2b(repr(seen).encode(), digest_size=16).hexdigest()
+    async def _identify(self, route: Route, arrival: Arrival) -> tuple[Identified, str]:
+        """Who asks, and from which address."""
+        if route.via is not Via.TUNNEL:
+            found = self.identities.remembered(arrival.shown) or await self.identities.identify(arrival.shown)
+            return found, arrival.shown.source
+        if arrival.ticket is None:
+            raise IdentityRefused("the tunnel has no ticket", Why.MISSING)
+        target, principal, source = self.tickets.read(arrival.ticket)
+        if route.dead_end is None and target != route.target:
+            raise IdentityRefused("the tunnel was opened to another target")
+        self.gate.check(principal, time.time())
+        return Identified(principal), source
+
+    async def _turn_away(self, wire: GrpcWire, route: Route, arrival: Arrival, error: IdentityRefused) -> None:
+        """Nobody known asks: nothing but a refusal is said, and recorded."""
+        proxy = route.via in (Via.PROXY, Via.CONNECT)
+        answer = unidentified(error.why.value, f"{error}.", proxy=proxy, status=_STATUS.get(error.why, 401))
+        body: dict[str, JSON] = {
+            "request": arrival.request,
+            "principal": error.principal.document() if error.principal is not None else None,
+            "target": {"name": route.target} if route.target else None,
+            "source": {"address": arrival.shown.source},
+            "method": arrival.pseudo(":method")[:32],
+            "authority": arrival.pseudo(":authority")[:256],
+            "status": answer.status,
+            "via": route.via.value,
+        }
+        refusal = self.gate.turned_away(body, error.why.value, arrival.shown.source, route.target)
+        await wire.refuse(answer, refusal)
+
+    async def _refuse(self, wire: GrpcWire, arrival: Arrival, asker: Asker, answer: Answer, title: str) -> None:
+        """Refuse somebody known before there is an action to decide."""
+        connects = arrival.pseudo(":method") == "CONNECT" or asker.target is NOWHERE
+        resource = arrival.pseudo(":authority") if connects else arrival.path
+        decision = self.gate.refused(asker, arrival.pseudo(":method"), resource, answer.why, title)
+        await wire.refuse(answer, decision)
+
+    async def _exchange(self, wire: GrpcWire, route: Route, arrival: Arrival, who: Identified, asker: Asker) -> None:
+        principal, target = asker.principal, asker.target
+        if principal.targets is not None and target.name not in principal.targets:
+            detail = f"This credential is good for {', '.join(principal.targets) or 'no target'} only."
+            answer = problem(403, "target-out-of-scope", "Not this credential's target", detail)
+            await self._refuse(wire, arrival, asker, answer, "The credential is not for this target")
+            return
+        session: Session
+        if route.via is Via.CONNECT:
+            session = TunnelSession(target, principal, self.digest_key)
+        else:
+            session = HttpSession(target, principal, route.strip, self.digest_key)
+        wire.hide = who.used
+        wire.told = {"iss": principal.issuer, "sub": principal.subject, "session": asker.session}
+        if route.via is Via.CONNECT and target.inspect is not Inspect.OPAQUE:
+            wire.told["ticket"] = self.tickets.sign(principal, target.name, asker.source)
+        try:
+            with self.caps.exchange(principal.key) as account:
+                driver = Driver(wire, session, self.gate, asker, account, self.pool)
+                with self.exchanges.under_way(driver, principal):
+                    await driver.run(arrival.for_session(who.used))
+        except Capped as error:
+            await self._refuse(wire, arrival, asker, stopped(Stopped(Cause.LIMIT, error.code, str(error))), str(error))
+
+    def _asker(self, arrival: Arrival, who: Identified, target: Target, source: str) -> Asker:
+        # One client connection is one session. Envoy counts connections anew in each of its lives, hence the epoch.
+        seen = repr((self.epoch, arrival.connection)).encode()
+        session = hashlib.blake2b(seen, digest_size=16).hexdigest()
+        return Asker(who.principal, target, session, arrival.request, source, {"trace": arrival.trace})
 
 
-def _check_modes(config: ProtocolConfiguration, target: Target) -> None:
+async def _pass_local_reply(wire: GrpcWire, context: Context, first: ProcessingRequest, event: Event | None) -> None:
+    """Pass on what Envoy itself answers before a request came to us (a request's head that never ended, say).
+
+    It holds nothing of an upstream's: no request was let through on this stream, for it would have begun with one.
+    Envoy's own word for where the answer comes from is checked all the same."""
+    details = plain(first.attributes[EXT_PROC]).get("response.code_details")
+    if not isinstance(details, str) or not details or details.startswith(_VIA_UPSTREAM):
+        raise Refused("a response without a request that is not Envoy's own")
+    while event is not None:
+        for answer in translate.echo(event):
+            await context.write(answer)
+        event = await wire.read()
+
+
+def _check_modes(config: ProtocolConfiguration, target: Target, route: Route) -> None:
     """Refuse body modes in which Envoy could pass bytes that we have not vouched for."""
-    expected = ProtocolConfiguration.NONE if target.inspect is Inspect.HEADERS else _FULL_DUPLEX
+    unread = route.via is Via.CONNECT or target.inspect is Inspect.HEADERS
+    expected = ProtocolConfiguration.NONE if unread else ProtocolConfiguration.FULL_DUPLEX_STREAMED
     if config.request_body_mode != expected or config.response_body_mode != expected:
         raise Refused(f"unsafe body modes for target {target.name}: expected {expected} both ways")
-
-
-class _GrpcWire:
-    """driver.Wire over one grpc.aio stream."""
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-
-    async def read(self) -> Event | None:
-        message = await self._context.read()
-        if not isinstance(message, ProcessingRequest):
-            return None
-        try:
-            return translate.event_of(message)
-        except translate.UnknownMessage as error:
-            raise Aborted("unknown-message") from error
-
-    async def write(self, command: SendHead | Send | SendTrailers) -> None:
-        if isinstance(command, Send):
-            for message in translate.send(command):
-                await self._context.write(message)
-        elif isinstance(command, SendHead):
-            await self._context.write(translate.send_head(command))
-        else:
-            await self._context.write(translate.send_trailers(command))
-
-    async def answer(self, command: Answer, decision_id: str) -> None:
-        await self._context.write(translate.answer(command, decision_id))
-
-    async def keep_waiting(self, lane: Lane) -> None:
-        await self._context.write(translate.keep_waiting(_LONGEST_SECONDS))
+    if target.inspect is Inspect.OPAQUE and route.via is not Via.CONNECT:
+        raise Refused(f"target {target.name} is opaque, and this is no tunnel")

@@ -18,11 +18,20 @@ from extproc.domain.action import Action, Unrenderable
 from extproc.domain.decision import Decision, Effect, MalformedDecision, parse, unavailable
 from extproc.domain.grant import Grant, Lane, Refusal, RefusalKind
 from extproc.domain.hold import Hold, HoldState
+from extproc.domain.identity import IdentityRefused, Why
 from extproc.domain.json import JSON, Document
-from extproc.domain.ports import Journal, JournalUnwritable, PolicyEngine, PolicyUnavailable
+from extproc.domain.ports import (
+    History,
+    HistoryUnavailable,
+    Journal,
+    JournalUnwritable,
+    PolicyEngine,
+    PolicyUnavailable,
+)
 from extproc.domain.principal import Principal
 from extproc.domain.target import Inspect, Target
 from extproc.server.metrics import Metrics
+from extproc.server.turnstile import Turnstile
 
 _LANES = frozenset(Lane)
 # An approval, a changed policy that wants another one, and one more change under way: beyond that, refuse.
@@ -44,11 +53,23 @@ class Asker:
 class Gate:
     """Decides actions. One per worker; safe for any number of concurrent exchanges on one event loop."""
 
-    def __init__(self, policy: PolicyEngine, holds: Holds, journal: Journal, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        policy: PolicyEngine,
+        holds: Holds,
+        journal: Journal,
+        metrics: Metrics,
+        history: History,
+        check: Callable[[Principal, float], None],
+    ) -> None:
+        """`check` raises IdentityRefused for a principal that may not go on at a time (seconds since the epoch)."""
         self._policy = policy
+        self.history = history
+        self.check = check
         self._holds = holds
         self._journal = journal
         self._metrics = metrics
+        self._turnstile = Turnstile(journal, _now)
         self._leaving: set[asyncio.Task[None]] = set()
 
     async def decide(
@@ -73,7 +94,7 @@ class Gate:
         except JournalUnwritable:
             self._metrics.unwritable.inc()
 
-    async def evaluate(self, asker: Asker, action: Action, approvals: Sequence[JSON]) -> Decision:
+    async def evaluate(self, asker: Asker, action: Action, approvals: Sequence[JSON], history: Document) -> Decision:
         """Ask policy once. Whatever is not a decision becomes a block."""
         decision_id = _new_id()
         document: dict[str, JSON] = {
@@ -84,7 +105,7 @@ class Gate:
             "action": action.document(),
             "context": {"time": _now(), "source": {"address": asker.source}},
             "approvals": approvals,
-            "history": {},
+            "history": history,
         }
         try:
             decision = parse(decision_id, await self._policy.evaluate(document))
@@ -94,8 +115,9 @@ class Gate:
         except MalformedDecision as error:
             self._metrics.engine_failure("policy-malformed", str(error))
             return unavailable(decision_id, "policy-malformed", "The policy engine gave no valid decision")
-        if decision.masks and asker.target.inspect is Inspect.HEADERS and decision.effect is not Effect.BLOCK:
-            why = "Policy demands a mask, and this target's bodies are not read (inspect: headers)"
+        unread = asker.target.inspect in (Inspect.HEADERS, Inspect.OPAQUE)
+        if decision.masks and unread and decision.effect is not Effect.BLOCK:
+            why = "Policy demands a mask, and this target's bodies are not read"
             return _blocked(decision, "mask-impossible", why)
         return decision
 
@@ -124,6 +146,24 @@ class Gate:
     def record_hold(self, asker: Asker, hold: Hold) -> None:
         """Write that a hold opened or ended. Raises JournalUnwritable."""
         self._journal.append("hold", {**_common(asker), **hold_record(hold, time.time())})
+
+    def turned_away(self, body: dict[str, JSON], code: str, peer: str, target: str) -> str:
+        """Record that nobody was let in, for there was nobody known; returns the id that joins Envoy's access log."""
+        refusal_id = _new_id()
+        self._metrics.turned_away(code)
+        try:
+            self._turnstile.turn_away(code, peer, target, {"id": refusal_id, **body})
+        except JournalUnwritable:
+            # They were turned away anyway; what must not happen unseen is passing.
+            self._metrics.unwritable.inc()
+        return refusal_id
+
+    def flush(self) -> None:
+        """Record how many were turned away since the last time; call it about once a second."""
+        try:
+            self._turnstile.flush()
+        except JournalUnwritable:
+            self._metrics.unwritable.inc()
 
     def refused(self, asker: Asker, verb: str, resource: str, code: str, title: str) -> str:
         """Record that the session refused before there was an action to decide; returns the decision's id."""
@@ -182,6 +222,7 @@ class _Ruling:
         self._pending = pending
         self._timings: dict[str, int] = {}
         self._deadline = 0.0
+        self._history: Document | None = None
 
     async def run(self, wait_seconds: float) -> Grant | Refusal:
         self._deadline = time.monotonic() + wait_seconds
@@ -225,12 +266,12 @@ class _Ruling:
                 settled = True
                 kind = RefusalKind.DENIED if hold.state is HoldState.DENIED else RefusalKind.EXPIRED
                 return self._refuse(decision, kind, hold)
-            if self._expired():
-                return self._refuse(
-                    _blocked(decision, "identity-expired", "The identity expired while it waited"),
-                    RefusalKind.BLOCKED,
-                    hold,
-                )
+            try:
+                self._gate.check(self._asker.principal, time.time())
+            except IdentityRefused as error:
+                kind = RefusalKind.UNAVAILABLE if error.why is Why.UNAVAILABLE else RefusalKind.BLOCKED
+                why = f"While this waited: {error}"
+                return self._refuse(_blocked(decision, error.why.value, why), kind, hold)
             again = await self._evaluate(approvals(hold))
             if again.effect is Effect.BLOCK:
                 return self._refuse(again, RefusalKind.BLOCKED, hold)
@@ -259,7 +300,15 @@ class _Ruling:
 
     async def _evaluate(self, approvals: Sequence[JSON]) -> Decision:
         started = time.perf_counter_ns()
-        decision = await self._gate.evaluate(self._asker, self._action, approvals)
+        try:
+            if self._history is None:
+                # Once for an action, however often policy is asked about it: to be asked again is not to act again.
+                asker = self._asker
+                self._history = await self._gate.history.of(asker.principal, asker.target.name, self._action.verb)
+            decision = await self._gate.evaluate(self._asker, self._action, approvals, self._history)
+        except HistoryUnavailable as error:
+            self._gate.metrics.engine_failure("history-unavailable", str(error))
+            decision = unavailable(_new_id(), "history-unavailable", "What policy reads of the past can't be told")
         self._clock("policy", started)
         return decision
 
@@ -267,10 +316,6 @@ class _Ruling:
         took = (time.perf_counter_ns() - started_ns) // 1000
         self._timings[stage] = self._timings.get(stage, 0) + took
         self._gate.metrics.stage(stage, took / 1e6)
-
-    def _expired(self) -> bool:
-        expires = self._asker.principal.expires_at
-        return expires is not None and expires <= time.time()
 
     def _conclude(self, decision: Decision, hold: Hold | None) -> Grant | Refusal:
         if decision.effect is Effect.BLOCK:

@@ -39,6 +39,7 @@ class Metrics:
         )
         self.unwritable = counter("holdpoint_journal_unwritable", "Times the journal could not be written.")
         self._masked = counter("holdpoint_masked", "Values masked by kind and lane.", ["kind", "lane"])
+        self._turned_away = counter("holdpoint_turned_away", "Requests of nobody known, by code.", ["code"])
         self._stages: dict[str, Histogram] = {}
         self._decided: dict[tuple[str, str], Counter] = {}
         self._found: dict[tuple[str, str, str], Counter] = {}
@@ -61,6 +62,10 @@ class Metrics:
             if finding is None:
                 finding = self._found[found] = self._findings.labels(*found)
             finding.inc()
+
+    def turned_away(self, code: str) -> None:
+        """Count a request that showed no identity that counts."""
+        self._turned_away.labels(code).inc()
 
     def stage(self, name: str, seconds: float) -> None:
         """Observe the time that one stage took."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import grpc.aio
 
+from extproc.server import turnstile
 from extproc.server.ext_proc import Service
 from extproc.server.metrics import Metrics
 from extproc.server.wire import health
@@ -36,11 +37,23 @@ async def serve(service: Service, socket: Path, stop: asyncio.Event) -> None:
         raise OSError(f"{socket}: can't listen there")
     await server.start()
     os.chmod(socket, 0o600)
-    lag = asyncio.create_task(watch_lag(service.gate.metrics))
+    chores = [
+        asyncio.create_task(watch_lag(service.gate.metrics)),
+        asyncio.create_task(service.exchanges.watch()),
+        asyncio.create_task(_flush(service)),
+    ]
     _log.info("ready", extra={"socket": socket.name})
     await stop.wait()
-    lag.cancel()
     await server.stop(_DRAIN_SECONDS)
+    for chore in chores:
+        chore.cancel()
+    service.gate.flush()
+
+
+async def _flush(service: Service) -> None:
+    while True:
+        await asyncio.sleep(turnstile.SECONDS)
+        service.gate.flush()
 
 
 async def watch_lag(metrics: Metrics) -> None:

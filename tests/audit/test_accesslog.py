@@ -18,11 +18,11 @@ from extproc.audit.store import Store
 
 
 def line(request: str, **members: Any) -> bytes:
-    """A line as Envoy writes it: a request without a token, unless members say otherwise."""
+    """A line as Envoy writes it: a request that can't be read, unless members say otherwise."""
     entry = {
         "time": "2026-01-31T12:00:00.000Z", "request_id": request, "method": "GET", "authority": "crm.example",
-        "status": 401, "response_flags": "-",
-        "details": "jwt_authn_access_denied{Jwt_is_missing}", "decision": None, "target": "crm", "bytes_in": 0,
+        "status": 400, "response_flags": "DPE",
+        "details": "http1.codec_error", "decision": None, "target": "crm", "bytes_in": 0,
         "bytes_out": 14, "duration_ms": 0, "upstream_host": None, "source": "127.0.0.1:4000", **members,
     }  # fmt: skip
     return json.dumps(entry).encode() + b"\n"
@@ -74,13 +74,6 @@ def follow(tmp_path: Path) -> Any:
 @pytest.mark.parametrize(
     ("details", "flags", "code"),
     [
-        ("jwt_authn_access_denied{Jwt_is_missing}", "-", Code.JWT_MISSING),
-        ("jwt_authn_access_denied{Jwt_is_expired}", "-", Code.JWT_EXPIRED),
-        ("jwt_authn_access_denied{Jwt is expired}", "-", Code.JWT_EXPIRED),
-        ("jwt_authn_access_denied{Jwt_issuer_is_not_configured}", "-", Code.JWT_ISSUER),
-        ("jwt_authn_access_denied{Audiences_in_Jwt_are_not_allowed}", "-", Code.JWT_AUDIENCE),
-        ("jwt_authn_access_denied{Jwt_verification_fails}", "-", Code.JWT_INVALID),
-        ("jwt_authn_access_denied{Jwks_remote_fetch_is_failed}", "-", Code.JWKS_UNAVAILABLE),
         ("rbac_access_denied_matched_policy[none]", "-", Code.NO_DECISION),
         ("ext_proc_error_per-message_timeout_exceeded", "-", Code.PROCESSOR_TIMEOUT),
         ("ext_proc_error_gRPC_error_14{upstream_connect_error}", "-", Code.PROCESSOR_ERROR),
@@ -120,6 +113,18 @@ def test_what_a_decision_covers_is_not_recorded_again(members: dict[str, str]) -
     assert judge(line("r", **members)) is None
 
 
+def test_a_tunnels_bytes_are_envoys_to_tell() -> None:
+    """They went through unread, under a decision that its record names."""
+    found = judge(line("r1", decision="d1", via="connect", session="s1", bytes_in=7, bytes_out=9, status=200))
+    assert found is not None
+    said = {name: found.body[name] for name in ("decision", "session", "bytes_in", "bytes_out", "request")}
+    assert (found.kind, said) == (
+        "tunnel",
+        {"decision": "d1", "session": "s1", "bytes_in": 7, "bytes_out": 9, "request": "r1"},
+    )
+    assert judge(line("r1", details="holdpoint:d1:blocked", via="connect")) is None
+
+
 @pytest.mark.parametrize("details", ["holdpoint", "holdpoint:", "holdpoint::x", "xholdpoint:d1:x", "holdpoint:d1"])
 def test_details_that_name_no_decision_cover_nothing(details: str) -> None:
     """Only our whole form counts."""
@@ -131,7 +136,7 @@ def test_a_refusal_keeps_what_envoy_said() -> None:
     found = judge(line("r1", iss="https://id", sub="agent-7"))
     assert found is not None
     assert found.kind == "refusal"
-    wanted = {"code": "jwt-missing", "request": "r1", "status": 401, "target": {"name": "crm"}}
+    wanted = {"code": "codec-error", "request": "r1", "status": 400, "target": {"name": "crm"}}
     assert wanted | {"principal": {"issuer": "https://id", "subject": "agent-7"}} == {
         name: found.body[name] for name in (*wanted, "principal")
     }

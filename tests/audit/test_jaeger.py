@@ -117,7 +117,7 @@ def test_people_find_actions_by_their_tags(streams: Streams, jaeger: Jaeger) -> 
     assert _tags(masked)["holdpoint.mask.ssn"] == "3"
     approved = jaeger.find(**{"holdpoint.approval.approver.ann": "true", "holdpoint.decision.id": "d3"})
     assert [_tags(span)["holdpoint.approval.state"] for span in approved] == ["approved"]
-    (refused,) = jaeger.find(**{"holdpoint.code.jwt-missing": "true"})
+    (refused,) = jaeger.find(**{"holdpoint.code.codec-error": "true"})
     assert _tags(refused)["error"] == "true"
     assert blocked["traceID"] == address
     by_address = _get(f"{jaeger.page}/api/traces/{address}")["data"][0]["spans"]

@@ -119,7 +119,7 @@ def test_a_collector_that_comes_back_gets_everything(streams: Streams) -> None:
         )  # fmt: skip
         await behind.wait()
         with receiver(port) as kept:
-            while len(decisions(kept)) < 30 or not any("jwt-missing" in attributes(s).values() for s in kept.spans):
+            while len(decisions(kept)) < 30 or not any("codec-error" in attributes(s).values() for s in kept.spans):
                 await asyncio.to_thread(kept.got.wait, 10)
                 kept.got.clear()
             stop.set()
@@ -135,7 +135,7 @@ def test_without_a_collector_refusals_are_still_recorded(streams: Streams) -> No
     log.parent.mkdir()
     log.write_bytes(line("r1"))
     asyncio.run(until_stopped(streams.state, None, None))
-    assert b'"jwt-missing"' in streams.path("gateway").read_bytes()
+    assert b'"codec-error"' in streams.path("gateway").read_bytes()
 
 
 SHIPPER = """

@@ -14,10 +14,12 @@ from extproc.domain.json import JSON, Document
 from extproc.domain.ports import JournalUnwritable
 from extproc.domain.target import Protocol
 from extproc.protocols.session import Answer, Command, Decide, Decided, Event, Head, HeadReceived, Send, SendHead
+from extproc.server.caps import Account, Limits
 from extproc.server.driver import Aborted, Driver
 from extproc.server.gate import Asker, Gate
 from extproc.server.metrics import Metrics
 from tests.http.playbook import ALICE, grant, target
+from tests.server.making import Checks, NoHistory
 from tests.server.test_ext_proc import ALLOW
 
 FIRST = HeadReceived(Lane.REQUEST, Head(((":method", "GET"), (":path", "/x"))), True)
@@ -92,10 +94,11 @@ class Paper:
 def drive(session: Scripted, journal: Paper) -> Wire:
     """Drive one exchange; raises what the driver raises."""
     wire = Wire()
-    gate = Gate(Allow(), cast(Holds, None), journal, Metrics(CollectorRegistry()))
+    gate = Gate(Allow(), cast(Holds, None), journal, Metrics(CollectorRegistry()), NoHistory(), Checks())
+    account = Account(Limits(1, 1000))
     asker = Asker(ALICE, target(), "s1", "r1", "127.0.0.1", {})
     with ThreadPoolExecutor(1) as pool, pytest.raises(Aborted):
-        asyncio.run(Driver(wire, session, gate, asker, pool).run(FIRST))
+        asyncio.run(Driver(wire, session, gate, asker, account, pool).run(FIRST))
     return wire
 
 

@@ -15,17 +15,28 @@ from prometheus_client import CollectorRegistry
 from extproc.adapters.holds import SqliteHolds
 from extproc.approvals.service import Holds
 from extproc.domain.json import Document
-from extproc.domain.principal import Kind
 from extproc.domain.target import Inspect, Protocol, Target
-from extproc.server.claims import ClaimRules
+from extproc.server.caps import Caps, Limits
 from extproc.server.ext_proc import SERVICE, Service
 from extproc.server.gate import Gate
+from extproc.server.live import Exchanges
 from extproc.server.metrics import Metrics
+from extproc.server.tickets import Tickets
 from extproc.server.wire import ext_proc_pb2 as wire
 from extproc.server.worker import serve, thread_pool
+from tests.server.making import Checks, Known, NoHistory, OneRevision
 
-ISSUER = "https://issuer.test"
-TARGET = (("x-holdpoint-target", "crm"),)
+KEY = b"k" * 32
+
+
+def route(target: str = "crm", via: str = "direct", **more: str) -> tuple[tuple[str, str], ...]:
+    """What Envoy's route says."""
+    told = {"x-holdpoint-target": target, "x-holdpoint-revision": "v1", "x-holdpoint-via": via}
+    told |= {f"x-holdpoint-{name}": value for name, value in more.items()}
+    return tuple(told.items())
+
+
+TARGET = route()
 DUPLEX = wire.ProtocolConfiguration.FULL_DUPLEX_STREAMED
 ALLOW = {
     "schema": 1,
@@ -44,9 +55,11 @@ class Engine:
     def __init__(self) -> None:
         self.let = threading.Event()
         self.let.set()
+        self.asked = threading.Event()
 
     async def evaluate(self, _: Document) -> object:
         """The decision."""
+        self.asked.set()
         await asyncio.to_thread(self.let.wait, 30)
         return ALLOW
 
@@ -78,16 +91,25 @@ class Running:
 
     async def _run(self, folder: Path) -> None:
         store = await SqliteHolds.open(folder / "holds.db")
-        gate = Gate(self.engine, Holds(store), self.journal, Metrics(CollectorRegistry()))
-        targets = {
-            "crm": Target("crm", Protocol.HTTP, "production"),
-            "files": Target("files", Protocol.HTTP, "production", Inspect.HEADERS),
-        }
-        service = Service(
-            gate, targets, {(ISSUER, "agents"): ClaimRules(Kind.AGENT, "groups")}, b"k" * 32, "e1", thread_pool()
+        self.checks = Checks()
+        metrics = Metrics(CollectorRegistry())
+        gate = Gate(self.engine, Holds(store), self.journal, metrics, NoHistory(), self.checks)
+        targets = OneRevision(
+            Target("crm", Protocol.HTTP, "production", revision="v1"),
+            Target("files", Protocol.HTTP, "production", Inspect.HEADERS, revision="v1"),
+            Target("bank", Protocol.TUNNEL, "production", Inspect.OPAQUE, revision="v1"),
         )
+        self.exchanges = Exchanges(self.checks)
+        caps = Caps(Limits(exchanges=2, held_bytes=1000))
+        service = Service(
+            gate, targets, Known(), Tickets(KEY), self.exchanges, caps, KEY, "e1", thread_pool()
+        )  # fmt: skip
         await serve(service, self.socket, self._stop)
         await store.close()
+
+    def review(self) -> None:
+        """Look at who may still be here, as after somebody was frozen."""
+        self._loop.call_soon_threadsafe(self.exchanges.review)
 
     def stop(self) -> None:
         """Stop it."""
@@ -109,23 +131,21 @@ def running() -> Iterator[Running]:
 def worker(running: Running) -> Running:
     """The module's worker, its journal empty."""
     running.journal.records.clear()
+    running.checks.out.clear()
     return running
 
 
-def request(mode: int = DUPLEX, *, claims: bool = True, end: bool = True) -> wire.ProcessingRequest:
+def request(mode: int = DUPLEX, *, who: str = "agent-1", end: bool = True, **more: str) -> wire.ProcessingRequest:
     """The message that begins an exchange."""
     message = wire.ProcessingRequest()
     pairs = {":method": "GET", ":path": "/x", ":authority": "crm", ":scheme": "http"}
+    pairs |= {"authorization": f"Bearer {who}"} if who else {}
+    pairs |= {name.replace("_", "-").replace("pseudo-", ":"): value for name, value in more.items()}
     for name, value in pairs.items():
         message.request_headers.headers.headers.add(key=name, raw_value=value.encode())
     message.request_headers.end_of_stream = end
     message.protocol_config.request_body_mode = mode  # type: ignore[assignment]
     message.protocol_config.response_body_mode = mode  # type: ignore[assignment]
-    if claims:
-        told = message.metadata_context.filter_metadata["envoy.filters.http.jwt_authn"].fields["claims"].struct_value
-        told.fields["iss"].string_value = ISSUER
-        told.fields["aud"].string_value = "agents"
-        told.fields["sub"].string_value = "agent-1"
     return message
 
 
@@ -171,7 +191,7 @@ def test_a_peer_that_ends_before_the_response_does_not_get_ok(worker: Running) -
 
 def test_a_headers_only_exchange_ends_with_ok_once_it_is_granted(worker: Running) -> None:
     """Nothing more is owed there."""
-    status, answers = exchange(worker, [request(0)], (("x-holdpoint-target", "files"),))
+    status, answers = exchange(worker, [request(0)], route("files"))
     assert status is grpc.StatusCode.OK
     fields = answers[0].dynamic_metadata.fields["holdpoint"].struct_value.fields
     assert fields["decision"].string_value == "allow"
@@ -182,12 +202,17 @@ def test_a_headers_only_exchange_ends_with_ok_once_it_is_granted(worker: Running
     [
         ([], TARGET),
         ([request()], ()),
-        ([request()], (("x-holdpoint-target", "unknown"),)),
-        ([request(claims=False)], TARGET),
+        ([request()], (("x-holdpoint-target", "crm"),)),
+        ([request()], route("unknown")),
+        ([request()], route(revision="v0")),
+        ([request()], route(via="elsewhere")),
+        ([request()], route(refuse="for-no-reason")),
+        ([request(0)], route("bank")),
         ([request(wire.ProtocolConfiguration.STREAMED)], TARGET),
         ([request(wire.ProtocolConfiguration.BUFFERED)], TARGET),
         ([request(wire.ProtocolConfiguration.NONE)], TARGET),
-        ([request()], (("x-holdpoint-target", "files"),)),
+        ([request()], route("files")),
+        ([request()], route("files", via="connect")),
         ([response(None)], TARGET),
         ([response("via_upstream")], TARGET),
         ([response("via_upstream", "200")], TARGET),
@@ -197,7 +222,7 @@ def test_a_headers_only_exchange_ends_with_ok_once_it_is_granted(worker: Running
 def test_streams_that_are_not_as_we_configure_them_are_refused(
     worker: Running, messages: list[wire.ProcessingRequest], metadata: tuple[tuple[str, str], ...]
 ) -> None:
-    """Unknown targets, missing claims, modes in which bytes could slip past, responses from nowhere."""
+    """Unknown targets and revisions, modes in which bytes could slip past, responses from nowhere."""
     status, answers = exchange(worker, messages, metadata)
     assert status is grpc.StatusCode.FAILED_PRECONDITION
     assert answers == []
@@ -210,8 +235,8 @@ def test_an_unknown_message_is_an_error(worker: Running) -> None:
 
 
 def test_envoys_own_refusal_passes(worker: Running) -> None:
-    """A 401 of jwt_authn also comes here; it holds nothing of an upstream's."""
-    status, answers = exchange(worker, [response("jwt_authn_access_denied{Jwt_is_missing}")])
+    """What Envoy answers before a request is whole also comes here; it holds nothing of an upstream's."""
+    status, answers = exchange(worker, [response("request_header_timeout")])
     assert status is grpc.StatusCode.OK
     assert [a.WhichOneof("response") for a in answers] == ["response_headers"]
 
@@ -250,3 +275,121 @@ def test_a_body_that_stalls_is_answered_408(worker: Running, monkeypatch: pytest
                 answered.set()
     # The first has no response: it asks Envoy to wait for the head's answer.
     assert seen == [None, "immediate_response"]
+
+
+def refused(answers: list[wire.ProcessingResponse]) -> tuple[int, dict[str, str]]:
+    """Status and headers of the one answer, which is our own."""
+    (answer,) = answers
+    said = answer.immediate_response
+    headers = {o.header.key: o.header.raw_value.decode() for o in said.headers.set_headers}
+    return said.status.code, headers
+
+
+@pytest.mark.parametrize(
+    ("via", "status", "asks"),
+    [("direct", 401, "www-authenticate"), ("proxy", 407, "proxy-authenticate"), ("connect", 407, "proxy-authenticate")],
+)
+def test_nobody_is_turned_away_with_a_record(worker: Running, via: str, status: int, asks: str) -> None:
+    """The answer says how to identify oneself, in the words of an origin or of a proxy."""
+    ended, answers = exchange(worker, [request(who="")], route(f"for-{via}", via=via))
+    assert ended is grpc.StatusCode.OK
+    found, headers = refused(answers)
+    assert (found, headers[asks]) == (status, 'Bearer realm="holdpoint", Basic realm="holdpoint"')
+    ((kind, body),) = worker.journal.records
+    assert (kind, body["code"], body["principal"]) == ("refusal", "identity-missing", None)
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "resource"),
+    [
+        ("unknown-target", 404, "crm"),
+        ("method-refused", 405, "crm"),
+        ("ambiguous-path", 400, "crm"),
+        ("unexpected-destination", 403, "crm"),
+        ("misdirected", 421, "crm"),
+    ],
+)
+def test_a_dead_end_is_a_decision_with_a_record(worker: Running, code: str, status: int, resource: str) -> None:
+    """Who knocked at a door that leads nowhere is known by name."""
+    ended, answers = exchange(worker, [request(0)], (("x-holdpoint-via", "proxy"), ("x-holdpoint-refuse", code)))
+    assert ended is grpc.StatusCode.OK
+    assert refused(answers)[0] == status
+    ((kind, body),) = worker.journal.records
+    assert kind == "decision"
+    assert body["decision"]["reasons"][0]["code"] == code  # type: ignore[index,call-overload]
+    assert body["action"]["resource"] == resource  # type: ignore[index,call-overload]
+    assert body["principal"]["subject"] == "agent-1"  # type: ignore[index,call-overload]
+
+
+def test_a_tunnel_carries_who_opened_it(worker: Running) -> None:
+    """The ticket of a CONNECT names its principal to the requests inside, for its target alone."""
+    _, answers = exchange(
+        worker, [request(0, pseudo_method="CONNECT", pseudo_authority="crm:443")], route(via="connect")
+    )
+    ticket = answers[0].dynamic_metadata.fields["holdpoint"].struct_value.fields["ticket"].string_value
+    worker.journal.records.clear()
+    _, answers = exchange(worker, [request(who="mallory", x_holdpoint_ticket=ticket)], route(via="tunnel"))
+    assert answers[0].WhichOneof("response") == "request_headers"
+    assert worker.journal.records[0][1]["principal"]["subject"] == "agent-1"  # type: ignore[index,call-overload]
+    for told, shown in [
+        (route("files", via="tunnel"), ticket),
+        (route(via="tunnel"), "A" + ticket[1:] if ticket[0] != "A" else "B" + ticket[1:]),
+        (route(via="tunnel"), "no base64!"),
+    ]:
+        status, answers = exchange(worker, [request(x_holdpoint_ticket=shown)], told)
+        assert (status, refused(answers)[0]) == (grpc.StatusCode.OK, 401)
+
+
+def test_an_opaque_tunnel_has_no_ticket(worker: Running) -> None:
+    """Nothing inside it is ever asked about."""
+    status, answers = exchange(
+        worker, [request(0, pseudo_method="CONNECT", pseudo_authority="bank:443")], route("bank", via="connect")
+    )
+    assert status is grpc.StatusCode.OK
+    assert "ticket" not in answers[0].dynamic_metadata.fields["holdpoint"].struct_value.fields
+    assert worker.journal.records[-1][1]["opaque"] is True
+
+
+def test_freezing_answers_who_waits_and_breaks_off_what_flows(worker: Running) -> None:
+    """Within moments, wherever the exchange is."""
+    for let, expected in ((False, grpc.StatusCode.OK), (True, grpc.StatusCode.ABORTED)):
+        worker.checks.out.clear()
+        worker.engine.let.set() if let else worker.engine.let.clear()
+        frozen = threading.Event()
+        worker.engine.asked.clear()
+
+        def messages(frozen: threading.Event = frozen) -> Iterator[wire.ProcessingRequest]:
+            yield request(who="mallory")
+            frozen.wait(30)
+
+        with grpc.insecure_channel(f"unix:{worker.socket}") as channel:
+            call: Any = channel.stream_stream(
+                f"/{SERVICE}/Process",
+                request_serializer=wire.ProcessingRequest.SerializeToString,
+                response_deserializer=wire.ProcessingResponse.FromString,
+            )(messages(), metadata=TARGET, timeout=30)
+            if let:
+                assert next(call).WhichOneof("response") == "request_headers"
+            else:
+                assert worker.engine.asked.wait(30)
+            worker.checks.out.add("mallory")
+            worker.review()
+            if not let:
+                assert refused([next(call)])[0] == 403
+            else:
+                with pytest.raises(grpc.RpcError):
+                    next(call)
+            frozen.set()
+            list(call) if not let else None
+            assert call.code() is expected
+    worker.engine.let.set()
+
+
+def test_a_principals_caps_answer_429(worker: Running) -> None:
+    """One too many at one time, and bodies of more bytes than may be held."""
+    big = wire.ProcessingRequest()
+    big.request_body.body = b"x" * 1001
+    _, answers = exchange(worker, [request(end=False), big])
+    assert refused(answers[-1:])[0] == 429
+    codes = {r["code"] for k, b in worker.journal.records if k == "decision" for r in b["decision"]["reasons"]}  # type: ignore[index,call-overload,union-attr]
+    assert codes == {"too-many-bytes"}

@@ -1,23 +1,13 @@
-"""The keyed hash that an approval binds to."""
-
-import hashlib
+"""What an approval of an HTTP action binds to."""
 
 from extproc.domain.principal import Principal
 from extproc.domain.target import Target
+from extproc.protocols.digest import keyed
 from extproc.protocols.http.message import RequestHead
 
 
-def digest(
-    key: bytes,
-    principal: Principal,
-    target: Target,
-    head: RequestHead,
-    body: bytes,
-) -> str:
-    """BLAKE2b-256, keyed (at most 64 bytes), in hex, over who asks, of what, and everything that will be forwarded.
-
-    Each part goes in with its length before it, so that no two different requests give the same input."""
-    h = hashlib.blake2b(key=key, digest_size=32)
+def digest(key: bytes, principal: Principal, target: Target, head: RequestHead, body: bytes) -> str:
+    """The digest over who asks, of what, and everything that will be forwarded (see `protocols.digest.keyed`)."""
     parts = [
         principal.issuer,
         principal.subject,
@@ -32,9 +22,4 @@ def digest(
     parts.append(str(len(pairs)))
     for name, value in pairs:
         parts += (name, value)
-    for part in parts:
-        data = part.encode("utf-8", "surrogatepass")
-        h.update(len(data).to_bytes(8, "big"))
-        h.update(data)
-    h.update(body)
-    return h.hexdigest()
+    return keyed(key, parts, body)

@@ -2,8 +2,10 @@
 
 import re
 
+from extproc.domain.identity import CARRIERS
+
 # Never shown to policy or people, never recorded: they carry the client's own secrets.
-SECRET = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "api-key"})
+SECRET = frozenset({*CARRIERS, "cookie"})
 
 # In an answer they could only be the real credential, or a session made with it.
 NOT_FOR_AGENTS = SECRET | {"set-cookie", "set-cookie2"}

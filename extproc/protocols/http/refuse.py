@@ -9,7 +9,7 @@ import orjson
 from extproc.domain.decision import Effect, Mode
 from extproc.domain.grant import Refusal, RefusalKind
 from extproc.protocols.http.llm import Chat
-from extproc.protocols.session import Answer
+from extproc.protocols.session import Answer, Cause, Stopped
 
 _STATUS = {
     RefusalKind.BLOCKED: 403,
@@ -74,11 +74,36 @@ def refusal_document(refusal: Refusal, status: int) -> dict[str, object]:
     return document
 
 
-def problem(status: int, code: str, title: str, detail: str) -> Answer:
-    """A refusal that needs no policy: the request can't be vouched for as it is."""
+def problem(status: int, code: str, title: str, detail: str, *more: tuple[str, str], retry: bool = False) -> Answer:
+    """A refusal that needs no policy: the request can't be vouched for as it is. `more` are further headers."""
     body = {"type": f"urn:holdpoint:refusal:{code}", "title": title, "status": status, "detail": detail}
-    headers = (("content-type", "application/problem+json"), ("cache-control", "no-store"), ("x-should-retry", "false"))
-    return Answer(status, headers, orjson.dumps(body), code)
+    headers = [("content-type", "application/problem+json"), ("cache-control", "no-store"), *more]
+    if not retry:
+        headers.append(("x-should-retry", "false"))
+    return Answer(status, tuple(headers), orjson.dumps(body), code)
+
+
+def stopped(event: Stopped) -> Answer:
+    """The answer where an exchange is stopped before anything of it went on."""
+    match event.cause:
+        case Cause.LIMIT:
+            return problem(429, event.code, "Too much at one time", event.message, ("retry-after", "1"), retry=True)
+        case Cause.UNAVAILABLE:
+            return problem(503, event.code, "Nobody can be let in now", event.message, ("retry-after", "1"))
+    return problem(403, event.code, "This identity may not go on", event.message)
+
+
+def unidentified(why: str, message: str, *, proxy: bool, status: int) -> Answer:
+    """Nobody is let in without a credential that counts (RFC 9110, section 15.5.2; 15.5.8 for a proxy). `status` is
+    what an origin would say; a proxy asks with 407 where that is 401."""
+    challenge = 'realm="holdpoint"'
+    more: tuple[tuple[str, str], ...] = ()
+    if status == 401:
+        # Bearer first: a client that knows both should send the token as what it is.
+        name = "proxy-authenticate" if proxy else "www-authenticate"
+        more = ((name, f"Bearer {challenge}, Basic {challenge}"),)
+        status = 407 if proxy else 401
+    return problem(status, why, "The gateway does not know who this is", message, *more)
 
 
 def _chat_answer(refusal: Refusal, chat: Chat) -> Answer:

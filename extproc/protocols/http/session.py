@@ -22,7 +22,7 @@ from extproc.protocols.http.lanes import RequestLane, ResponseLane
 from extproc.protocols.http.llm import Chat
 from extproc.protocols.http.message import MalformedRequest, RequestHead, read_head
 from extproc.protocols.http.prefer import wait_seconds
-from extproc.protocols.http.refuse import answer, problem
+from extproc.protocols.http.refuse import answer, problem, stopped
 from extproc.protocols.session import (
     Abort,
     Answer,
@@ -36,6 +36,7 @@ from extproc.protocols.session import (
     Pending,
     Received,
     Send,
+    Stopped,
     TimedOut,
     TrailersReceived,
 )
@@ -158,6 +159,8 @@ class HttpSession:
                 return self._on_timeout()
             case Lost(why):
                 return [Abort(why)]
+            case Stopped(_, code, _):
+                return [stopped(event) if self._grant is None else Abort(code)]
             case Pending():
                 return []
         return [Abort("unexpected-event")]

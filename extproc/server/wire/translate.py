@@ -5,7 +5,8 @@ Send is a streamed body response (chunks need not match what came in), SendTrail
 Answer is an immediate response.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from extproc.domain.grant import Lane
 from extproc.protocols.session import (
@@ -64,15 +65,20 @@ def event_of(message: ProcessingRequest) -> Event:
     raise UnknownMessage("a message with no known request")
 
 
-def send_head(command: SendHead) -> ProcessingResponse:
-    """The answer to a headers message. With a request's head goes what the RBAC filter behind us asks for."""
-    common = CommonResponse(header_mutation=_mutation(command.set, command.remove))
+def send_head(
+    command: SendHead, told: Mapping[str, str] = MappingProxyType({}), hide: Iterable[str] = ()
+) -> ProcessingResponse:
+    """The answer to a headers message. With a request's head goes what the RBAC filter behind us asks for, and `told`:
+    further dynamic metadata of ours. `hide` are headers that stay behind beside those of the command."""
+    common = CommonResponse(header_mutation=_mutation(command.set, (*command.remove, *hide)))
     if command.lane is Lane.RESPONSE:
         return ProcessingResponse(response_headers=HeadersResponse(response=common))
     answer = ProcessingResponse(request_headers=HeadersResponse(response=common))
     verdict = answer.dynamic_metadata.fields["holdpoint"].struct_value.fields
     verdict["decision"].string_value = "allow"
     verdict["id"].string_value = command.under.decision.id
+    for name, value in told.items():
+        verdict[name].string_value = value
     return answer
 
 

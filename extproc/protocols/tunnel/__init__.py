@@ -1,0 +1,1 @@
+"""Tunnels: what CONNECT asks for, and what goes through it unread."""

@@ -1,0 +1,60 @@
+"""Parts of a worker, made for tests that need no whole gateway."""
+
+import threading
+from dataclasses import dataclass, field
+
+from extproc.domain.identity import Identified, IdentityRefused, Shown, Why
+from extproc.domain.json import Document
+from extproc.domain.principal import Kind, Principal
+from extproc.domain.target import Target
+
+ISSUER = "https://issuer.test"
+
+
+class NoHistory:
+    """Nobody did anything before."""
+
+    async def of(self, _: Principal, __: str, ___: str) -> Document:
+        """Nothing."""
+        return {"known": False}
+
+
+class Known:
+    """Knows whoever shows `Bearer <name>` as an agent of that name."""
+
+    def remembered(self, shown: Shown) -> Identified | None:
+        """Nobody is remembered."""
+        return None
+
+    async def identify(self, shown: Shown) -> Identified:
+        """The agent. Raises IdentityRefused."""
+        value = dict(shown.headers).get("authorization", "")
+        if not value.startswith("Bearer "):
+            raise IdentityRefused("show a token", Why.MISSING)
+        return Identified(Principal(ISSUER, value.removeprefix("Bearer "), Kind.AGENT), frozenset({"authorization"}))
+
+
+@dataclass
+class Checks:
+    """Lets everybody be but those whose subject is in `out`."""
+
+    out: set[str] = field(default_factory=set)
+    asked: threading.Event = field(default_factory=threading.Event)
+
+    def __call__(self, principal: Principal, _: float) -> None:
+        """Raises IdentityRefused."""
+        self.asked.set()
+        if principal.subject in self.out:
+            raise IdentityRefused("frozen", Why.FROZEN, principal)
+
+
+class OneRevision:
+    """Targets of one configuration."""
+
+    def __init__(self, *targets: Target) -> None:
+        self._targets = {t.name: t for t in targets}
+
+    def target(self, name: str, revision: str) -> Target | None:
+        """The target, where the revision is its own."""
+        found = self._targets.get(name)
+        return found if found is not None and found.revision == revision else None
