@@ -2,15 +2,12 @@
 
 import json
 import sqlite3
-import time
-from pathlib import Path
 
+from extproc.adapters.sqlite import Form
 from extproc.approvals import codec, machine
 from extproc.approvals.ports import HoldsUnavailable, Question, Standing, Tally, UnknownHold
 from extproc.domain.hold import Hold, HoldState, Vote
 from extproc.domain.principal import Principal
-
-SCHEMA_VERSION = 2
 
 _SCHEMA = """
 CREATE TABLE holds (
@@ -34,56 +31,20 @@ CREATE TABLE votes (
     approve INTEGER NOT NULL, reason TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (hold, party)
 ) STRICT;
 """
+FORM = Form(
+    "a holds database",
+    2,
+    _SCHEMA,
+    HoldsUnavailable,
+    "stop the gateway, move the file away and start again: holds that wait are lost with it and nothing of theirs "
+    "passes, the journal keeps every vote",
+)
 _OVERDUE = "state IN ('pending', 'approved') AND expires_at <= :now"
 _UNNOTED = f"{_OVERDUE} OR state = 'expired' AND noted = 0"
 # All that makes a hold but the text that people read, which may be large.
 _WITHOUT_TEXT = (
     "id, state, target, verb, resource, digest, fixed, NULL AS request, created_at, expires_at, detached, askers"
 )
-
-
-def use_wal(db: sqlite3.Connection, seconds: float) -> None:
-    """Turn the write-ahead log on. Raises ValueError where the file system can't have one."""
-    # Turning it on takes a lock that the busy handler doesn't wait for; at a first start several processes try.
-    deadline = time.monotonic() + seconds
-    mode = None
-    while mode is None:
-        try:
-            (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-    if mode != "wal":
-        raise ValueError(f"SQLite offers journal mode {mode} here; holds need WAL (a local file system)")
-
-
-def migrate(db: sqlite3.Connection) -> None:
-    """Make the tables in an empty file. Raises ValueError when the file is of another schema."""
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    if version == SCHEMA_VERSION:
-        return
-    if version != 0 or db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
-        raise ValueError(
-            f"schema version {version}, expected {SCHEMA_VERSION}: not a holds database of this release; stop the "
-            "gateway, move the file away and start again: what waited is lost, and was not let through"
-        )
-    for statement in _SCHEMA.split(";"):
-        db.execute(statement)
-    db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-
-
-def unavailable(path: Path, error: sqlite3.Error) -> HoldsUnavailable:
-    """What a database error means to the operator."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return HoldsUnavailable(
-            f"{path}: {error}; stop the gateway, move the file away and start again: holds that wait are lost with it "
-            "and nothing of theirs passes, the journal keeps every vote"
-        )
-    if code == sqlite3.SQLITE_FULL:
-        return HoldsUnavailable(f"{path}: {error}; free space on its file system")
-    return HoldsUnavailable(f"{path}: {error}")
 
 
 def read(db: sqlite3.Connection, hold_id: str) -> Standing:
@@ -172,6 +133,13 @@ def has_due(db: sqlite3.Connection, now: float, keep_seconds: float) -> bool:
         {"now": now, "keep": keep_seconds},
     ).fetchone()
     return bool(row[0])
+
+
+def read_live(db: sqlite3.Connection, now: float) -> list[Standing]:
+    """Holds that wait or are approved and unused at `now`, oldest first."""
+    condition = "state IN ('pending', 'approved') AND expires_at > :now"
+    query = f"SELECT {_WITHOUT_TEXT} FROM holds WHERE {condition} ORDER BY created_at"  # noqa: S608 (constants)
+    return [_standing(db, row) for row in db.execute(query, {"now": now}).fetchall()]
 
 
 def read_unnoted(db: sqlite3.Connection, now: float) -> list[Standing]:

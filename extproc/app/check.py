@@ -1,19 +1,17 @@
 """`holdpoint check`: everything that can be found wrong before anything is started."""
 
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from extproc import resources
-from extproc.adapters.envoy.generate import generate
-from extproc.adapters.envoy.plan import BadPlan
-from extproc.adapters.envoy.validate import EnvoyRefused, validate
 from extproc.adapters.opa.binary import OpaFailed, OpaMissing, find_opa
 from extproc.adapters.opa.bundle import build
 from extproc.adapters.opa.refused import PolicyRefused
+from extproc.app.config_watch import ConfigRefused, checked
 from extproc.app.engine import policy_folder
-from extproc.app.plan import envoy_plan
+from extproc.app.layout import Layout
+from extproc.app.place import Taken, addresses, check_free, runs, state_problem
 from extproc.config import Settings
 
 
@@ -27,17 +25,33 @@ class Finding:
 
 
 def check(settings: Settings) -> Iterator[Finding]:
-    """Check programs, Envoy's configuration and policies, in this order, each finding as soon as it is known."""
+    """Check the place to run in, programs, Envoy's configuration and policies, in this order, each finding as soon as
+    it is known. Nothing is changed."""
+    yield Finding("state", str(settings.state), state_problem(settings.state))
+    yield _ports(settings)
     finding, envoy = _program("envoy", lambda: resources.executable("envoy"))
     yield finding
     if envoy is not None:
-        yield _found("envoy configuration", f"{len(settings.targets)} targets", lambda: _envoy(settings, envoy))
+        yield _found("envoy configuration", f"{len(settings.targets)} targets", lambda: checked(settings, str(envoy)))
     if settings.policy.managed:
         finding, opa = _program("opa", find_opa)
         yield finding
         if opa is not None:
             detail = str(policy_folder(settings))
             yield _found("policies", detail, lambda: _policies(settings))
+
+
+def _ports(settings: Settings) -> Finding:
+    listed = ", ".join(str(address) for address in addresses(settings))
+    if runs(Layout(settings.state)):
+        return Finding("ports", f"{listed}, in use by the gateway that runs on this state", None)
+    taken: list[str] = []
+    for address in addresses(settings):
+        try:
+            check_free(address)
+        except Taken as error:
+            taken.append(str(error))
+    return Finding("ports", listed, "\n".join(taken) or None)
 
 
 def _program(name: str, find: Callable[[], Path]) -> tuple[Finding, Path | None]:
@@ -51,14 +65,9 @@ def _program(name: str, find: Callable[[], Path]) -> tuple[Finding, Path | None]
 def _found(what: str, detail: str, run: Callable[[], None]) -> Finding:
     try:
         run()
-    except (BadPlan, EnvoyRefused, PolicyRefused, OpaFailed, OSError) as error:
+    except (ConfigRefused, PolicyRefused, OpaFailed, OSError) as error:
         return Finding(what, detail, str(error))
     return Finding(what, detail, None)
-
-
-def _envoy(settings: Settings, envoy: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix="holdpoint-check-") as folder:
-        validate(generate(envoy_plan(settings)), Path(folder), str(envoy))
 
 
 def _policies(settings: Settings) -> None:

@@ -35,6 +35,11 @@ class Layout:
         return self.state / "envoy"
 
     @property
+    def config(self) -> Path:
+        """The configuration in force, and why a later one was refused."""
+        return self.state / "config"
+
+    @property
     def metrics(self) -> Path:
         """prometheus_client's files."""
         return self.state / "metrics"
@@ -50,6 +55,36 @@ class Layout:
         return self.state / "holds.db"
 
     @property
+    def access(self) -> Path:
+        """The database of agent tokens and freezes."""
+        return self.state / "access.db"
+
+    @property
+    def signals(self) -> Path:
+        """The database of what principals did before."""
+        return self.state / "signals.db"
+
+    @property
+    def counters(self) -> Path:
+        """The database of exact counters."""
+        return self.state / "counters.db"
+
+    @property
+    def policy_reads(self) -> Path:
+        """What the policies in force read beside their input."""
+        return self.bundle.with_name("reads.json")
+
+    @property
+    def tokens_key(self) -> Path:
+        """The key that signs agent tokens; the control process reads it."""
+        return self.keys / "tokens.key"
+
+    @property
+    def tokens_public(self) -> Path:
+        """The key that agent tokens are checked with; workers read it."""
+        return self.keys / "tokens.pub"
+
+    @property
     def opa_socket(self) -> Path:
         """Where the managed OPA listens."""
         return self.run / "opa.sock"
@@ -57,12 +92,17 @@ class Layout:
     @property
     def opa_token(self) -> Path:
         """The token of its management API."""
-        return self.state / "keys" / "opa.token"
+        return self.keys / "opa.token"
+
+    @property
+    def keys(self) -> Path:
+        """The folder of keys."""
+        return self.state / "keys"
 
     @property
     def digest_key(self) -> Path:
         """The key of action digests."""
-        return self.state / "keys" / "digest.key"
+        return self.keys / "digest.key"
 
     @property
     def envoy_admin(self) -> Path:
@@ -85,7 +125,10 @@ class Layout:
         """Make folders and keys that are not there. Raises StateUnusable."""
         os.umask(0o077)
         try:
-            inner = (self.run, self.journal, self.envoy, self.metrics, self.bundle.parent, self.digest_key.parent)
+            inner = (
+                *(self.run, self.journal, self.envoy, self.config, self.metrics),
+                *(self.bundle.parent, self.keys),
+            )
             for folder in (self.state, *inner):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if self.state.stat().st_uid != os.geteuid():

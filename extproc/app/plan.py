@@ -2,28 +2,26 @@
 
 from pathlib import Path
 
-from extproc.adapters.envoy.files import read_jwks
-from extproc.adapters.envoy.plan import Credential, EnvoyPlan, Provider, Scheme, TargetPlan, TlsFiles, Upstream
-from extproc.config import AgentIssuer, Settings, TargetSettings
+from extproc.adapters.envoy.plan import Credential, EnvoyPlan, ProxyPlan, Scheme, TargetPlan, TlsFiles, Upstream
+from extproc.config import Settings, TargetSettings, Tls
 
 
 def envoy_plan(settings: Settings) -> EnvoyPlan:
-    """The plan of these settings. Raises adapters.envoy.plan.BadPlan, and OSError for a key set that can't be read."""
-    tls = settings.listen.tls
+    """The plan of these settings. Raises adapters.envoy.plan.BadPlan."""
+    listen = settings.listen
     return EnvoyPlan(
-        address=settings.listen.address.host,
-        port=settings.listen.address.port,
-        domain=settings.listen.domain,
-        providers=tuple(_provider(a) for a in settings.identity.agents),
-        targets=tuple(_target(t, settings.listen.domain) for t in settings.targets),
+        address=listen.address.host,
+        port=listen.address.port,
+        domain=listen.domain,
+        targets=tuple(_target(t, listen.domain) for t in settings.targets),
         workers=settings.workers,
-        tls=TlsFiles(str(tls.certificate), str(tls.key)) if tls else None,
+        tls=_tls(listen.tls) if listen.tls is not None else None,
+        proxy=ProxyPlan(listen.proxy.host, listen.proxy.port) if listen.proxy is not None else None,
     )
 
 
-def _provider(agents: AgentIssuer) -> Provider:
-    keys = read_jwks(agents.jwks) if isinstance(agents.jwks, Path) else str(agents.jwks)
-    return Provider(agents.issuer, agents.audience, keys, str(agents.ca) if agents.ca else None)
+def _tls(tls: Tls) -> TlsFiles:
+    return TlsFiles(str(tls.certificate), str(tls.key), str(tls.client_ca) if tls.client_ca else None)
 
 
 def _target(target: TargetSettings, domain: str) -> TargetPlan:
@@ -40,8 +38,10 @@ def _target(target: TargetSettings, domain: str) -> TargetPlan:
         ),
         hosts=(target.host,) if target.host != named else (),
         credential=Credential(str(credential.file), credential.header, credential.prefix) if credential else None,
-        inspect=target.inspect.mode,
+        inspect=target.target.inspect,
         wait_seconds=target.wait_seconds,
+        revision=target.revision,
+        opaque=target.opaque,
     )
 
 

@@ -52,6 +52,14 @@ def beats(file: Path) -> bool:
         return False
 
 
+def version(file: Path) -> str:
+    """The version of the configuration that our own program at that heartbeat has; empty where it does not say."""
+    try:
+        return file.read_text("ascii", "replace").strip()
+    except OSError:
+        return ""
+
+
 async def _close(writer: asyncio.StreamWriter) -> None:
     writer.close()
     with contextlib.suppress(OSError):

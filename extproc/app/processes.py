@@ -1,32 +1,54 @@
-"""The processes that `up` starts, each put together here: worker, control, shipper."""
+"""The processes that `up` starts, each put together here: worker, control, watcher, shipper."""
 
 import asyncio
 import contextlib
 import os
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import uvloop
 
+from extproc.access.check import check
+from extproc.access.service import Access
+from extproc.adapters.access import AccessList, SqliteAccess
+from extproc.adapters.access_keys import read_private_key
+from extproc.adapters.counters import Counters, Wanted
 from extproc.adapters.holds import SqliteHolds
-from extproc.adapters.identity import ApproverProvider, Approvers
+from extproc.adapters.identity import issue, issuer_of
 from extproc.adapters.otel import run_shipper
+from extproc.adapters.signals import run_watcher
+from extproc.adapters.signals_history import PolicyHistory
+from extproc.adapters.signals_metrics import SignalMetrics
+from extproc.adapters.signals_reader import SignalsReader
 from extproc.app import logs, probe
 from extproc.app.engine import engine, engine_token
+from extproc.app.identities import Doorkeeper, approvers
 from extproc.app.layout import Layout
+from extproc.app.live import Live
 from extproc.app.redaction import redact_record
+from extproc.app.snapshot import active
+from extproc.app.targets import Targets
 from extproc.approvals.service import Holds
 from extproc.audit.journal import FileJournal
 from extproc.config import Settings
+from extproc.console.admin import Administration
 from extproc.console.control import ControlSettings, run_control
+from extproc.console.freezes import cancel_frozen
+from extproc.console.freezes import routes as freeze_routes
+from extproc.console.targets import routes as target_routes
+from extproc.console.tokens import routes as token_routes
+from extproc.domain.principal import Principal
 from extproc.masking.build import warm
-from extproc.server.claims import ClaimRules
+from extproc.server.caps import Caps, Limits
 from extproc.server.ext_proc import Service
 from extproc.server.gate import Gate
+from extproc.server.live import Exchanges
 from extproc.server.metrics import Metrics, ShipperMetrics
+from extproc.server.tickets import Tickets
 from extproc.server.worker import serve, thread_pool
 
 Check = Callable[[], Awaitable[None]]
@@ -50,37 +72,51 @@ def control(settings: Settings) -> None:
     _run(_control(settings), Layout(settings.state).beat("control"))
 
 
+def watcher(settings: Settings) -> None:
+    """Run the watcher until it is told to stop."""
+    _run(_watcher(settings), Layout(settings.state).beat("watcher"))
+
+
 def shipper(settings: Settings) -> None:
     """Run the shipper until it is told to stop."""
     _run(_shipper(settings), Layout(settings.state).beat("shipper"))
 
 
-Main = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
+@dataclass
+class Beat:
+    """What a program says twice a second, while its event loop runs: the version of the configuration that it has."""
+
+    file: Path
+    version: Callable[[], str] = lambda: ""
+
+    async def beat(self) -> None:
+        """Until cancelled."""
+        while True:
+            # A file system that the journal is on as well: a few microseconds.
+            self.file.write_text(self.version(), "ascii")
+            await asyncio.sleep(0.5)
+
+
+Main = Callable[[asyncio.Event, Beat], Coroutine[Any, Any, None]]
 
 
 def _run(main: Main, beat: Path) -> None:
     logs.configure()
     os.umask(0o077)
-    uvloop.run(_until_told(main, beat))
+    uvloop.run(_until_told(main, Beat(beat)))
 
 
-async def _until_told(main: Main, beat: Path) -> None:
+async def _until_told(main: Main, beat: Beat) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    beating = asyncio.create_task(_beat(beat))
+    beating = asyncio.create_task(beat.beat())
     try:
-        await main(stop)
+        await main(stop, beat)
     finally:
         beating.cancel()
-        beat.unlink(missing_ok=True)  # noqa: ASYNC240 - the loop ends here
-
-
-async def _beat(file: Path) -> None:
-    while True:
-        file.touch()  # noqa: ASYNC240 - one system call, on a file system that the journal is on as well
-        await asyncio.sleep(0.5)
+        beat.file.unlink(missing_ok=True)
 
 
 def _reserve(folder: Path) -> None:
@@ -92,57 +128,114 @@ def _reserve(folder: Path) -> None:
 
 
 def _worker(settings: Settings, index: int) -> Main:
-    async def main(stop: asyncio.Event) -> None:
+    async def main(stop: asyncio.Event, beat: Beat) -> None:
         layout = Layout(settings.state)
         warm()
-        store = await SqliteHolds.open(layout.holds)
-        written = journal(settings, f"worker-{index}")
-        policy = engine(settings)
-        try:
-            gate = Gate(policy, Holds(store), written, Metrics())
+        live = Live(active(layout))
+        beat.version = lambda: live.version
+        async with contextlib.AsyncExitStack() as end:
+            store = await SqliteHolds.open(layout.holds)
+            end.push_async_callback(store.close)
+            written = journal(settings, f"worker-{index}")
+            end.callback(written.close)
+            policy = engine(settings)
+            end.callback(policy.close)
+            standing = AccessList.open(layout.access)
+            end.callback(standing.close)
+            signals = SignalsReader(layout.signals)
+            signals.start()
+            end.callback(signals.close)
+            counters = Counters(layout.counters)
+            end.push_async_callback(counters.close)
+            may_go_on = partial(_may_go_on, standing)
+            history = PolicyHistory(signals, counters, Wanted(layout.policy_reads))
+            holds = Holds(store, live.settings.limits.holds)
+            gate = Gate(policy, holds, written, Metrics(), history, may_go_on)
             _reserve(layout.metrics)
+            doorkeeper, exchanges = Doorkeeper(live.settings, standing), Exchanges(may_go_on)
+            caps = Caps(_share(live.settings))
+            standing.on_change(exchanges.review)
+            live.on_change(doorkeeper.follow)
+
+            def follow(changed: Settings) -> None:
+                caps.limits = _share(changed)
+                holds.most_pending = changed.limits.holds
+
+            live.on_change(follow)
+            key = layout.read_digest_key()
             service = Service(
                 gate,
-                {t.name: t.target for t in settings.targets},
-                {(a.issuer, a.audience): ClaimRules(a.kind, a.groups_claim) for a in settings.identity.agents},
-                layout.read_digest_key(),
+                live,
+                doorkeeper,
+                Tickets(key),
+                exchanges,
+                caps,
+                key,
                 os.environ.get("HOLDPOINT_EPOCH", ""),
                 thread_pool(),
             )
+            await end.enter_async_context(live.following())
             await serve(service, layout.worker_socket(index), stop)
-        finally:
-            policy.close()
-            await store.close()
-            written.close()
 
     return main
 
 
+def _may_go_on(standing: AccessList, principal: Principal, now: float) -> None:
+    check(principal, standing, now)
+
+
+def _share(settings: Settings) -> Limits:
+    limits = settings.limits
+    return Limits(limits.requests, limits.bytes).share(settings.workers)
+
+
 def _control(settings: Settings) -> Main:
-    async def main(stop: asyncio.Event) -> None:
+    async def main(stop: asyncio.Event, beat: Beat) -> None:
         layout = Layout(settings.state)
-        store = await SqliteHolds.open(layout.holds)
-        written = journal(settings, "control")
-        approvers = Approvers(
-            [
-                ApproverProvider(a.issuer, a.audience, str(a.jwks), a.groups_claim, a.ca)
-                for a in settings.identity.approvers
-            ],
-            [a.audience for a in settings.identity.agents],
-        )
-        address = settings.listen.ops
-        where = ControlSettings(settings.listen.control, (address.host, address.port), layout.metrics)
-        try:
-            await run_control(where, Holds(store), approvers, written, checks(settings), stop)
-        finally:
-            await store.close()
-            written.close()
+        live = Live(active(layout))
+        beat.version = lambda: live.version
+        async with contextlib.AsyncExitStack() as end:
+            store = await SqliteHolds.open(layout.holds)
+            end.push_async_callback(store.close)
+            written = journal(settings, "control")
+            end.callback(written.close)
+            standing = AccessList.open(layout.access)
+            end.callback(standing.close)
+            tokens = await SqliteAccess.open(layout.access)
+            end.push_async_callback(tokens.close)
+            holds = Holds(store, live.settings.limits.holds)
+            access = Access(tokens, lambda: [t.name for t in live.settings.targets])
+            signing, issuer = read_private_key(layout.keys), issuer_of(settings.listen.domain)
+            people = [a.issuer for a in live.settings.identity.approvers]
+            administration = Administration(
+                live.settings.identity.administrators,
+                [
+                    *token_routes(access, written, lambda token: issue(signing, token, issuer), people),
+                    *freeze_routes(access, holds, written),
+                    *target_routes(Targets(live, written)),
+                ],
+            )
+            address = settings.listen.ops
+            where = ControlSettings(settings.listen.control, (address.host, address.port), layout.metrics)
+            await end.enter_async_context(live.following())
+            people_of = approvers(live.settings, standing)
+            sweep = partial(cancel_frozen, access, holds, written)
+            await run_control(where, holds, people_of, written, checks(settings), stop, administration, sweep)
+
+    return main
+
+
+def _watcher(settings: Settings) -> Main:
+    async def main(stop: asyncio.Event, _: Beat) -> None:
+        figures = SignalMetrics()
+        _reserve(Layout(settings.state).metrics)
+        await run_watcher(settings.state, stop, metrics=figures)
 
     return main
 
 
 def _shipper(settings: Settings) -> Main:
-    async def main(stop: asyncio.Event) -> None:
+    async def main(stop: asyncio.Event, _: Beat) -> None:
         otlp = str(settings.audit.otlp) if settings.audit.otlp else None
         figures = ShipperMetrics()
         _reserve(Layout(settings.state).metrics)
@@ -167,7 +260,8 @@ def checks(settings: Settings) -> dict[str, Check]:
         found["opa"] = partial(_status, layout.opa_socket, "GET /health", engine_token(settings), 200)
     for index in range(settings.workers):
         found[f"worker-{index}"] = partial(_beats, layout.beat(f"worker-{index}"))
-    found["shipper"] = partial(_beats, layout.beat("shipper"))
+    for name in ("watcher", "shipper"):
+        found[name] = partial(_beats, layout.beat(name))
     return found
 
 

@@ -4,39 +4,35 @@ import asyncio
 import contextlib
 import logging
 import os
-import re
-import secrets
 import signal
-import socket
 import sys
-from functools import partial
+from collections.abc import Coroutine
+from dataclasses import dataclass
 from pathlib import Path
-
-from prometheus_client import multiprocess
+from typing import Any
 
 from extproc import resources
-from extproc.adapters.envoy.files import command as envoy_command
-from extproc.adapters.envoy.files import write
-from extproc.adapters.envoy.generate import generate
-from extproc.adapters.envoy.listener import ACCESS_LOG, LISTENER
-from extproc.adapters.opa.server import prepare as prepare_opa
+from extproc.access.ports import AccessUnavailable
+from extproc.adapters.access import prepare as prepare_access
+from extproc.adapters.ca import CaUnusable
+from extproc.adapters.envoy.access import ACCESS_LOG
 from extproc.app import probe
-from extproc.app.engine import managed_opa
+from extproc.app.config_watch import ConfigKeeper, ConfigRefused
+from extproc.app.door import Door, write_addresses
 from extproc.app.layout import Layout
 from extproc.app.logs import Console, ConsoleHandler
-from extproc.app.plan import envoy_plan, program_environment
+from extproc.app.place import Taken, addresses, check_free
 from extproc.app.policy_watch import PolicyKeeper
 from extproc.app.processes import journal
-from extproc.config import Address, Settings
-from extproc.server.supervisor import Program, StartFailed, Supervisor
+from extproc.app.stages import following, stages
+from extproc.app.upstreams import Upstreams
+from extproc.audit.journal import FileJournal
+from extproc.config import Settings
+from extproc.server.supervisor import StartFailed, Supervisor
 
 _log = logging.getLogger("holdpoint.up")
-# A decision leaves a lot of garbage. Collected less often it costs a fifth less CPU and half the p99; the limit keeps a
-# large policy library from taking the machine.
-_OPA_MEMORY = {"GOGC": "400", "GOMEMLIMIT": "512MiB"}
 _ROTATE_SECONDS = 2.0
 _ACCESS_LOG_BYTES = 64 << 20
-_ACTIVE = re.compile(r"downstream_rq_active: [1-9]")
 
 
 class CannotStart(Exception):
@@ -44,60 +40,127 @@ class CannotStart(Exception):
 
 
 def up(settings: Settings, as_json: bool) -> None:
-    """Run the gateway until SIGTERM or SIGINT. Raises CannotStart, layout.StateUnusable, PolicyRefused, BadPlan."""
+    """Run the gateway until SIGTERM or SIGINT; a second one cuts the stop short. Raises CannotStart,
+    layout.StateUnusable, PolicyRefused."""
     console = Console(sys.stderr, as_json)
     logging.basicConfig(level=logging.INFO, handlers=[ConsoleHandler(console)], force=True)
     layout = Layout(settings.state)
     layout.prepare()
     lock = layout.lock()
     try:
+        prepare_access(layout.access, layout.keys)
         asyncio.run(_up(settings, layout, console))
+    except AccessUnavailable as error:
+        raise CannotStart(str(error)) from error
     finally:
         os.close(lock)
 
 
 async def _up(settings: Settings, layout: Layout, console: Console) -> None:
-    stop = asyncio.Event()
+    stop, hurry = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
-    # On a terminal a hangup means that it was closed; a service is told by one to read its policies again.
+
+    def told() -> None:
+        if stop.is_set():
+            hurry.set()
+        stop.set()
+
+    # On a terminal a hangup means that it was closed; a service is told by one to read everything again.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(number, stop.set)
-    written = journal(settings, "supervisor")
-    keeper = PolicyKeeper(settings, written)
-    watching: list[asyncio.Task[None]] = []
+        loop.add_signal_handler(number, told)
     try:
-        if settings.policy.managed:
-            await asyncio.to_thread(keeper.start)
-            watching.append(asyncio.create_task(keeper.watch()))
-            if not os.isatty(sys.stderr.fileno()):
-                loop.add_signal_handler(signal.SIGHUP, lambda: watching.append(asyncio.create_task(keeper.reload())))
-        write(generate(envoy_plan(settings)), layout.envoy)
-        watching.append(asyncio.create_task(_rotate(layout)))
+        for address in addresses(settings):
+            check_free(address)
+    except Taken as error:
+        raise CannotStart(str(error)) from error
+    written = journal(settings, "supervisor")
+    tasks: set[asyncio.Task[None]] = set()
+
+    def run(work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    try:
+        keepers = await _keepers(settings, layout, written)
+        run(_rotate(layout))
         _clear(layout.metrics)
-        check_free(settings.listen.address)
-        check_free(settings.listen.ops)
         supervisor = Supervisor(stages(settings, layout), console.say)
         written.append(
             "config", {"what": "started", "file": str(settings.file), "targets": [t.name for t in settings.targets]}
         )
         try:
             await _started(supervisor, stop)
-            if settings.policy.managed and not stop.is_set():
-                await asyncio.to_thread(keeper.confirm)
+            if keepers.policies is not None and not stop.is_set():
+                await asyncio.to_thread(keepers.policies.confirm)
             if not stop.is_set():
+                if not os.isatty(sys.stderr.fileno()):
+                    loop.add_signal_handler(signal.SIGHUP, lambda: run(keepers.reload()))
+                for work in keepers.work():
+                    run(work)
                 _log.info("ready: agents connect to %s", settings.listen.address)
                 await _until_told(supervisor, stop)
         except StartFailed as error:
             raise CannotStart(str(error)) from error
         finally:
-            _log.info("stopping: what is under way has ten seconds to finish")
-            await supervisor.stop()
+            await _stopped(supervisor, hurry)
             written.append("config", {"what": "stopped", "file": str(settings.file)})
     finally:
-        for task in watching:
+        for task in tasks:
             task.cancel()
         written.close()
     _log.info("stopped")
+
+
+@dataclass(frozen=True, slots=True)
+class _Keepers:
+    """What follows files and names while the gateway runs."""
+
+    policies: PolicyKeeper | None
+    configuration: ConfigKeeper
+    upstreams: Upstreams
+
+    def work(self) -> list[Coroutine[Any, Any, None]]:
+        """What each does until it is cancelled."""
+        work = [self.configuration.watch(), self.upstreams.keep()]
+        return [*work, self.policies.watch()] if self.policies is not None else work
+
+    async def reload(self) -> None:
+        """Read everything again now."""
+        if self.policies is not None:
+            await self.policies.reload()
+        await self.configuration.reload()
+        _log.info("read everything again")
+
+
+async def _keepers(settings: Settings, layout: Layout, written: FileJournal) -> _Keepers:
+    """Put policies and configuration in force, before anything runs on them. Raises CannotStart, PolicyRefused."""
+    policies = PolicyKeeper(settings, written) if settings.policy.managed else None
+    if policies is not None:
+        await asyncio.to_thread(policies.start)
+    upstreams = Upstreams(settings, written, write_addresses)
+    envoy = str(resources.executable("envoy"))
+    configuration = ConfigKeeper(settings, written, envoy, Door(layout), upstreams, following(settings))
+    try:
+        await configuration.start()
+    except (CaUnusable, ConfigRefused) as error:
+        raise CannotStart(str(error)) from error
+    return _Keepers(policies, configuration, upstreams)
+
+
+async def _stopped(supervisor: Supervisor, hurry: asyncio.Event) -> None:
+    """Let what is under way finish, unless a person is in a hurry: then everything ends with us."""
+    _log.info("stopping: what is under way has ten seconds to finish")
+    stopping, hurried = asyncio.create_task(supervisor.stop()), asyncio.create_task(hurry.wait())
+    await asyncio.wait({stopping, hurried}, return_when=asyncio.FIRST_COMPLETED)
+    hurried.cancel()
+    if stopping.done():
+        stopping.result()
+        return
+    # Every program is told by the kernel to end when we do.
+    _log.warning("stopping at once: what is under way is cut off")
+    stopping.cancel()
+    await asyncio.gather(stopping, return_exceptions=True)
 
 
 async def _started(supervisor: Supervisor, stop: asyncio.Event) -> None:
@@ -123,82 +186,6 @@ async def _until_told(supervisor: Supervisor, stop: asyncio.Event) -> None:
         task.result()
 
 
-def check_free(address: Address) -> None:
-    """Raises CannotStart where somebody listens already. Envoy would share the port without a word, or start without
-    its listener."""
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probing:
-        probing.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probing.bind((address.host, address.port))
-        except OSError as error:
-            raise CannotStart(
-                f"can't listen on {address}: {error.strerror}; stop what does, or name another"
-            ) from error
-
-
-def stages(settings: Settings, layout: Layout) -> list[list[Program]]:
-    """What runs, in the order it starts: deciders first, the door last; so the door closes first."""
-    environment = program_environment(layout.metrics, secrets.token_hex(8))
-    ours = partial(_ours, settings, layout, environment)
-    found: list[Program] = []
-    if settings.policy.managed:
-        opa = managed_opa(layout)
-        token = prepare_opa(opa)
-        alive = partial(_opa_alive, layout.opa_socket, token)
-        found.append(
-            Program("opa", opa.argv(), alive, env=_OPA_MEMORY, before_start=partial(_unlink, layout.opa_socket))
-        )
-    found += [ours(f"worker-{i}", "worker", "--index", str(i)) for i in range(settings.workers)]
-    found += [ours("control", "control"), ours("shipper", "shipper")]
-    door = Program(
-        "envoy",
-        envoy_command(str(resources.executable("envoy"))),
-        partial(_envoy_alive, layout.envoy_admin),
-        cwd=layout.envoy,
-        ready_seconds=60.0,
-        before_stop=partial(_drain, layout.envoy_admin),
-        before_start=partial(_unlink, layout.envoy_admin),
-    )
-    return [found, [door]]
-
-
-def _ours(settings: Settings, layout: Layout, environment: dict[str, str], name: str, *words: str) -> Program:
-    beat = layout.beat(name)
-
-    async def alive() -> bool:
-        return probe.beats(beat)
-
-    return Program(
-        name,
-        [sys.executable, "-m", "extproc.cli", words[0], "--config", str(settings.file), *words[1:]],
-        alive,
-        env=environment,
-        # The heartbeat has patience of its own.
-        patience=1,
-        before_start=partial(_unlink, beat),
-        after_end=partial(_forget, layout.metrics),
-    )
-
-
-async def _opa_alive(where: Path, token: str) -> bool:
-    return await probe.http(where, "GET /health", token) == 200
-
-
-async def _envoy_alive(where: Path) -> bool:
-    # It is ready without its listener too, where it could not have the port.
-    ready = await probe.http(where, "GET /ready") == 200
-    return ready and LISTENER in await probe.text(where, "GET /listeners")
-
-
-async def _drain(where: Path) -> None:
-    """Stop taking connections, and let what runs finish; the caller bounds how long."""
-    await probe.http(where, "POST /drain_listeners?graceful&skip_exit")
-    active = "GET /stats?filter=^http.agents.downstream_rq_active$"
-    while _ACTIVE.search(await probe.text(where, active)):  # noqa: ASYNC110 - Envoy has no event for it
-        await asyncio.sleep(0.1)
-
-
 async def _rotate(layout: Layout) -> None:
     """Keep Envoy's access log small: whoever knocks without a token writes to it. The shipper follows a renamed log."""
     log = layout.envoy / ACCESS_LOG
@@ -208,15 +195,6 @@ async def _rotate(layout: Layout) -> None:
             if log.stat().st_size > _ACCESS_LOG_BYTES:
                 log.rename(log.with_name(f"{ACCESS_LOG}.1"))
                 await probe.http(layout.envoy_admin, "POST /reopen_logs")
-
-
-def _unlink(path: Path) -> None:
-    path.unlink(missing_ok=True)
-
-
-def _forget(metrics: Path, pid: int) -> None:
-    """Take a dead process's gauges out of the sums; its counters stay."""
-    multiprocess.mark_process_dead(pid, str(metrics))  # type: ignore[no-untyped-call]
 
 
 def _clear(folder: Path) -> None:

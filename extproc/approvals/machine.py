@@ -8,7 +8,8 @@ A hold is an action that may go on once, if the right people say so in time. Its
            ├── one eligible person denies ──▶ DENIED  │
            ├── expires_at passes ───────────▶ EXPIRED ◀──┤
            └── the last asker leaves,                    │
-               or approvals or masks change ──▶ CANCELLED ◀┘
+               approvals or masks change,                │
+               or the asker is frozen ──────▶ CANCELLED ◀┘
 
 PENDING and APPROVED are *live*; the other four are final, and nothing leads out of them. APPROVED is not yet
 permission: only the step to USED is, and the store takes it for one claimant. An approval that nobody is left to use,
@@ -163,8 +164,9 @@ def cancel(hold: Hold, now: float) -> Hold:
     return current if current.state not in LIVE or current.detached else _to(current, S.CANCELLED)
 
 
-def supersede(hold: Hold, now: float) -> Hold:
-    """The same action now needs other approvals or masks: this hold ends, told to come back or not."""
+def withdraw(hold: Hold, now: float) -> Hold:
+    """The hold ends whoever waits, told to come back or not: the same action now needs other approvals or masks, or its
+    asker was frozen."""
     current = at(hold, now)
     return _to(current, S.CANCELLED) if current.state in LIVE else current
 

@@ -102,19 +102,21 @@ class HoldStore(Protocol):
         ago: the journal is the lasting record."""
         ...
 
+    async def cancel_of(
+        self, whose: Callable[[Principal], bool], witness: Callable[[Sequence[Hold]], None]
+    ) -> tuple[Hold, ...]:
+        """Withdraw every live hold whose asker `whose` picks; `witness` is called as by `expire_due`."""
+        ...
+
     async def wait(self, hold_id: str, timeout: float) -> Hold:
         """Return when the hold is not pending any more, or after `timeout` seconds with it still pending.
         Raises UnknownHold."""
         ...
 
 
-class IdentityRefused(Exception):
-    """The token proves nobody. The message says what was wrong with it and never quotes it."""
-
-
 class Verifier(Protocol):
     """Knows approvers by their tokens."""
 
     async def verify(self, token: str) -> Principal:
-        """The person that a token proves. Raises IdentityRefused."""
+        """The person that a token proves. Raises domain.identity.IdentityRefused."""
         ...

@@ -48,8 +48,10 @@ class Holds:
     `detach` or `cancel`. All methods raise HoldsUnavailable; the caller then lets nothing pass.
     """
 
-    def __init__(self, store: HoldStore) -> None:
+    def __init__(self, store: HoldStore, most_pending: int = PENDING_PER_PRINCIPAL) -> None:
+        """`most_pending` is how many holds of one principal may wait at one time; it may be changed while in use."""
         self._store = store
+        self.most_pending = most_pending
         self._strays: set[asyncio.Task[None]] = set()
 
     async def open_or_join(
@@ -90,9 +92,9 @@ class Holds:
                     joined = replace(hold, detached=hold.detached or detached)
                     return Admission(Standing(joined, standing.askers + asking))
                 else:
-                    ended.append(machine.supersede(hold, now))
+                    ended.append(machine.withdraw(hold, now))
             freed = sum(1 for s in same if machine.at(s.hold, now).state is HoldState.PENDING)
-            _check(replace(tally, pending=tally.pending - freed))
+            _check(replace(tally, pending=tally.pending - freed), self.most_pending)
             if text is None:
                 raise _NotRendered
             opened = _new(principal, target, action, text, decision, detached, now)
@@ -183,6 +185,14 @@ class Holds:
         transaction and in the store's thread: it writes them to the journal, and by raising it undoes them."""
         return await self._store.expire_due(KEEP_SECONDS, witness)
 
+    async def cancel_of(
+        self, whose: Callable[[Principal], bool], witness: Callable[[Sequence[Hold]], None]
+    ) -> tuple[Hold, ...]:
+        """Cancel what waits and what is approved and unused of every asker that `whose` picks, answered 202 or not.
+        `witness` gets what is cancelled, if anything, inside the transaction and in the store's thread, and by raising
+        undoes it."""
+        return await self._store.cancel_of(whose, witness)
+
     async def _change(self, hold_id: str, change: Callable[[Standing, float], Standing]) -> Hold:
         try:
             return await self._store.change(hold_id, change)
@@ -199,12 +209,12 @@ class Holds:
             return
 
 
-def _check(tally: Tally) -> None:
+def _check(tally: Tally, most_pending: int) -> None:
     """Raise HoldRefused where a principal may not open another hold."""
-    if tally.pending >= PENDING_PER_PRINCIPAL:
+    if tally.pending >= most_pending:
         raise HoldRefused(
             Refused.TOO_MANY,
-            f"{PENDING_PER_PRINCIPAL} actions of this principal already wait for approval, which is the most; "
+            f"{most_pending} actions of this principal already wait for approval, which is the most; "
             "wait for an answer to one of them",
         )
     minutes = int(WINDOW_SECONDS / 60)

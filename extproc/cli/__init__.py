@@ -33,9 +33,18 @@ COMMANDS = (
     Command("policy", "extproc.cli.policy", "list, test and explain policies"),
     Command("audit", "extproc.cli.audit", "search the journal, and verify that it is whole"),
     Command("config", "extproc.cli.config", "show the configuration, its schema and its reference"),
+    Command("targets", "extproc.cli.targets", "list, add, test and remove what agents may ask for"),
+    Command("tokens", "extproc.cli.tokens", "issue, list and revoke the gateway's own tokens for agents"),
+    Command("freeze", "extproc.cli.freeze", "end what a principal does, and let nothing more of it pass"),
+    Command("unfreeze", "extproc.cli.freeze", "let a frozen principal go on"),
+    Command("login", "extproc.cli.login", "sign in as a person, at your identity provider"),
+    Command("logout", "extproc.cli.login", "forget the token that `login` stored"),
+    Command("ca", "extproc.cli.ca", "show the authority that agents behind the proxy have to trust"),
+    Command("doctor", "extproc.cli.doctor", "find ways round the gateway, on its host and on an agent's"),
     Command("worker", "extproc.cli.internal"),
     Command("shipper", "extproc.cli.internal"),
     Command("control", "extproc.cli.internal"),
+    Command("watcher", "extproc.cli.internal"),
 )
 
 _EXIT_CODES = """exit codes:

@@ -14,8 +14,9 @@ def register(subparsers: Subparsers) -> None:
         "find mistakes in configuration, policies and environment; start nothing",
         _run,
         examples=("holdpoint check", "holdpoint check -c /etc/holdpoint/holdpoint.yaml --json"),
-        about="Read the configuration, generate Envoy's and let Envoy itself validate it with every resource inlined, "
-        "check and test the policies. Starts nothing and changes nothing.",
+        about="Read the configuration, look at the state folder and the ports, generate Envoy's configuration and let\n"
+        "Envoy itself validate it with every resource inlined, check and test the policies. Starts nothing and\n"
+        "changes nothing.",
     )
     add_config(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object a line: what, detail, problem")

@@ -1,16 +1,14 @@
 """`holdpoint holds`: see the actions that wait for people, and answer them."""
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from extproc.approvals.display import visible
-from extproc.cli._common import OK, PROBLEMS, Subparsers, add_command, add_config, load_settings
-from extproc.cli._holds_client import TOKEN_VARIABLE, Client, read_token
+from extproc.cli._common import OK, PROBLEMS, Subparsers, add_command
+from extproc.cli._control_client import add_access, approver, print_json
 from extproc.cli._holds_view import Screen, detail, table, utc_now
 
 POLL_SECONDS = 1.0
@@ -37,14 +35,7 @@ def register(subparsers: Subparsers) -> None:
         name: str, help_text: str, run: Callable[[argparse.Namespace], int], *examples: str
     ) -> argparse.ArgumentParser:
         parser = add_command(verbs, name, help_text, run, examples=examples)
-        add_config(parser)
-        parser.add_argument(
-            "--control", metavar="SOCKET", type=Path, help="the gateway's control socket (default: the configuration's)"
-        )
-        parser.add_argument(
-            "--token-file", metavar="FILE", type=Path, help=f"a file with your token (default: ${TOKEN_VARIABLE})"
-        )
-        parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+        add_access(parser)
         return parser
 
     listing = verb(
@@ -70,15 +61,10 @@ def register(subparsers: Subparsers) -> None:
     wait.add_argument("--timeout", type=float, metavar="SECONDS", help="give up after so long, with exit code 1")
 
 
-def _client(arguments: argparse.Namespace) -> Client:
-    token = read_token(arguments.token_file)
-    return Client(arguments.control or load_settings(arguments).listen.control, token)
-
-
 def _list(arguments: argparse.Namespace) -> int:
-    holds = _client(arguments).holds("all" if arguments.all else "pending")
+    holds = approver(arguments).holds("all" if arguments.all else "pending")
     if arguments.json:
-        _print_json(holds)
+        print_json(holds)
     elif holds:
         print(table(Screen(), holds, utc_now()))
     else:
@@ -87,7 +73,7 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    _print_hold(arguments, _client(arguments).find(arguments.id))
+    _print_hold(arguments, approver(arguments).find(arguments.id))
     return OK
 
 
@@ -100,10 +86,10 @@ def _deny(arguments: argparse.Namespace) -> int:
 
 
 def _vote(arguments: argparse.Namespace, approve: bool) -> int:
-    client = _client(arguments)
+    client = approver(arguments)
     hold = client.vote(client.find(arguments.id)["id"], approve, arguments.reason)
     if arguments.json:
-        _print_json(hold)
+        print_json(hold)
         return OK
     screen = Screen()
     print(f"hold {hold['id']} is {screen.state(hold['state'])}")
@@ -119,7 +105,7 @@ def _missing(hold: dict[str, Any]) -> list[str]:
 
 
 def _wait(arguments: argparse.Namespace) -> int:
-    client = _client(arguments)
+    client = approver(arguments)
     deadline = time.monotonic() + arguments.timeout if arguments.timeout is not None else None
     while True:
         mine = [h for h in client.holds() if h["you"]["may_vote"]]
@@ -136,11 +122,6 @@ def _wait(arguments: argparse.Namespace) -> int:
 
 def _print_hold(arguments: argparse.Namespace, hold: dict[str, Any]) -> None:
     if arguments.json:
-        _print_json(hold)
+        print_json(hold)
     else:
         print(detail(Screen(), hold, utc_now()))
-
-
-def _print_json(document: object) -> None:
-    # ASCII only: whatever agents wrote reaches a terminal as escapes.
-    print(json.dumps(document, indent=2))

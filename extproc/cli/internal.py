@@ -1,17 +1,18 @@
 """The processes that `holdpoint up` starts. Not for people: they expect the folder and keys that `up` prepares."""
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from extproc.cli._common import OK, CommandError, Subparsers, add_command, add_config, load_settings
+from extproc.cli._common import OK, CommandError, Subparsers, add_command, add_config
 
 if TYPE_CHECKING:
     from extproc.config import Settings
 
 
 def register(subparsers: Subparsers) -> None:
-    """Add `worker`, `control` and `shipper`."""
-    for name in ("worker", "control", "shipper"):
+    """Add `worker`, `control`, `watcher` and `shipper`."""
+    for name in ("worker", "control", "watcher", "shipper"):
         parser = add_command(subparsers, name, f"run the {name} process (started by `holdpoint up`)", _run)
         parser.set_defaults(process=name)
         add_config(parser)
@@ -20,13 +21,14 @@ def register(subparsers: Subparsers) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     from extproc.app.layout import StateUnusable
+    from extproc.app.snapshot import settings_for
     from extproc.approvals.ports import HoldsUnavailable
+    from extproc.config import SettingsError
     from extproc.domain.ports import JournalUnwritable
 
-    settings = load_settings(arguments)
     try:
-        _start(arguments, settings)
-    except (JournalUnwritable, HoldsUnavailable, StateUnusable, OSError, ValueError) as error:
+        _start(arguments, settings_for(Path(arguments.config)))
+    except (JournalUnwritable, HoldsUnavailable, SettingsError, StateUnusable, OSError, ValueError) as error:
         raise CommandError(f"{arguments.process} can't run: {error}") from error
     return OK
 
@@ -38,5 +40,7 @@ def _start(arguments: argparse.Namespace, settings: "Settings") -> None:
         processes.worker(settings, arguments.index)
     elif arguments.process == "control":
         processes.control(settings)
+    elif arguments.process == "watcher":
+        processes.watcher(settings)
     else:
         processes.shipper(settings)

@@ -18,15 +18,15 @@ def register(subparsers: Subparsers) -> None:
             "holdpoint up --json 2>>holdpoint.log",
         ),
         about="Start everything that the configuration asks for, keep it running, and write one log to standard\n"
-        "error. Ends cleanly on Ctrl-C or SIGTERM. SIGHUP reads the policies again at once, unless `up` runs on\n"
-        "a terminal: then a hangup stops it.",
+        "error. Ends cleanly on Ctrl-C or SIGTERM; a second one cuts that short. The configuration, the targets'\n"
+        "folder and the policies are followed: a change is put in force whole, or refused and the last good one\n"
+        "stays. SIGHUP reads them again at once, unless `up` runs on a terminal: then a hangup stops it.",
     )
     add_config(parser)
     parser.add_argument("--json", action="store_true", help="write the log as one JSON object a line")
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from extproc.adapters.envoy.plan import BadPlan
     from extproc.adapters.opa.binary import OpaFailed, OpaMissing
     from extproc.adapters.opa.refused import PolicyRefused
     from extproc.app.layout import StateUnusable
@@ -37,7 +37,6 @@ def _run(arguments: argparse.Namespace) -> int:
     try:
         up(settings, arguments.json)
     except (
-        BadPlan,
         CannotStart,
         OSError,
         JournalUnwritable,

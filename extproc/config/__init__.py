@@ -2,27 +2,32 @@
 at once. Imports only the domain, so that every process can read it cheaply."""
 
 import os
-import stat
 from pathlib import Path
 
 from extproc.config.advice import advice
 from extproc.config.checks import cross_check
+from extproc.config.folder import Replaced, with_folder
 from extproc.config.identity import AgentIssuer, Identity, Issuer
 from extproc.config.reading import Reading, Reported
-from extproc.config.settings import AuditSettings, Listen, PolicySettings, Settings, Tls, root
-from extproc.config.source import MAX_BYTES, WHOLE_FILE, Problem, Unreadable, read_tree
-from extproc.config.targets import Credential, TargetSettings
-from extproc.config.values import Address, Inspection, Url
+from extproc.config.sections import literal
+from extproc.config.settings import AuditSettings, Dns, Limits, Listen, PolicySettings, Settings, Tls, root
+from extproc.config.source import WHOLE_FILE, Node, Problem, Unreadable, bytes_of, read_tree
+from extproc.config.targets import Credential, Place, TargetSettings
+from extproc.config.values import Address, Inspection, Network, Url
 
 __all__ = [
     "Address",
     "AgentIssuer",
     "AuditSettings",
     "Credential",
+    "Dns",
     "Identity",
     "Inspection",
     "Issuer",
+    "Limits",
     "Listen",
+    "Network",
+    "Place",
     "PolicySettings",
     "Problem",
     "Settings",
@@ -31,6 +36,7 @@ __all__ = [
     "Tls",
     "Url",
     "advice",
+    "from_document",
     "load",
     "parse",
 ]
@@ -42,33 +48,47 @@ class SettingsError(Exception):
 
     def __init__(self, file: Path, problems: list[Problem]) -> None:
         self.file = file
-        self.problems = tuple(sorted(set(problems)))
+        self.problems = tuple(sorted(set(problems), key=lambda p: (p.mark.file, p.mark.line, p.mark.column, p.message)))
         super().__init__("\n".join(self._line(problem) for problem in self.problems))
 
     def _line(self, problem: Problem) -> str:
-        place = f"{self.file}:{problem.mark.line}:{problem.mark.column}" if problem.mark.line else f"{self.file}"
+        file = problem.mark.file or str(self.file)
+        place = f"{file}:{problem.mark.line}:{problem.mark.column}" if problem.mark.line else file
         return f"{place}: {problem.message}"
 
 
-def load(file: str | os.PathLike[str], *, files: bool = True) -> Settings:
-    """Read a configuration file. Raises SettingsError.
+def load(file: str | os.PathLike[str], *, files: bool = True, replaced: Replaced | None = None) -> Settings:
+    """Read a configuration file, and the targets' folder that goes with it. Raises SettingsError.
 
     With `files` false the files that it names are not looked at: for commands of people, such as approvers, who may
-    read the configuration and not the gateway's secrets. The gateway itself always looks."""
+    read the configuration and not the gateway's secrets. The gateway itself always looks. `replaced` are files of the
+    targets' folder as they are to be, to find out before they are written whether they would do."""
     path = Path(file)
     try:
-        return parse(_bytes(path), path, files=files)
+        return parse(bytes_of(path), path, files=files, replaced=replaced)
     except Unreadable as error:
         raise SettingsError(path, [error.problem]) from None
 
 
-def parse(data: bytes, file: Path, *, files: bool = True) -> Settings:
+def parse(data: bytes, file: Path, *, files: bool = True, replaced: Replaced | None = None) -> Settings:
     """Read a configuration from memory, as if it stood in `file`: relative paths start there. Raises SettingsError."""
     reading = Reading(file, Path(os.path.abspath(file)).parent, files=files)
     try:
         tree, refused = read_tree(data)
     except Unreadable as error:
         raise SettingsError(file, [error.problem]) from None
+    tree, more = with_folder(tree, file, reading.base, replaced or {}, strict=files)
+    return _settings(tree, reading, [*refused, *more])
+
+
+def from_document(document: object, file: Path, *, files: bool = True) -> Settings:
+    """Read a configuration from what `root().write` made of one. `file` is where it once came from. No targets' folder
+    is looked at: its targets are in the document. Raises SettingsError."""
+    reading = Reading(file, Path(os.path.abspath(file)).parent, files=files)
+    return _settings(literal(document, WHOLE_FILE), reading, [])
+
+
+def _settings(tree: Node, reading: Reading, refused: list[Problem]) -> Settings:
     settings: Settings | None = None
     try:
         settings = root().read(tree, reading)
@@ -77,23 +97,5 @@ def parse(data: bytes, file: Path, *, files: bool = True) -> Settings:
         settings = None
     problems = [*refused, *reading.problems, *cross_check(reading)]
     if problems or settings is None:
-        raise SettingsError(file, problems)
+        raise SettingsError(reading.file, problems)
     return settings
-
-
-def _bytes(path: Path) -> bytes:
-    """The file's bytes, one more than allowed at most. Raises Unreadable."""
-    try:
-        mode = os.stat(path).st_mode
-        if stat.S_ISDIR(mode):
-            raise Unreadable(WHOLE_FILE, f"a folder; name the file in it, such as {path / 'holdpoint.yaml'}")
-        if not stat.S_ISREG(mode):
-            raise Unreadable(WHOLE_FILE, "not a regular file; a configuration is read from one")
-        with path.open("rb") as opened:
-            return opened.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        raise Unreadable(WHOLE_FILE, "there is no such file; name one with --config FILE") from None
-    except OSError as error:
-        raise Unreadable(WHOLE_FILE, f"can't be read ({error.strerror})") from None
-    except ValueError:
-        raise Unreadable(WHOLE_FILE, "not a file name (it holds a NUL)") from None

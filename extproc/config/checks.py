@@ -9,14 +9,16 @@ from pathlib import Path
 from extproc.config.reading import Reading, Seen
 from extproc.config.settings import CONTROL_SOCKET
 from extproc.config.source import Problem, quote
-from extproc.config.values import Address, Url
+from extproc.config.values import Address, Inspection, Url, size_text
+from extproc.domain.target import Inspect
 
+LISTENERS = ("listen.address", "listen.ops", "listen.proxy")
 LONGEST_SOCKET = 107  # bytes in sockaddr_un.sun_path on Linux, without its closing NUL
 
 
 def cross_check(reading: Reading) -> Iterator[Problem]:
     """The problems that only show when settings are compared."""
-    for check in (_audiences, _issuers, _hosts, _listeners, _loops, _authorities, _engine, _sockets):
+    for check in (_audiences, _issuers, _hosts, _listeners, _loops, _opaque, _bodies, _authorities, _engine, _sockets):
         for path, seen, message in check(reading):
             yield Problem(seen.mark, f"{path}: {message}")
 
@@ -52,14 +54,20 @@ def _hosts(reading: Reading) -> Iterator[_Finding]:
 
 
 def _listeners(reading: Reading) -> Iterator[_Finding]:
-    agents, ops = reading.value("listen.address"), reading.value("listen.ops")
-    if agents and ops and agents.port == ops.port and (_any(agents) or _any(ops) or agents.host == ops.host):
-        yield "listen.ops", reading.seen["listen.ops"], f"{ops} is taken by listen.address ({agents}); use another port"
+    taken: dict[str, Address] = {}
+    for path in LISTENERS:
+        address: Address | None = reading.value(path)
+        if address is None:
+            continue
+        for other, there in taken.items():
+            if address.port == there.port and (_any(address) or _any(there) or address.host == there.host):
+                yield path, reading.seen[path], f"{address} is taken by {other} ({there}); use another port"
+        taken[path] = address
 
 
 def _loops(reading: Reading) -> Iterator[_Finding]:
     """A target that is the gateway, its metrics or its engine would hand agents what they must not reach."""
-    ours = [("listen.address", reading.value("listen.address")), ("listen.ops", reading.value("listen.ops"))]
+    ours = [(path, reading.value(path)) for path in LISTENERS]
     engine = reading.value("policy.engine")
     for path, seen in reading.matching(r"targets\.[^.]+\.upstream"):
         url: Url = seen.value
@@ -68,6 +76,48 @@ def _loops(reading: Reading) -> Iterator[_Finding]:
                 yield path, seen, f"{url} is Holdpoint's own {name}; name the service that agents are to reach"
         if isinstance(engine, Url) and (engine.host, engine.port) == (url.host, url.port):
             yield path, seen, f"{url} is the policy engine (policy.engine); agents must not reach it"
+
+
+def _opaque(reading: Reading) -> Iterator[_Finding]:
+    """A tunnel is asked for by CONNECT alone, and what nobody reads can't be changed."""
+    for path, seen in reading.matching(r"targets\.[^.]+\.opaque"):
+        if seen.value is not True:
+            continue
+        target = path.removesuffix(".opaque")
+        if "listen.proxy" in reading.seen and reading.value("listen.proxy") is None:
+            yield path, seen, "a tunnel is reached through the forward proxy only; set listen.proxy too"
+        if reading.value(f"{target}.credential") is not None:
+            path = f"{target}.credential"
+            yield (
+                path,
+                reading.seen[path],
+                "nothing can be added to what nobody reads; leave it out, or leave out opaque",
+            )
+        upstream: Url | None = reading.value(f"{target}.upstream")
+        if upstream is not None and upstream.base:
+            path = f"{target}.upstream"
+            yield (
+                path,
+                reading.seen[path],
+                f"a tunnel has no path; write {upstream.scheme}://{upstream.authority} alone",
+            )
+
+
+def _bodies(reading: Reading) -> Iterator[_Finding]:
+    """A body that policy is to read whole has to fit into what one principal may hold in one worker."""
+    limit, workers = reading.value("limits.bytes"), reading.value("workers")
+    if limit is None or workers is None:
+        return
+    share = -(-limit // workers)
+    for path, seen in reading.matching(r"targets\.[^.]+\.inspect"):
+        inspection: Inspection = seen.value
+        if inspection.mode is Inspect.FULL and inspection.limit > share:
+            least = size_text(inspection.limit * workers)
+            yield (
+                path,
+                seen,
+                f"{inspection} is more than one worker's share of limits.bytes; set that to {least} or more",
+            )
 
 
 def _authorities(reading: Reading) -> Iterator[_Finding]:

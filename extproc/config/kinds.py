@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from extproc.config import files, values
 from extproc.config.reading import Reading, Reported
 from extproc.config.source import Items, Members, Node, Refused, Scalar, ScalarType, quote
-from extproc.config.values import Address, Inspection, Url, Wrong
+from extproc.config.values import Address, Inspection, Network, Url, Wrong
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
@@ -82,12 +82,27 @@ class Count(Kind[int]):
         return value
 
 
-class Choice(Kind[E]):
-    """One of a closed vocabulary."""
+class Flag(Kind[bool]):
+    """Yes or no."""
 
-    def __init__(self, choices: type[E]) -> None:
+    says = "true or false"
+
+    def read(self, node: Node, reading: Reading) -> bool:
+        return scalar(node, reading, self.says, ScalarType.BOOLEAN).lower() == "true"
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "boolean"}
+
+    def write(self, value: bool) -> bool:
+        return value
+
+
+class Choice(Kind[E]):
+    """One of a closed vocabulary, or of some words of it."""
+
+    def __init__(self, choices: type[E], some: Iterable[E] | None = None) -> None:
         self._choices = choices
-        self._words = [choice.value for choice in choices]
+        self._words = [choice.value for choice in (choices if some is None else some)]
         self.says = f"one of: {', '.join(self._words)}" if len(self._words) > 1 else f"the word {self._words[0]}"
 
     def read(self, node: Node, reading: Reading) -> E:
@@ -226,6 +241,20 @@ def duration(least: str, most: str) -> Text[float]:
     return Text(says, parse, pattern=values.DURATION_PATTERN, write=values.duration_text)
 
 
+def size(least: str, most: str) -> Text[int]:
+    """Bytes, in a range whose ends are written as sizes."""
+    bottom, top = values.parse_size(least), values.parse_size(most)
+
+    def parse(text: str) -> int:
+        found = values.parse_size(text)
+        if not bottom <= found <= top:
+            raise Wrong(f"{text} is out of range; write {least} to {most}")
+        return found
+
+    says = f"a size from {least} to {most}"
+    return Text(says, parse, pattern=values.SIZE_PATTERN, write=values.size_text)
+
+
 def inspection(largest: str) -> Text[Inspection]:
     """How much of a body is read, at most `largest`."""
     most = values.parse_size(largest)
@@ -233,10 +262,14 @@ def inspection(largest: str) -> Text[Inspection]:
     return Text(says, lambda text: values.parse_inspection(text, most), pattern=f"{values.SIZE_PATTERN}|stream|headers")
 
 
+FLAG = Flag()
 URL_PATTERN = "[Hh][Tt][Tt][Pp][Ss]?://.+"
 ADDRESS: Text[Address] = Text("an IP address and a port", values.parse_address, pattern=r".+:[0-9]{1,5}")
 URL: Text[Url] = Text("an http:// or https:// address", values.parse_url, pattern=URL_PATTERN)
 UPSTREAM: Text[Url] = Text("an http:// or https:// address", values.parse_upstream, pattern=URL_PATTERN)
+NETWORK: Text[Network] = Text(
+    "a network, such as 10.1.0.0/16", values.parse_network, pattern=r"[0-9A-Fa-f.:]+/[0-9]{1,3}"
+)
 HOST: Text[str] = Text("a host name in lower case", values.parse_host, pattern=values.HOST_PATTERN)
 NAME = matching("1 to 40 of the characters a-z, 0-9 and, inside, -", r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 WORD = matching("text without spaces", r"\S{1,512}")

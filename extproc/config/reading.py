@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Never
 
-from extproc.config.source import Mark, Node, Problem
+from extproc.config.source import WHOLE_FILE, Mark, Node, Problem
 
 
 class Reported(Exception):
@@ -25,18 +25,24 @@ class Seen:
 class Reading:
     """One place in the file. `file` is the configuration as its user named it, `base` the folder that relative
     paths start from, `path` the dotted name of the setting. `files` says whether the files that settings name are
-    looked at. The two collections are shared by all places."""
+    looked at. `named` is where the name stands that the user gave to what is read here. The two collections are shared
+    by all places."""
 
     file: Path
     base: Path
     path: str = ""
     files: bool = True
+    named: Mark = WHOLE_FILE
     problems: list[Problem] = field(default_factory=list)
     seen: dict[str, Seen] = field(default_factory=dict)
 
     def member(self, name: str) -> "Reading":
         """The place of a section's member."""
         return replace(self, path=f"{self.path}.{name}" if self.path else name)
+
+    def named_member(self, name: str, mark: Mark) -> "Reading":
+        """The place of what a user named so at that mark."""
+        return replace(self.member(name), named=mark)
 
     def item(self, index: int) -> "Reading":
         """The place of a list's item."""

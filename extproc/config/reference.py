@@ -48,7 +48,11 @@ def schema_json() -> str:
 
 def settings_yaml(settings: Settings) -> str:
     """A configuration that reads back as these settings, with every default written out."""
-    text: str = yaml.safe_dump(root().write(settings), sort_keys=False, allow_unicode=True, width=1000)
+    document = root().write(settings)
+    if any(target.place.file != settings.file for target in settings.targets):
+        # They stand in the document now, and must not be read twice.
+        document["targets_folder"] = None
+    text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1000)
     return text
 
 

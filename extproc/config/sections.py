@@ -161,7 +161,7 @@ class MapOf(Kind[tuple[T, ...]]):
                 self._name.read(Scalar(key.mark, key.text, ScalarType.TEXT), reading)
             except Reported:
                 sound = False
-        things = _each((value, reading.member(key.text), self.kind) for key, value in node.members)
+        things = _each((value, reading.named_member(key.text, key.mark), self.kind) for key, value in node.members)
         if not sound:
             raise Reported
         return tuple(things)
@@ -205,6 +205,10 @@ def literal(value: Any, mark: Mark) -> Node:
         return Members(mark, tuple((Scalar(mark, k, ScalarType.TEXT), literal(v, mark)) for k, v in value.items()))
     if isinstance(value, list):
         return Items(mark, tuple(literal(v, mark) for v in value))
+    if value is None:
+        return Scalar(mark, "null", ScalarType.NULL)
+    if isinstance(value, bool):
+        return Scalar(mark, str(value).lower(), ScalarType.BOOLEAN)
     if isinstance(value, int):
         return Scalar(mark, str(value), ScalarType.INTEGER)
     return Scalar(mark, str(value), ScalarType.TEXT)

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Annotated
 
 from extproc.config import kinds
+from extproc.config.folder import DEFAULT_FOLDER
 from extproc.config.identity import AGENTS, APPROVERS, Identity
 from extproc.config.reading import Reading
-from extproc.config.sections import Derived, MapOf, Section, Setting
-from extproc.config.targets import TargetSettings, name_of_target
+from extproc.config.sections import Derived, ListOf, MapOf, Section, Setting
+from extproc.config.targets import TARGET, TargetSettings
 from extproc.config.values import Address, Url
 
 CONTROL_SOCKET = Path("run", "control.sock")
@@ -30,6 +31,17 @@ class Tls:
         Path, Setting(kinds.CERTIFICATES, "The certificate chain that agents are shown, in PEM.", "tls/gateway.crt")
     ]
     key: Annotated[Path, Setting(kinds.PRIVATE_KEY, "Its private key, in PEM and with mode 600.", "tls/gateway.key")]
+    client_ca: Annotated[
+        Path | None,
+        Setting(
+            kinds.CERTIFICATES,
+            "The certificate authorities of agents' client certificates, in PEM. An agent may show one; who must, is "
+            "for `identity` to say.",
+            "tls/agents-ca.crt",
+            default=None,
+            off="no client certificate is asked for",
+        ),
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +59,17 @@ class Listen:
             "Where health, readiness and Prometheus metrics are served. Keep it from agents.",
             "127.0.0.1:9464",
             default="127.0.0.1:9464",
+        ),
+    ]
+    proxy: Annotated[
+        Address | None,
+        Setting(
+            kinds.ADDRESS,
+            "Where agents connect that are told to use a forward proxy (`HTTPS_PROXY`). Only targets are reached "
+            "through it, by the names that they have upstream.",
+            "127.0.0.1:8081",
+            default=None,
+            off="there is no forward proxy",
         ),
     ]
     domain: Annotated[
@@ -76,6 +99,60 @@ class Listen:
             "The unix socket on which holds are listed and answered.",
             "/run/holdpoint/control.sock",
             default=Derived(f"`<state>/{CONTROL_SOCKET}`", _control),
+        ),
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one principal may have under way at one time."""
+
+    requests: Annotated[
+        int,
+        Setting(
+            kinds.Count(1, 10_000),
+            "Requests of one principal that are served at one time, held ones included.",
+            256,
+            default=64,
+        ),
+    ]
+    holds: Annotated[
+        int,
+        Setting(kinds.Count(1, 1_000), "Holds of one principal that wait for people at one time.", 50, default=20),
+    ]
+    bytes: Annotated[
+        int,
+        Setting(
+            kinds.size("1MiB", "16GiB"),
+            "Bodies of one principal that are in memory at one time. Each worker has its share of it.",
+            "256MiB",
+            default="64MiB",
+        ),
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dns:
+    """How the names of upstreams become addresses."""
+
+    servers: Annotated[
+        tuple[Address, ...],
+        Setting(
+            ListOf(kinds.ADDRESS),
+            "The servers to ask. Without any, those of the system (/etc/resolv.conf). /etc/hosts comes first either "
+            "way.",
+            ["10.0.0.2:53"],
+            default=[],
+        ),
+    ]
+    refresh_seconds: Annotated[
+        float,
+        Setting(
+            kinds.duration("1s", "1h"),
+            "How often each name is asked for again.",
+            "30s",
+            default="5s",
+            key="refresh",
         ),
     ]
 
@@ -207,9 +284,40 @@ class Settings:
     targets: Annotated[
         tuple[TargetSettings, ...],
         Setting(
-            MapOf("name", kinds.NAME, Section(TargetSettings, fill=name_of_target)),
-            "What agents may ask for, by name: 1 to 40 of the characters a-z, 0-9 and, inside, -.",
+            MapOf("name", kinds.NAME, TARGET),
+            "What agents may ask for, by name: 1 to 40 of the characters a-z, 0-9 and, inside, -. Those of "
+            "`targets_folder` belong to them. They can change while the gateway runs.",
             {"crm": {"upstream": "http://127.0.0.1:9001", "credential": "secrets/crm"}},
+        ),
+    ]
+    targets_folder: Annotated[
+        Path | None,
+        Setting(
+            kinds.PATH,
+            "A folder of more targets, which need not be there: each `*.yaml` in it is a mapping of names to targets. "
+            "`holdpoint targets add` writes into it.",
+            "/etc/holdpoint/targets.d",
+            default=DEFAULT_FOLDER,
+            off="there is no such folder",
+        ),
+    ]
+    limits: Annotated[
+        Limits,
+        Setting(
+            Section(Limits),
+            "What one principal may have under way at one time, so that none takes the gateway from the others.",
+            {"requests": 256},
+            default={},
+        ),
+    ]
+    dns: Annotated[
+        Dns,
+        Setting(
+            Section(Dns),
+            "How the names of upstreams become addresses. The gateway asks, checks each address, and connects to no "
+            "other.",
+            {"servers": ["10.0.0.2:53"]},
+            default={},
         ),
     ]
     policy: Annotated[

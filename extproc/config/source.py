@@ -5,10 +5,13 @@ text). Aliases, anchors, tags and merge keys are refused: each makes a file mean
 The tree is bounded in size and depth before it is built.
 """
 
+import os
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -23,10 +26,12 @@ _SHOWN = 60
 
 @dataclass(frozen=True, slots=True, order=True)
 class Mark:
-    """A place in the file; both count from 1. (0, 0) is the file as a whole."""
+    """A place in a file; line and column count from 1. (0, 0) is the file as a whole. `file` is empty in the
+    configuration itself, and names a file of the targets' folder."""
 
     line: int
     column: int
+    file: str = ""
 
 
 WHOLE_FILE = Mark(0, 0)
@@ -97,6 +102,24 @@ def quote(text: str) -> str:
     """A value as messages show it: in quotes, cut at 60 characters, nothing in it that could move a cursor."""
     cut = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
     return '"' + "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut) + '"'
+
+
+def bytes_of(path: Path) -> bytes:
+    """The file's bytes, one more than allowed at most. Raises Unreadable."""
+    try:
+        mode = os.stat(path).st_mode
+        if stat.S_ISDIR(mode):
+            raise Unreadable(WHOLE_FILE, f"a folder; name the file in it, such as {path / 'holdpoint.yaml'}")
+        if not stat.S_ISREG(mode):
+            raise Unreadable(WHOLE_FILE, "not a regular file; a configuration is read from one")
+        with path.open("rb") as opened:
+            return opened.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise Unreadable(WHOLE_FILE, "there is no such file; name one with --config FILE") from None
+    except OSError as error:
+        raise Unreadable(WHOLE_FILE, f"can't be read ({error.strerror})") from None
+    except ValueError:
+        raise Unreadable(WHOLE_FILE, "not a file name (it holds a NUL)") from None
 
 
 def read_tree(data: bytes) -> tuple[Node, list[Problem]]:

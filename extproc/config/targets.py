@@ -1,15 +1,17 @@
 """The settings of a target: what it is called, how it is reached, and what is added to its requests."""
 
-from dataclasses import dataclass
+import hashlib
+import json
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
 from extproc.config import kinds
 from extproc.config.identity import authorities_for
 from extproc.config.reading import Reading
-from extproc.config.sections import Derived, Section, Setting
-from extproc.config.values import Inspection, Url
-from extproc.domain.target import Protocol, Target
+from extproc.config.sections import Derived, ListOf, Section, Setting
+from extproc.config.values import Inspection, Network, Url
+from extproc.domain.target import Inspect, Protocol, Target
 
 
 def _host(reading: Reading) -> str:
@@ -46,13 +48,28 @@ class Credential:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a target is written down: a file, absolute, and a line of it, counted from 1."""
+
+    file: Path
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetSettings:
-    """One target: what policy calls it (`target`), and how it is reached."""
+    """One target: what policy calls it (`target`), and how it is reached. `place` is where it is written down."""
 
     name: str
+    place: Place = field(compare=False)
     protocol: Annotated[
-        Protocol, Setting(kinds.Choice(Protocol), "The protocol that the target speaks.", "http", default="http")
+        Protocol,
+        Setting(
+            kinds.Choice(Protocol, [Protocol.HTTP]), "The protocol that the target speaks.", "http", default="http"
+        ),
     ]
     upstream: Annotated[
         Url,
@@ -113,6 +130,28 @@ class TargetSettings:
             default="1MiB",
         ),
     ]
+    networks: Annotated[
+        tuple[Network, ...],
+        Setting(
+            ListOf(kinds.NETWORK),
+            "Where the upstream's name may lead beside the public internet. A name that resolves to a private, "
+            "link-local or loopback address outside of these is not connected to. An upstream that is written as an "
+            "address, or as `localhost`, needs none.",
+            ["10.20.0.0/16"],
+            default=[],
+        ),
+    ]
+    opaque: Annotated[
+        bool,
+        Setting(
+            kinds.FLAG,
+            "Whether agents get a tunnel whose bytes nobody reads, through `listen.proxy` only. Destination, amount "
+            "and time are decided and recorded, nothing is inspected or masked and no credential can be added; "
+            "`inspect` counts for nothing. For what can't be read anyway, such as pinned certificates.",
+            True,
+            default=False,
+        ),
+    ]
     wait_seconds: Annotated[
         float,
         Setting(
@@ -128,10 +167,27 @@ class TargetSettings:
     def target(self) -> Target:
         """What the rest of the gateway, and policy, know of it."""
         return Target(
-            self.name, self.protocol, self.environment, self.inspect.mode, self.inspect.limit, self.wait_seconds
+            name=self.name,
+            protocol=Protocol.TUNNEL if self.opaque else self.protocol,
+            environment=self.environment,
+            inspect=Inspect.OPAQUE if self.opaque else self.inspect.mode,
+            inspect_bytes=self.inspect.limit,
+            wait_seconds=self.wait_seconds,
+            revision=self.revision,
         )
 
+    @property
+    def revision(self) -> str:
+        """16 hex digits that change with anything that is written of this target, its name included."""
+        text = json.dumps([self.name, TARGET.write(self)], sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-def name_of_target(reading: Reading) -> dict[str, Any]:
-    """The field that is no setting: a target's name is its key."""
-    return {"name": reading.path.rpartition(".")[2]}
+
+def _outside(reading: Reading) -> dict[str, Any]:
+    """The fields that are no settings: a target's name is its key, and its place is where that stands."""
+    file = Path(reading.named.file) if reading.named.file else reading.base / reading.file.name
+    return {"name": reading.path.rpartition(".")[2], "place": Place(file, reading.named.line)}
+
+
+TARGET = Section(TargetSettings, fill=_outside)
+"""The kind of one target's settings."""

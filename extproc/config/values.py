@@ -3,7 +3,7 @@ what is the matter and what would be right; it never repeats what may be a secre
 
 import re
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from extproc.config.source import quote
 from extproc.domain.target import Inspect
@@ -59,6 +59,8 @@ class Inspection:
     def __str__(self) -> str:
         return size_text(self.limit) if self.mode is Inspect.FULL else self.mode.value
 
+
+Network = IPv4Network | IPv6Network
 
 _PORTS = {"http": 80, "https": 443}
 _SIZES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
@@ -125,6 +127,19 @@ def parse_address(text: str) -> Address:
     except ValueError:
         raise Wrong(f"{quote(bare)} is not an IP address; write one, such as 127.0.0.1 or 0.0.0.0") from None
     return Address(str(ip), _port(port))
+
+
+def parse_network(text: str) -> Network:
+    """A network in CIDR notation. Raises Wrong."""
+    try:
+        network = ip_network(text) if "/" in text else None
+    except ValueError:
+        network = None
+    if network is None:
+        raise Wrong(
+            f"{quote(text)} is not a network; write its first address and the bits that are fixed, such as 10.1.0.0/16"
+        )
+    return network
 
 
 def parse_url(text: str, schemes: tuple[str, ...] = ("http", "https")) -> Url:

@@ -7,20 +7,24 @@ import os
 import socket
 import stat
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import web
 
+from extproc.access.ports import AccessUnavailable
 from extproc.approvals.ports import HoldsUnavailable, Verifier
 from extproc.approvals.records import hold_record
 from extproc.approvals.service import Holds
 from extproc.console import api, ops
+from extproc.console.admin import Administration
 from extproc.domain.hold import Hold
 from extproc.domain.ports import Journal, JournalUnwritable
 
 log = logging.getLogger(__name__)
+
+Chore = Callable[[], Awaitable[object]]
 
 SOCKET_MODE = 0o660
 # What Linux's sockaddr_un holds, less its closing NUL.
@@ -44,9 +48,12 @@ async def run_control(
     journal: Journal,
     checks: Mapping[str, ops.Check],
     stop: asyncio.Event,
+    administration: Administration | None = None,
+    chore: Chore | None = None,
 ) -> None:
-    """Serve until `stop` is set. Raises OSError when an address can't be had."""
-    async with serving(settings, holds, verifier, journal, checks):
+    """Serve until `stop` is set. `chore` is what else is done with each sweep. Raises OSError when an address can't be
+    had."""
+    async with serving(settings, holds, verifier, journal, checks, administration, chore):
         await stop.wait()
 
 
@@ -57,9 +64,11 @@ async def serving(
     verifier: Verifier,
     journal: Journal,
     checks: Mapping[str, ops.Check],
+    administration: Administration | None = None,
+    chore: Chore | None = None,
 ) -> AsyncIterator[int]:
     """Both listeners and the sweep, for as long as the context lasts; gives the ops port."""
-    people = web.AppRunner(api.application(holds, verifier, journal), access_log=None)
+    people = web.AppRunner(api.application(holds, verifier, journal, administration), access_log=None)
     machines = web.AppRunner(ops.application(checks, settings.metrics), access_log=None)
     listener = listen_unix(settings.socket)
     try:
@@ -67,7 +76,7 @@ async def serving(
         await web.SockSite(people, listener).start()
         await machines.setup()
         await web.TCPSite(machines, *settings.ops).start()
-        sweeper = asyncio.create_task(_sweep(holds, journal))
+        sweeper = asyncio.create_task(_sweep(holds, journal, chore))
         try:
             yield machines.addresses[0][1]
         finally:
@@ -108,7 +117,7 @@ def listen_unix(path: Path, mode: int = SOCKET_MODE) -> socket.socket:
     return listener
 
 
-async def _sweep(holds: Holds, journal: Journal) -> None:
+async def _sweep(holds: Holds, journal: Journal, chore: Chore | None) -> None:
     """Expire holds, each in the journal first. An expiry releases nothing, so a failure is said, and tried again."""
 
     def witness(expired: Sequence[Hold]) -> None:
@@ -118,6 +127,8 @@ async def _sweep(holds: Holds, journal: Journal) -> None:
     while True:
         try:
             await holds.expire_due(witness)
-        except (HoldsUnavailable, JournalUnwritable) as error:
-            log.error("expiring holds: %s", error)
+            if chore is not None:
+                await chore()
+        except (HoldsUnavailable, AccessUnavailable, JournalUnwritable) as error:
+            log.error("sweeping holds: %s", error)
         await asyncio.sleep(SWEEP_SECONDS)

@@ -8,7 +8,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from extproc.approvals.machine import HoldRefused, Refused
-from extproc.approvals.ports import HoldsUnavailable, IdentityRefused
+from extproc.approvals.ports import HoldsUnavailable
+from extproc.domain.identity import IdentityRefused, Why
 from extproc.domain.ports import JournalUnwritable
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,10 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         return await handler(request)
     except IdentityRefused as error:
+        if error.why is Why.UNAVAILABLE:
+            return problem(503, "identity-unavailable", str(error))
+        if error.why is Why.FROZEN:
+            return problem(403, "identity-frozen", str(error))
         return problem(401, "not-known", str(error))
     except HoldRefused as error:
         return problem(_STATUS.get(error.code, 409), error.code.value, str(error))

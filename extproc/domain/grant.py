@@ -35,10 +35,12 @@ class Refusal:
 
 
 class RefusalKind(StrEnum):
-    """Why nothing goes on. PENDING is the one that may be taken up again: the hold is still open."""
+    """Why nothing goes on. PENDING is the one that may be taken up again: the hold is still open. LIMITED: the principal
+    has too much under way."""
 
     BLOCKED = "blocked"
     PENDING = "pending"
     DENIED = "denied"
     EXPIRED = "expired"
     UNAVAILABLE = "unavailable"
+    LIMITED = "limited"

@@ -2,15 +2,18 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import Enum, auto
 from functools import lru_cache
 
 from extproc.domain.decision import KEY_LENGTH, Mask
 from extproc.masking.detect import ALL, SLICE, detector
+from extproc.masking.fingerprint import CREDENTIAL, NONE, Fingerprints
 from extproc.masking.form import FormStage
 from extproc.masking.jsonstage import JsonStage
 from extproc.masking.rules import RULES
 from extproc.masking.sniff import SniffStage
+from extproc.masking.spelt import SpeltStage
 from extproc.masking.sse import SseStage
 from extproc.masking.stage import MaskError, Stage
 from extproc.masking.text import TextStage, mask_whole
@@ -48,93 +51,141 @@ _TEXT = re.compile(
 _JSON = re.compile(r"(?:application|text)/(?:(?:.*\+)?json|x-ndjson|ndjson|jsonl|x-jsonlines|jsonlines|x-json-stream)")
 
 
-_Selection = tuple[frozenset[str], frozenset[str]]  # kinds and member names
+_RESPONSE = "response"
+_GUARDED_EVENT = 4 << 20
 
 
-def build(masks: Sequence[Mask], lane: str, content_type: str) -> Stage | None:
+@dataclass(frozen=True, slots=True)
+class _Selection:
+    """What is masked: kinds, member names, and whether credentials are. `names` has them in lower case."""
+
+    kinds: frozenset[str]
+    keys: frozenset[str]
+    names: frozenset[str]
+    credentials: bool
+
+
+_NOTHING = _Selection(frozenset(), frozenset(), frozenset(), False)
+_EVERYTHING = _Selection(ALL, frozenset(), frozenset(), True)
+
+
+def build(masks: Sequence[Mask], lane: str, content_type: str, fingerprints: Fingerprints = NONE) -> Stage | None:
     """The stage for a lane ("request" or "response"), or None if no mask applies to it. `content_type` is the
-    header's value, empty when there is none. Raises MaskError for a mask that can't be carried out (an unknown kind)
-    and for a character set that hides ASCII (UTF-16 and the like)."""
-    selected = _selected(tuple(masks), lane) if masks else None
-    return None if selected is None else _stage(*selected, content_type)
+    header's value, empty when there is none. The credentials that `fingerprints` know are masked in every response,
+    whatever the masks, and in a request by a mask for their kind. Raises MaskError for a mask that can't be carried out
+    (an unknown kind) and, with a mask, for a character set that hides ASCII (UTF-16 and the like)."""
+    selected, known = _applied(masks, lane, fingerprints)
+    if selected.kinds or selected.keys:
+        return _stage(selected, content_type, known)
+    return _guard(content_type, known) if known else None
 
 
-def mask_value(masks: Sequence[Mask], lane: str, text: str) -> tuple[str, dict[str, int]]:
+def mask_value(
+    masks: Sequence[Mask], lane: str, text: str, fingerprints: Fingerprints = NONE
+) -> tuple[str, dict[str, int]]:
     """One whole text (a header's value) as the stage for text/plain would mask it, and how many values by kind; the
     text itself where nothing is masked. Raises MaskError for a mask that can't be carried out."""
-    selected = _selected(tuple(masks), lane) if masks else None
-    return (text, {}) if selected is None else mask_whole(detector(*_named(*selected)), text)
+    selected, known = _applied(masks, lane, fingerprints)
+    if not selected.kinds and not selected.names and not known:
+        return text, {}
+    return mask_whole(detector(selected.kinds, selected.names, known), text)
 
 
-def find(data: bytes, content_type: str) -> dict[str, int]:
-    """How many values of each kind a whole body has, decoded as a mask for all kinds would see it. Raises MaskError
-    where that mask would."""
+def find(data: bytes, content_type: str, fingerprints: Fingerprints = NONE) -> dict[str, int]:
+    """How many values of each kind a whole body has, decoded as a mask for all kinds would see it; credentials are
+    those that `fingerprints` know. Raises MaskError where that mask would."""
     if not data:
         return {}
     shape = _shape(content_type)
     unsure = shape in (_Shape.UNSURE_TEXT, _Shape.UNSURE_BINARY)
     if shape in (_Shape.TEXT, _Shape.BINARY) or (unsure and not _LIKE_JSON.match(data)):
-        return detector(ALL).counts(data)
-    stage = _stage(ALL, frozenset(), content_type)
+        return detector(ALL, fingerprints=fingerprints).counts(data)
+    stage = _stage(_EVERYTHING, content_type, fingerprints)
     for at in range(0, len(data), SLICE):
         stage.feed(data[at : at + SLICE])
     stage.finish()
     return stage.counts
 
 
-def warm() -> None:
+def warm(fingerprints: Fingerprints = NONE) -> None:
     """Compile every automaton and walk it once, so that no request pays for that. Takes some 25 ms."""
     samples = [case for rule in RULES for case in rule.positive + rule.negative]
     text = "\n".join(samples).encode()
-    for kinds in (ALL, *(frozenset((kind,)) for kind in ALL)):
-        stage = TextStage(detector(kinds))
+    for kinds in (ALL, *(frozenset((kind,)) for kind in ALL), *([frozenset[str]()] if fingerprints else [])):
+        stage = TextStage(detector(kinds, fingerprints=fingerprints))
         for at in range(0, len(text), 64):
             stage.feed(text[at : at + 64])
         stage.finish()
-        find(b'{"ssn":"123456789","a":["' + b"x\\n" * 99 + b'",1e3]}', "application/json")
+        find(b'{"ssn":"123456789","a":["' + b"x\\n" * 99 + b'",1e3]}', "application/json", fingerprints)
+
+
+def _applied(masks: Sequence[Mask], lane: str, fingerprints: Fingerprints) -> tuple[_Selection, Fingerprints]:
+    """What the masks select on a lane, and the credentials that are masked there. Raises MaskError."""
+    selected = _selected(tuple(masks), lane) if masks else _NOTHING
+    return selected, fingerprints if lane == _RESPONSE or selected.credentials else NONE
 
 
 @lru_cache(maxsize=1024)
-def _selected(masks: tuple[Mask, ...], lane: str) -> _Selection | None:
-    """What the masks select on a lane, or None. Raises MaskError."""
+def _selected(masks: tuple[Mask, ...], lane: str) -> _Selection:
+    """What the masks select on a lane. Raises MaskError."""
     kinds: set[str] = set()
     keys: set[str] = set()
     for mask in masks:
         if lane not in mask.lanes:
             continue
-        kinds |= ALL if "*" in mask.kinds else set(mask.kinds)
+        kinds |= {*ALL, CREDENTIAL} if "*" in mask.kinds else set(mask.kinds)
         keys |= set(mask.keys)
         if any(len(key) > KEY_LENGTH for key in mask.keys):
             raise MaskError(f"policy {mask.policy}: a name of more than {KEY_LENGTH} characters")
-    if not kinds and not keys:
-        return None
-    if unknown := kinds - ALL:
-        raise MaskError(f"unknown kinds of value to mask: {sorted(unknown)}; known are {sorted(ALL)}")
-    return frozenset(kinds), frozenset(keys)
+    if unknown := kinds - ALL - {CREDENTIAL}:
+        known = sorted({*ALL, CREDENTIAL})
+        raise MaskError(f"unknown kinds of value to mask: {sorted(unknown)}; known are {known}")
+    return _Selection(
+        frozenset(kinds - {CREDENTIAL}), frozenset(keys), frozenset(key.lower() for key in keys), CREDENTIAL in kinds
+    )
 
 
-def _stage(kinds: frozenset[str], keys: frozenset[str], content_type: str) -> Stage:
+def _stage(selected: _Selection, content_type: str, known: Fingerprints) -> Stage:
+    keys = selected.keys
+    by_value = detector(selected.kinds, fingerprints=known)
     match _shape(content_type):
         case _Shape.JSON:
-            return JsonStage(detector(kinds), keys)
+            return JsonStage(by_value, keys)
         case _Shape.EVENTS:
-            return SseStage(detector(kinds), keys)
+            return SseStage(by_value, keys)
         case _Shape.FORM:
-            return FormStage(detector(kinds), keys)
+            return FormStage(by_value, keys)
         case _Shape.TEXT | _Shape.BINARY as shape:
-            return _text(kinds, keys, shape is _Shape.BINARY)
+            return _text(selected, known, shape is _Shape.BINARY)
         case shape:
             fill = shape is _Shape.UNSURE_BINARY
-            return SniffStage(lambda: JsonStage(detector(kinds), keys), lambda: _text(kinds, keys, fill))
+            return SniffStage(lambda: JsonStage(by_value, keys), lambda: _text(selected, known, fill))
 
 
-def _text(kinds: frozenset[str], keys: frozenset[str], fill: bool) -> Stage:
-    return TextStage(detector(*_named(kinds, keys)), fill=fill)
+def _text(selected: _Selection, known: Fingerprints, fill: bool) -> Stage:
+    # In text, names are found as part of it.
+    return TextStage(detector(selected.kinds, selected.names, known), fill=fill)
 
 
-def _named(kinds: frozenset[str], keys: frozenset[str]) -> _Selection:
-    """The same for text, where names are found as part of it."""
-    return kinds, frozenset(key.lower() for key in keys) if keys else keys
+def _guard(content_type: str, known: Fingerprints) -> Stage:
+    """The stage where no policy asks for a mask, and credentials alone are looked for. It takes what comes: nobody
+    chose that this body has to be well-formed, or in a character set that is read."""
+    only = detector(frozenset(), fingerprints=known)
+    try:
+        shape = _shape(content_type)
+    except MaskError:
+        return TextStage(only, fill=True)
+    match shape:
+        case _Shape.JSON:
+            return SpeltStage(only)
+        case _Shape.EVENTS:
+            return SseStage(only, bound=_GUARDED_EVENT)
+        case _Shape.FORM:
+            return FormStage(only)
+        case _Shape.TEXT | _Shape.BINARY:
+            return TextStage(only, fill=shape is _Shape.BINARY)
+    fill = shape is _Shape.UNSURE_BINARY
+    return SniffStage(lambda: SpeltStage(only), lambda: TextStage(only, fill=fill), trial=0)
 
 
 @lru_cache(maxsize=256)

@@ -13,6 +13,8 @@ from functools import lru_cache
 
 from extproc.masking import pattern
 from extproc.masking._re2 import Pattern, PatternSet
+from extproc.masking.fingerprint import CREDENTIAL, NONE, Fingerprints
+from extproc.masking.needles import Needles
 from extproc.masking.rules import BY_KIND, PERSONAL, RULES, Kind, Rule, in_text
 
 SLICE = 16 << 10
@@ -89,33 +91,39 @@ class _Finder:
 
 class Detector:
     """The rules for some kinds, compiled once and shared by all streams (it has no state). `keys` adds rules for
-    `key=value` in plain text. Raises ValueError for an unknown kind."""
+    `key=value` in plain text; `needles` finds the credentials that `fingerprints` know, None where there are none.
+    Raises ValueError for an unknown kind."""
 
-    __slots__ = ("rules", "finders", "_gate", "_opening", "_closure")
+    __slots__ = ("rules", "finders", "needles", "_gate", "_opening", "_closure", "_blind")
 
-    def __init__(self, kinds: Iterable[str], keys: Iterable[str] = ()) -> None:
+    def __init__(self, kinds: Iterable[str], keys: Iterable[str] = (), fingerprints: Fingerprints = NONE) -> None:
         wanted = set(kinds)
         if unknown := wanted - set(BY_KIND):
             raise ValueError(f"unknown kinds of value: {sorted(unknown)}; known are {sorted(BY_KIND)}")
         self.rules = tuple(r for r in RULES if r.kind in wanted) + tuple(in_text(k) for k in sorted(keys))
         self.finders = tuple(_Finder(r) for r in self.rules)
-        self._gate = PatternSet([pattern.gate(r.pattern) for r in self.rules])
-        self._opening = PatternSet([pattern.opening(r.pattern, r.before) for r in self.rules])
+        self.needles = Needles(fingerprints) if fingerprints else None
+        self._blind = not self.rules and self.needles is None
+        credentials = [] if self.needles is None else [self.needles.gate]
+        self._gate = PatternSet([pattern.gate(r.pattern) for r in self.rules] + credentials)
+        self._opening = PatternSet([pattern.opening(r.pattern, r.before) for r in self.rules] + credentials)
         ends = "|".join((f"[^{r.before}]" if r.before else ".") + pattern.prefixes(r.pattern) for r in self.rules)
         self._closure = Pattern(rf"(?:{ends})\z")
 
     def gate(self, data: bytes) -> list[int]:
-        """Indexes of the rules that may have a match in the data; none has one if this is empty."""
-        return self._gate.match(data) if self.rules else []
+        """Indexes of the rules that may have a match in the data, one more than the last for credentials; nothing has
+        one if this is empty."""
+        return [] if self._blind else self._gate.match(data)
 
     def opens(self, data: bytes) -> list[int]:
         """As `gate`, and closer, for data with what stands before it, or whose start is a boundary."""
-        return self._opening.match(data) if self.rules else []
+        return [] if self._blind else self._opening.match(data)
 
     def hold(self, data: bytes, at: int, end: int) -> int:
         """The first offset in [at, end] from which a match may still be unfinished at `end`."""
         found = self._closure.search(data, at - 1, end) if self.rules else None
-        return end if found is None else found[0] + 1
+        hold = end if found is None else found[0] + 1
+        return hold if self.needles is None else self.needles.hold(data, at, hold, end)
 
     def scan(self, text: bytes | str) -> list[Span]:
         """The values in a whole text, in order, not overlapping. Offsets are bytes of its UTF-8. A value of more than
@@ -133,10 +141,14 @@ class Detector:
         return counted(self.scan(text))
 
 
-@lru_cache(maxsize=64)
-def detector(kinds: frozenset[str], keys: frozenset[str] = frozenset()) -> Detector:
+def detector(kinds: frozenset[str], keys: frozenset[str] = frozenset(), fingerprints: Fingerprints = NONE) -> Detector:
     """A shared Detector. Raises ValueError for an unknown kind."""
-    return Detector(kinds, keys)
+    return _detector(kinds, keys, fingerprints)
+
+
+@lru_cache(maxsize=64)
+def _detector(kinds: frozenset[str], keys: frozenset[str], fingerprints: Fingerprints) -> Detector:
+    return Detector(kinds, keys, fingerprints)
 
 
 ALL: frozenset[str] = frozenset(kind.value for kind in Kind)
@@ -182,9 +194,10 @@ class _Track:
 
 class Scanner:
     """A Detector over a stream. `settled` is the offset up to which everything is decided; what lies beyond it is
-    held here, at most the longest head of a rule (some 200 bytes), and looked at again with the next bytes."""
+    held here, at most the longest head of a rule (some 200 bytes) or, once a credential may have begun, of the longest
+    fingerprint, and looked at again with the next bytes."""
 
-    __slots__ = ("_detector", "_context", "_held", "settled", "_tracks", "_kind", "_covered", "_secret")
+    __slots__ = ("_detector", "_context", "_held", "settled", "_tracks", "_kind", "_covered", "_secret", "_credential")
 
     def __init__(self, detector: Detector) -> None:
         self._detector = detector
@@ -194,6 +207,7 @@ class Scanner:
         self._tracks: dict[int, _Track] = {}  # by the finder's index; only what reaches beyond `settled`
         self._kind = ""  # of the value that a mark was given for last
         self._covered = self._secret = 0  # up to where values, and values that are secrets, go
+        self._credential = 0  # up to where credentials go
 
     @property
     def inside(self) -> bool:
@@ -230,6 +244,8 @@ class Scanner:
 
     def _find(self, index: int, data: bytes, hold: int, limit: int, end: int, shift: int) -> list["_Found"]:
         """What one rule finds that starts before `hold`."""
+        if index == len(self._detector.finders):
+            return self._credentials(index, data, hold, end, shift)
         finder = self._detector.finders[index]
         track = self._tracks.get(index)
         if track is not None and track.open:
@@ -248,16 +264,28 @@ class Scanner:
                 break
         return values
 
+    def _credentials(self, index: int, data: bytes, hold: int, end: int, shift: int) -> list["_Found"]:
+        """Credentials that start before `hold`, without those inside another one (of `user:password` the password).
+        Unlike the values of a rule they may overlap: whatever is part of one is covered."""
+        needles = self._detector.needles
+        values: list[_Found] = []
+        for start, stop in needles.find(data, 2, hold, end) if needles is not None else ():
+            if stop + shift > self._credential:
+                self._credential = stop + shift
+                values.append((start + shift, False, -_FIRST, index, stop + shift))
+        return values
+
     def _merge(self, found: list["_Found"], hold: int) -> list[Span]:
         """Spans that cover what was found and what still goes on, cut off at `hold`. Each is named after the value that
-        begins it: a secret rather than personal data, then the longest head. A secret inside personal data begins a
-        span of its own; whatever else begins inside another value is only counted."""
+        begins it: a credential, another secret, personal data, in this order; then the longest head. A secret inside
+        personal data begins a span of its own; whatever else begins inside another value is only counted."""
         found.sort()
         covered, secret = self._covered, self._secret
         spans: list[Span] = []
         kind, begin, first, more = self._kind, self.settled, False, list[str]()
+        finders = self._detector.finders
         for start, personal, _, index, stop in found:
-            name = self._detector.finders[index].kind
+            name = finders[index].kind if index < len(finders) else CREDENTIAL
             if start >= covered or (not personal and start >= secret):
                 if min(start, covered) > begin:
                     spans.append(Span(kind, begin, min(start, covered), first, tuple(more)))
@@ -272,6 +300,9 @@ class Scanner:
         self._kind, self._covered, self._secret = kind, covered, secret
         return spans
 
+
+_FIRST = 1 << 62
+"""In the place of a head's end: before every rule's."""
 
 _Found = tuple[int, bool, int, int, int]
 """A value as (start, whether it is personal data, minus the end of its head, index of its finder, end); offsets are

@@ -15,6 +15,7 @@ from extproc.masking import checks
 from extproc.masking._re2 import Pattern
 from extproc.masking.detect import Detector
 from extproc.masking.escaped import EscapedMasker, mask_escaped, spelling, unescape
+from extproc.masking.fingerprint import CREDENTIAL
 from extproc.masking.jsontokens import Grammar, Token, body_end
 from extproc.masking.rules import Kind
 from extproc.masking.stage import MaskError
@@ -88,6 +89,11 @@ def number_is_card(token: bytes) -> bool:
             return False
         token = str(int(value)).encode()
     return 13 <= len(token) <= 19 and checks.card(b"  " + token + b" ", 2, 2 + len(token)) > 0
+
+
+def is_credential(detector: Detector, number: bytes) -> bool:
+    """Whether a number has a credential in its digits."""
+    return any(span.kind == CREDENTIAL or CREDENTIAL in span.more for span in detector.scan(number))
 
 
 class JsonStage:
@@ -266,6 +272,9 @@ class JsonStage:
             return None if inner is None else b'"' + inner + b'"'
         if token is Token.NUMBER and self._keys.cards and number_is_card(raw):
             self._count(Kind.CARD.value)
+            return b"null"
+        if token is Token.NUMBER and self._detector.needles is not None and is_credential(self._detector, raw):
+            self._count(CREDENTIAL)
             return b"null"
         return None
 

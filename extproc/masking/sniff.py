@@ -19,13 +19,14 @@ _BOM = codecs.BOM_UTF8
 class SniffStage:
     """Passes leading blanks and a byte order mark, and lets the first byte after them decide: `{` or `[` is JSON.
     JSON that fails within its first 4 KiB, or ends within them unfinished, is text from its first byte; what fails
-    later, or is nested too deep, raises MaskError."""
+    later, or is nested too deep, raises MaskError. `trial` is 0 for a JSON stage that takes whatever comes."""
 
-    __slots__ = ("_json", "_text", "_stage", "_trial", "_held", "_out", "_begun")
+    __slots__ = ("_json", "_text", "_room", "_stage", "_trial", "_held", "_out", "_begun")
 
-    def __init__(self, json: Callable[[], Stage], text: Callable[[], Stage]) -> None:
+    def __init__(self, json: Callable[[], Stage], text: Callable[[], Stage], trial: int = TRIAL) -> None:
         self._json = json
         self._text = text
+        self._room = trial
         self._stage: Stage | None = None  # once it is sure
         self._trial: Stage | None = None
         self._held = b""  # while not sure: what came
@@ -82,7 +83,7 @@ class SniffStage:
     def _try(self, data: bytes) -> bytes:
         if self._trial is None:
             raise TypeError("nothing is on trial")
-        room = TRIAL - len(self._held)
+        room = self._room - len(self._held)
         now, later = data[:room], data[room:]
         self._held += now
         try:
@@ -91,7 +92,7 @@ class SniffStage:
             raise
         except MaskError:
             return self._as_text() + self.feed(later)
-        if len(self._held) < TRIAL:
+        if len(self._held) < self._room:
             return b""
         self._stage, self._held = self._trial, b""
         out, self._out = b"".join(self._out), []

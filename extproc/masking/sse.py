@@ -16,7 +16,7 @@ from extproc.masking.detect import Detector
 from extproc.masking.escaped import EscapedMasker
 from extproc.masking.jsonstage import mask_document
 from extproc.masking.ssetext import TextRun
-from extproc.masking.ssewire import Cutter, Event, Line
+from extproc.masking.ssewire import EVENT, Cutter, Event, Line
 from extproc.masking.stage import MaskError
 from extproc.masking.text import TextStage
 
@@ -51,18 +51,18 @@ class _Text:
 class SseStage:
     """Masks a stream of events. An event goes on as soon as it is complete, except that what may be the beginning of
     a value waits: the last few characters of a delta, or a whole text event. Raises MaskError for an event over
-    1 MiB. Payloads that are not JSON are text."""
+    `bound` bytes. Payloads that are not JSON are text."""
 
     __slots__ = ("_detector", "_keys", "_cutter", "_counts", "_texts", "_template", "_run", "_queued")
 
-    def __init__(self, detector: Detector, keys: Iterable[str] = ()) -> None:
+    def __init__(self, detector: Detector, keys: Iterable[str] = (), bound: int = EVENT) -> None:
         self._detector = detector
         self._keys = tuple(keys)
-        self._cutter = Cutter()
+        self._cutter = Cutter(bound)
         self._counts: dict[str, int] = {}
         self._texts: dict[tuple[int, str, int], _Text] = {}
         self._template: dict[str, Any] = {}
-        self._run = TextRun(detector, self._counts)
+        self._run = TextRun(detector, self._counts, bound)
         self._queued = False  # the last event waits, so an LF that follows its CR waits with it
 
     @property

@@ -28,13 +28,14 @@ class _Waiting:
 
 
 class TextRun:
-    """Consecutive events with text. `counts` is shared with its owner."""
+    """Consecutive events with text, of which at most `bound` bytes wait. `counts` is shared with its owner."""
 
-    __slots__ = ("_detector", "_counts", "_queue", "_size", "_open")
+    __slots__ = ("_detector", "_counts", "_most", "_queue", "_size", "_open")
 
-    def __init__(self, detector: Detector, counts: dict[str, int]) -> None:
+    def __init__(self, detector: Detector, counts: dict[str, int], bound: int = EVENT) -> None:
         self._detector = detector
         self._counts = counts
+        self._most = bound
         self._queue: list[_Waiting] = []
         self._size = 0
         self._open: Scanner | None = None  # the last event ended inside a value's tail
@@ -51,7 +52,7 @@ class TextRun:
         self._bound()
 
     def add(self, event: Event, payload: bytes) -> bytes:
-        """Take an event, give those that are final. Raises MaskError when over 1 MiB of events wait."""
+        """Take an event, give those that are final. Raises MaskError when too much waits."""
         text = self._continued(payload)
         self._queue.append(_Waiting(event, text))
         self._size += len(event.raw)
@@ -70,8 +71,8 @@ class TextRun:
         return self._release(len(self._queue))
 
     def _bound(self) -> None:
-        if self._size > EVENT:
-            raise MaskError(f"more than {EVENT} bytes of events wait for one value to end")
+        if self._size > self._most:
+            raise MaskError(f"more than {self._most} bytes of events wait for one value to end")
 
     def _continued(self, payload: bytes) -> bytes:
         """What is left of a payload after the tail of a value that an earlier event began."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from extproc.masking.stage import MaskError
 
 EVENT = 1 << 20
-"""Bytes of one event, at most."""
+"""Bytes of one event, at most, unless a stage is built for more."""
 
 _BOM = b"\xef\xbb\xbf"
 _END = re.compile(rb"[\r\n]")
@@ -73,11 +73,12 @@ class Event:
 
 
 class Cutter:
-    """Bytes in; out come events and the LFs that belong to a CR already given."""
+    """Bytes in; out come events of at most `bound` bytes, and the LFs that belong to a CR already given."""
 
-    __slots__ = ("_held", "_seen", "_lines", "_size", "_after_cr", "_begun", "_bom")
+    __slots__ = ("_most", "_held", "_seen", "_lines", "_size", "_after_cr", "_begun", "_bom")
 
-    def __init__(self) -> None:
+    def __init__(self, bound: int = EVENT) -> None:
+        self._most = bound
         self._held = bytearray()
         self._seen = 0
         self._lines: list[Line] = []
@@ -126,8 +127,8 @@ class Cutter:
             at = stop + width
         del held[:at]
         self._seen = len(held) if end is None else end.start() - at
-        if self._size + len(held) > EVENT:
-            raise MaskError(f"a server-sent event longer than {EVENT} bytes")
+        if self._size + len(held) > self._most:
+            raise MaskError(f"a server-sent event longer than {self._most} bytes")
         if final and (held or self._lines or self._bom):
             if held:
                 self._lines.append(Line(bytes(held), b""))

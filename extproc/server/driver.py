@@ -6,8 +6,9 @@ given to this very exchange end the exchange.
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from concurrent.futures import Executor
-from typing import Protocol
+from typing import Any, Protocol
 
 from extproc.domain.grant import Grant, Lane, Refusal
 from extproc.domain.identity import IdentityRefused, Why
@@ -64,6 +65,10 @@ class Aborted(Exception):
     """The exchange ends with an error; the message is a short code for the trail."""
 
 
+class _Ended(Exception):
+    """The exchange was ended from outside while it wrote."""
+
+
 class Driver:
     """Drives one exchange from its first event to its end."""
 
@@ -90,6 +95,7 @@ class Driver:
         self._deciding: asyncio.Task[object] | None = None
         self._left = False
         self._stepping = False
+        self._writing = False
         self._started = time.perf_counter_ns()
 
     async def run(self, first: Event) -> None:
@@ -101,11 +107,13 @@ class Driver:
         try:
             try:
                 await self._run(first)
+            except _Ended:
+                await self._stop()
             except asyncio.CancelledError:
                 if self._ended is None or self._task is None:
                     raise
                 self._task.uncancel()
-                await self._stop(self._ended)
+                await self._stop()
         except Aborted as error:
             why, self._completed = str(error), False
             raise
@@ -125,13 +133,20 @@ class Driver:
             raise Aborted("peer-ended-early")
 
     def end(self, error: IdentityRefused) -> None:
-        """See live.Endable. Whoever asked may not be here any more; wherever the exchange is, it ends now."""
+        """See live.Endable. Whoever asked may not be here any more; wherever the exchange is, it ends now.
+
+        Not in the middle of a write: a message that is cut in two is no message, and what follows it none either. A
+        client that does not read gets what Envoy has of its answer by then, and no more."""
         if self._task is not None and self._ended is None and self._refused is None:
             self._ended = error
-            self._task.cancel()
+            if not self._writing:
+                self._task.cancel()
 
-    async def _stop(self, error: IdentityRefused) -> None:
+    async def _stop(self) -> None:
         """Answer where nothing has gone on, else break off. A session whose step runs in a thread is left to it."""
+        error = self._ended
+        if error is None:
+            return
         if self._stepping:
             raise Aborted(error.why.value)
         cause = Cause.UNAVAILABLE if error.why is Why.UNAVAILABLE else Cause.IDENTITY
@@ -190,14 +205,14 @@ class Driver:
             case SendHead() | Send() | SendTrailers():
                 if command.under is not self._grant or command.lane not in command.under.lanes:
                     raise Aborted("grant-not-ours")
-                await self._wire.write(command)
+                await self._whole(self._wire.write(command))
             case Answer():
                 if self._decision_id is None:
                     self._decision_id = self._gate.refused(
                         self._asker, self._verb, self._resource, command.why, f"Refused: {command.why}"
                     )
                 self._refused = command.why
-                await self._wire.answer(command, self._decision_id)
+                await self._whole(self._wire.answer(command, self._decision_id))
             case Abort(why):
                 raise Aborted(why)
 
@@ -241,7 +256,15 @@ class Driver:
     async def _keep_waiting(self, lane: Lane) -> None:
         if lane not in self._waiting:
             self._waiting.add(lane)
-            await self._wire.keep_waiting(lane)
+            await self._whole(self._wire.keep_waiting(lane))
+
+    async def _whole(self, write: Coroutine[Any, Any, None]) -> None:
+        """Write without being ended in the middle of it."""
+        self._writing = True
+        await write
+        self._writing = False
+        if self._ended is not None and self._refused is None:
+            raise _Ended
 
     def _conclude(self, why: str) -> None:
         try:

@@ -242,7 +242,8 @@ class _Ruling:
         try:
             hold = await holds.open_or_join(self._asker.principal, self._asker.target.name, self._action, decision)
         except HoldRefused as error:
-            return self._refuse(_blocked(decision, error.code.value, str(error)), RefusalKind.BLOCKED, None)
+            kind = RefusalKind.LIMITED if error.code is Refused.TOO_MANY else RefusalKind.BLOCKED
+            return self._refuse(_blocked(decision, error.code.value, str(error)), kind, None)
         except Unrenderable as error:
             return self._refuse(_blocked(decision, "not-approvable", str(error)), RefusalKind.BLOCKED, None)
         except HoldsUnavailable:
@@ -329,7 +330,7 @@ class _Ruling:
     def _refuse(self, decision: Decision, kind: RefusalKind, hold: Hold | None) -> Refusal:
         self._gate.record(self._asker, self._action, decision, hold, self._timings, kind.value)
         # Seconds until it is worth asking again: people need some, and a poll costs next to nothing.
-        retry = 5 if kind is RefusalKind.PENDING else None
+        retry = 5 if kind in (RefusalKind.PENDING, RefusalKind.LIMITED) else None
         return Refusal(decision, kind, hold.id if hold else None, retry)
 
     def _unavailable(self, code: str, message: str) -> Refusal:

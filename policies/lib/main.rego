@@ -58,6 +58,21 @@ outcomes contains broken("holdpoint", "unversioned-policy", "The policy bundle h
 	not versioned
 }
 
+# Who is enforced and can't see what it judges by, blocks. The policies that read a part of the history are listed when the
+# bundle is built (METADATA `reads`), those that are enforced and have something to do.
+outcomes contains broken(id, "history-unknown", "What was done lately can't be told at the moment. Try again soon.") if {
+	not input.history.known == true
+	not data.holdpoint.config.history.unknown == "ignore"
+	some id in data.holdpoint.readers.history
+	split(id, ".")[0] in {input.action.protocol, "any"}
+}
+
+outcomes contains broken(id, "history-uncounted", "A budget can't be told at the moment. Try again soon.") if {
+	not input.history.used
+	some id in data.holdpoint.readers["history.used"]
+	split(id, ".")[0] in {input.action.protocol, "any"}
+}
+
 versioned if {
 	is_string(data.holdpoint.revision)
 	is_object(data.holdpoint.config.policies)

@@ -175,3 +175,21 @@ test_a_bundle_without_a_revision_blocks if {
 		with data.holdpoint.revision as null
 	decision.effect == "block"
 }
+
+test_enforced_and_blind_is_a_block if {
+	blind := {"history": ["any.c", "postgres.a"], "history.used": []}
+	unknown := decide(one({finding("allow")}), testing.unknown_history, config) with data.holdpoint.readers as blind
+	unknown.effect == "block"
+	[[r.policy, r.code] | some r in unknown.reasons; r.effect == "block"] == [["any.c", "history-unknown"]]
+	decide(one({finding("allow")}), base, config).effect == "allow" with data.holdpoint.readers as blind
+	ignored := object.union(config, {"history": {"unknown": "ignore"}})
+	decide(one({finding("allow")}), testing.unknown_history, ignored).effect == "allow" with data.holdpoint.readers as blind
+}
+
+test_enforced_and_uncounted_is_a_block if {
+	reader := {"history": [], "history.used": ["http.b"]}
+	uncounted := decide(one({finding("allow")}), base, config) with data.holdpoint.readers as reader
+	[[r.policy, r.code] | some r in uncounted.reasons; r.effect == "block"] == [["http.b", "history-uncounted"]]
+	counted := testing.with_history({"used": {"all": {"minute": 1, "hour": 1, "day": 1}}})
+	decide(one({finding("allow")}), counted, config).effect == "allow" with data.holdpoint.readers as reader
+}

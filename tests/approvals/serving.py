@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 
 from extproc.adapters.holds import SqliteHolds
-from extproc.adapters.identity import ApproverProvider, Approvers
+from extproc.adapters.identity import Approvers, Provider
 from extproc.approvals.service import Holds
 from extproc.console.control import ControlSettings, serving
 from extproc.domain.decision import Approval
@@ -54,7 +54,7 @@ async def console(
     """A control process in a folder."""
     store = await SqliteHolds.open(folder / "holds.db")
     holds, journal = Holds(store), MemoryJournal()
-    verifier = Approvers([ApproverProvider(PEOPLE, AUDIENCE, ISSUER.write(folder / "jwks.json"))], ["holdpoint"])
+    verifier = Approvers([Provider(PEOPLE, AUDIENCE, ISSUER.write(folder / "jwks.json"))], ["holdpoint"])
     (folder / "metrics").mkdir()
     where = ControlSettings(folder / "control.sock", ("127.0.0.1", 0), folder / "metrics")
     async with (

@@ -1,6 +1,7 @@
 """What one principal can make of holds: how many, how large, how often; and what that leaves of the lists of others."""
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable
 from dataclasses import replace
 from pathlib import Path
@@ -99,11 +100,11 @@ def test_a_hold_that_ends_loses_its_text(tmp_path: Path, end: S | str) -> None:
         assert ended.summary == {"host": "crm"}
         assert (ended.verb, ended.resource, ended.digest) == (hold.verb, hold.resource, hold.digest)
 
-        def stored() -> int:
-            (size,) = store._db().execute("SELECT length(fixed) + length(coalesce(request, '')) FROM holds").fetchone()
+        def stored(db: sqlite3.Connection) -> int:
+            (size,) = db.execute("SELECT length(fixed) + length(coalesce(request, '')) FROM holds").fetchone()
             return int(size)
 
-        assert await store._in_thread(stored) < 5_000
+        assert await store._database.run(stored) < 5_000
         await store.close()
 
     asyncio.run(run())

@@ -234,6 +234,33 @@ def test_expiries_are_told_once_and_old_holds_forgotten(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_what_one_principal_waits_for_is_cancelled(tmp_path: Path) -> None:
+    """Pending and approved, answered 202 or not; not what ended, nor another's; and only what is recorded."""
+
+    def unrecorded(cancelled: Sequence[Hold]) -> None:
+        raise JournalUnwritable("disk full")
+
+    async def run() -> None:
+        g = await given(tmp_path)
+        pending, detached = await g.opened(), await g.opened("d2", detached=True)
+        approved = await g.approved(await g.opened("d3", detached=True))
+        denied = await g.holds.vote((await g.opened("d4")).id, DANA, False, "no", unseen)
+        other = await g.opened("d1", "other")
+        with pytest.raises(JournalUnwritable):
+            await g.holds.cancel_of(lambda p: p.subject == "bot", unrecorded)
+        told: list[Sequence[Hold]] = []
+        cancelled = await g.holds.cancel_of(lambda p: p.subject == "bot", told.append)
+        assert {h.id for h in cancelled} == {pending.id, detached.id, approved.id}
+        assert {h.state for h in cancelled} == {S.CANCELLED}
+        assert told == [cancelled]
+        assert [(await g.holds.get(h.id)).state for h in (denied, other)] == [S.DENIED, S.PENDING]
+        assert await g.holds.cancel_of(lambda p: p.subject == "bot", unrecorded) == ()
+        assert await refusal(g.holds.claim(approved.id, "d3", agent())) is Refused.NOT_APPROVED
+        await g.store.close()
+
+    asyncio.run(run())
+
+
 def test_a_vote_that_is_not_recorded_has_no_effect(tmp_path: Path) -> None:
     """The witness comes before the change, and what it raises undoes the vote."""
 
@@ -363,10 +390,7 @@ def test_a_full_disk_is_an_error_and_undoes_the_change(tmp_path: Path) -> None:
         g = await given(tmp_path)
         hold = await g.opened()
 
-        def fill() -> None:
-            g.store._db().execute("PRAGMA max_page_count = 1")
-
-        await g.store._in_thread(fill)
+        await g.store._database.run(lambda db: db.execute("PRAGMA max_page_count = 1"))
         big = action("d2", {"host": "x" * 100_000})
         with pytest.raises(HoldsUnavailable, match="free space"):
             await g.holds.open_or_join(agent(), "crm", big, decision(DBA))
@@ -396,6 +420,25 @@ def test_a_file_that_is_not_ours_is_refused(tmp_path: Path, content: bytes | Non
     with pytest.raises(HoldsUnavailable, match=expected):
         asyncio.run(SqliteHolds.open(path))
     assert content is None or before == path.read_bytes()
+
+
+def test_a_file_that_was_replaced_is_not_used(tmp_path: Path) -> None:
+    """Two processes that see different files would each let the same approval be used."""
+
+    async def run() -> None:
+        g = await given(tmp_path)
+        hold = await g.opened()
+        away = (tmp_path / "holds.db").rename(tmp_path / "away")
+        with pytest.raises(HoldsUnavailable):
+            await g.holds.get(hold.id)
+        (tmp_path / "holds.db").write_bytes(away.read_bytes())
+        with pytest.raises(HoldsUnavailable, match="put that one back"):
+            await g.approved(hold)
+        away.rename(tmp_path / "holds.db")
+        assert await g.holds.get(hold.id) == hold
+        await g.store.close()
+
+    asyncio.run(run())
 
 
 def test_a_folder_that_is_missing_is_an_error(tmp_path: Path) -> None:

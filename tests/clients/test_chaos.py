@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from extproc.cli._common import CommandError
-from extproc.cli._holds_client import Client
+from extproc.cli._control_client import Client
 from tests.clients.world import CARD, CUSTOMER, chunk, plain, response
 from tests.support.envoy import until
 from tests.support.envoy_upstream import Seen

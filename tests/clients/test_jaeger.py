@@ -116,10 +116,14 @@ def test_without_a_context_a_connection_is_a_trace(world: World) -> None:
 
 @pytest.mark.parametrize(
     ("code", "token"),
-    [("jwt-missing", None), ("jwt-expired", {"expires_in": -300}), ("jwt-audience", {"aud": "other"})],
+    [
+        ("identity-missing", None),
+        ("identity-expired", {"expires_in": -300}),
+        ("identity-wrong-audience", {"aud": "other"}),
+    ],
 )
-def test_what_envoy_refuses_itself_is_a_span(world: World, code: str, token: dict[str, object] | None) -> None:
-    """It never reached a worker; it is found all the same, by its code and as a block."""
+def test_who_is_turned_away_is_a_span(world: World, code: str, token: dict[str, object] | None) -> None:
+    """There is nobody to name; it is found all the same, by its code and as a block."""
     gateway: Gateway = world.gateway
     authorization = {} if token is None else {"authorization": f"Bearer {gateway.agents.token(**token)}"}  # type: ignore[arg-type]  # a table of arguments
     refused = httpx.get(f"{gateway.url}/crm/customers/1042", headers=authorization)

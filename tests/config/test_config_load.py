@@ -73,7 +73,7 @@ YAML = [
     ("listen: {addres: 1}", [':1:10: listen: there is no setting "addres"; did you mean "address"?']),
     (
         "listen: {x: 1}",
-        [':1:10: listen: there is no setting "x"; the settings here are: address, ops, domain, tls, control'],
+        [':1:10: listen: there is no setting "x"; the settings here are: address, ops, proxy, domain, tls, control'],
     ),
     ("listen: []", [":1:9: listen: expected a mapping, found a list"]),
     ("listen: {tls: {}}", [

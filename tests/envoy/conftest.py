@@ -31,7 +31,7 @@ def envoy(server: RecordingUpstream) -> Iterator[Gateway]:
         (state / "creds" / "crm").write_text(SECRET)
         here = Upstream(Scheme.HTTP, "127.0.0.1", server.port)
         return (
-            TargetPlan("crm", here, credential=Credential(str(state / "creds" / "crm"))),
+            TargetPlan("crm", here, credential=Credential(str(state / "creds" / "crm")), revision="r1"),
             TargetPlan("files", here, inspect=Inspect.HEADERS),
             TargetPlan("api", Upstream(Scheme.HTTP, "127.0.0.1", server.port, "/v1"), hosts=("api.example.com",)),
         )

@@ -21,14 +21,13 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v
 )
 from envoy_data_plane.google.protobuf import Any
 
-from extproc.adapters.envoy.files import command, read_jwks, system_roots, write
+from extproc.adapters.envoy.files import command, write
 from extproc.adapters.envoy.generate import Resources, documents, generate
 from extproc.adapters.envoy.modes import UnsafeModes, check_modes
 from extproc.adapters.envoy.plan import (
     BadPlan,
     Credential,
     EnvoyPlan,
-    Provider,
     Scheme,
     TargetPlan,
     TlsFiles,
@@ -38,18 +37,16 @@ from extproc.adapters.envoy.processor import EXT_PROC, RBAC
 from extproc.adapters.envoy.validate import EnvoyRefused, inline, validate
 from extproc.domain.target import Inspect
 from tests.support.envoy import envoy_program
-from tests.support.jwt import TokenIssuer
+from tests.support.envoy_tls import self_signed
 
-ISSUER = TokenIssuer()
-PROVIDER = Provider(ISSUER.issuer, ISSUER.audience, ISSUER.jwks())
 CRM = TargetPlan("crm", Upstream(Scheme.HTTP, "127.0.0.1", 9001), credential=Credential("crm.secret"))
 FILES = TargetPlan("files", Upstream(Scheme.HTTP, "files.test", 80), inspect=Inspect.HEADERS)
-PLAN = EnvoyPlan("127.0.0.1", 8080, "holdpoint.test", (PROVIDER,), (CRM, FILES), 2)
+PLAN = EnvoyPlan("127.0.0.1", 8080, "holdpoint.test", (CRM, FILES), 2)
 
 
 def test_plan_gives_these_files() -> None:
     """What is pointed to stands before what points to it."""
-    assert list(documents(generate(PLAN))) == ["secrets/crm.json", "cds.json", "rds.json", "lds.json"]
+    assert list(documents(generate(PLAN))) == ["secrets/crm.json", "cds.json", "lds.json", "rds.json"]
 
 
 def test_generation_is_stable() -> None:
@@ -68,7 +65,7 @@ def test_target_touches_no_listener() -> None:
 def test_write_replaces_what_differs(tmp_path: Path) -> None:
     """Nothing is written twice, what is no longer named goes, and only the owner can read any of it."""
     directory = tmp_path / "envoy"
-    everything = ("bootstrap.yaml", "secrets/crm.json", "cds.json", "rds.json", "lds.json")
+    everything = ("eds/files.json", "bootstrap.yaml", "secrets/crm.json", "cds.json", "lds.json", "rds.json")
     assert write(generate(PLAN), directory) == everything
     assert write(generate(PLAN), directory) == ()
     without = replace(PLAN, targets=(FILES,))
@@ -91,17 +88,11 @@ BAD_PLANS: list[tuple[str, Callable[[], EnvoyPlan]]] = [
     ("domain", lambda: replace(PLAN, domain="Holdpoint Test")),
     ("workers", lambda: replace(PLAN, workers=0)),
     ("run", lambda: replace(PLAN, run="/run/holdpoint")),
-    ("providers", lambda: replace(PLAN, providers=())),
-    ("providers[0].issuer", lambda: replace(PLAN, providers=(replace(PROVIDER, issuer=""),))),
-    ("providers[0].audience", lambda: replace(PLAN, providers=(replace(PROVIDER, audience=""),))),
-    ("providers[0].jwks", lambda: replace(PLAN, providers=(replace(PROVIDER, jwks="{}"),))),
-    ("providers[0].jwks", lambda: replace(PLAN, providers=(replace(PROVIDER, jwks="http://:1"),))),
-    ("providers[0].ca", lambda: replace(PLAN, providers=(replace(PROVIDER, jwks="https://id.test/jwks"),))),
-    ("two name the same", lambda: replace(PLAN, providers=(PROVIDER, PROVIDER))),
     ("two have the same name", lambda: replace(PLAN, targets=(CRM, CRM))),
     ("targets.a/b", lambda: replace(PLAN, targets=(replace(CRM, name="a/b"),))),
     ("targets.crm.hosts", lambda: replace(PLAN, targets=(replace(CRM, hosts=("*.test",)),))),
     ("already belongs", lambda: replace(PLAN, targets=(CRM, replace(FILES, hosts=("crm.holdpoint.test",))))),
+    ("targets.crm.revision", lambda: replace(PLAN, targets=(replace(CRM, revision=""),))),
     ("targets.crm.wait", lambda: replace(PLAN, targets=(replace(CRM, wait_seconds=3601),))),
     ("upstream.host", lambda: replace(PLAN, targets=(replace(CRM, upstream=replace(CRM.upstream, host="a b")),))),
     ("upstream.port", lambda: replace(PLAN, targets=(replace(CRM, upstream=replace(CRM.upstream, port=0)),))),
@@ -119,16 +110,6 @@ def test_bad_plan_is_refused(where: str, make: Callable[[], EnvoyPlan]) -> None:
     with pytest.raises(BadPlan) as refused:
         make()
     assert where in str(refused.value)
-
-
-def test_jwks_file_without_keys(tmp_path: Path) -> None:
-    """A file that is not a JWKS is refused by name."""
-    path = tmp_path / "jwks.json"
-    path.write_text('{"keys": []}')
-    with pytest.raises(BadPlan, match=r"jwks\.json: expected"):
-        read_jwks(path)
-    path.write_text(ISSUER.jwks())
-    assert read_jwks(path) == ISSUER.jwks()
 
 
 def change_override(resources: Resources, change: Callable[[ExtProcPerRoute], None]) -> Resources:
@@ -155,7 +136,7 @@ def change_manager(resources: Resources, change: Callable[[HttpConnectionManager
 
 def forwarding(resources: Resources) -> Route:
     """The first route that forwards."""
-    return next(r for r in resources.routes[0].virtual_hosts[0].routes if r.route is not None)
+    return next(r for r in resources.routes["rds.json"].virtual_hosts[0].routes if r.route is not None)
 
 
 def mode(field: str, value: int) -> Callable[[Resources], Resources]:
@@ -201,7 +182,7 @@ def drop_rbac(manager: HttpConnectionManager) -> None:
 
 def make_optional(manager: HttpConnectionManager) -> None:
     """Let Envoy start without the processor's filter."""
-    manager.http_filters[1].is_optional = True
+    manager.http_filters[0].is_optional = True
 
 
 def believe(manager: HttpConnectionManager) -> None:
@@ -219,8 +200,8 @@ UNSAFE: list[tuple[str, Callable[[Resources], Resources]]] = [
     ("response_body_mode STREAMED", mode("response_body_mode", SEND_BODY.STREAMED)),
     ("request_body_mode BUFFERED", mode("request_body_mode", SEND_BODY.BUFFERED)),
     ("response_body_mode GRPC", mode("response_body_mode", SEND_BODY.GRPC)),
-    ("names no target", drop_route_settings),
-    ("disabled on a route", lambda r: change_override(r, disable)),
+    ("tells the processor nothing", drop_route_settings),
+    ("the processor is disabled", lambda r: change_override(r, disable)),
     ("failure_mode_allow", lambda r: change_override(r, fail_open)),
     ("retries", retry),
     ("in this order", lambda r: change_manager(r, lambda m: m.http_filters.reverse())),
@@ -235,28 +216,25 @@ def test_unsafe_modes_are_refused(complaint: str, spoil: Callable[[Resources], R
     """What Envoy would accept and lose bytes by, or let them pass by, is refused before Envoy sees it."""
     spoiled = spoil(generate(PLAN))
     with pytest.raises(UnsafeModes) as refused:
-        check_modes(spoiled.listeners, spoiled.routes)
+        check_modes(spoiled.listeners, tuple(spoiled.routes.values()))
     assert complaint in str(refused.value)
 
 
 def test_envoy_accepts_every_shape(tmp_path: Path) -> None:
-    """TLS in front and behind, names and addresses, local and fetched keys: Envoy would run it."""
+    """TLS in front and behind, names and addresses: Envoy would run it."""
     (tmp_path / "crm.secret").write_text("s")
-    web = TargetPlan("web", Upstream(Scheme.HTTPS, "example.com", 443, "/v1", ca=system_roots()))
+    certificate, key = self_signed(tmp_path, "any")
+    web = TargetPlan("web", Upstream(Scheme.HTTPS, "example.com", 443, "/v1", ca=str(certificate)))
     six = TargetPlan("six", Upstream(Scheme.HTTP, "::1", 8000))
-    fetched = Provider("https://id.test", "b", "https://id.test/jwks", ca=system_roots())
-    validate(
-        generate(replace(PLAN, targets=(CRM, FILES, web, six), providers=(PROVIDER, fetched))),
-        tmp_path,
-        envoy_program(),
-    )
+    tls = TlsFiles(str(certificate), str(key))
+    validate(generate(replace(PLAN, targets=(CRM, FILES, web, six), tls=tls)), tmp_path, envoy_program())
 
 
 def bad_regex(resources: Resources) -> Resources:
     """A route that Envoy cannot compile."""
-    match = resources.routes[0].virtual_hosts[0].routes[1].match
-    if match is not None and match.safe_regex is not None:
-        match.safe_regex.regex = "("
+    for route in resources.routes["rds.json"].virtual_hosts[0].routes:
+        if route.match is not None and route.match.safe_regex is not None:
+            route.match.safe_regex.regex = "("
     return resources
 
 

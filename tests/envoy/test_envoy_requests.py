@@ -1,9 +1,11 @@
 """What a request has to be to reach an upstream, and what is left of it there."""
 
+import json
+
 import pytest
 
 from tests.support.envoy import Gateway
-from tests.support.envoy_processor import Processor
+from tests.support.envoy_processor import Processor, allow_all
 from tests.support.envoy_upstream import RecordingUpstream
 
 PATHS = [
@@ -67,7 +69,7 @@ def test_path_is_read_in_one_way(
     assert reply.status == status
     assert [seen.path for seen in upstream.seen] == ([] if arrived is None else [arrived])
     if arrived is None:
-        assert not any("request_headers" in exchange.kinds for exchange in processor.exchanges)
+        assert not any("target" in exchange.told for exchange in processor.exchanges)
     else:
         exchange = processor.exchange()
         shown = exchange.headers[":path"][0].removeprefix(exchange.metadata.get("x-holdpoint-strip", ""))
@@ -100,13 +102,14 @@ def test_refused_by_envoy(
     assert upstream.seen == []
 
 
-def test_connect_is_refused(gateway: Gateway, upstream: RecordingUpstream) -> None:
-    """A tunnel to anywhere, ourselves included, is not opened."""
-    token = gateway.issuer.token()
+def test_connect_is_refused(gateway: Gateway, processor: Processor, upstream: RecordingUpstream) -> None:
+    """A tunnel to anywhere, ourselves included, is not opened: Envoy refuses it before any filter."""
     for authority in ("crm.holdpoint.test:443", f"127.0.0.1:{upstream.port}"):
-        line = f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\nAuthorization: Bearer {token}\r\n\r\n"
-        assert gateway.send(line.encode()).status in (403, 404, 405)
-    assert upstream.seen == []
+        head = f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n"
+        reply = gateway.send(head.encode())
+        assert reply.status == 403
+        assert gateway.logged(reply)["details"] == "upgrade_failed"
+    assert (upstream.seen, processor.exchanges) == ([], [])
 
 
 def test_h2c_upgrade_is_not_taken_up(gateway: Gateway, upstream: RecordingUpstream) -> None:
@@ -119,6 +122,7 @@ def test_h2c_upgrade_is_not_taken_up(gateway: Gateway, upstream: RecordingUpstre
 CLAIMED = [
     "x-holdpoint-target",
     "x-holdpoint-strip",
+    "x-holdpoint-ticket",
     "x-envoy-retry-on",
     "x-envoy-max-retries",
     "x-envoy-hedge-on-per-try-timeout",
@@ -139,7 +143,6 @@ CLAIMED = [
     "x-http-method-override",
     "X-HTTP-Method",
     "x-method-override",
-    "proxy-authorization",
 ]
 
 
@@ -171,18 +174,49 @@ def test_processor_is_told_the_target(gateway: Gateway, processor: Processor) ->
     """The target comes as gRPC metadata that no client can write; the mount is named only where there is one."""
     gateway.request("/crm/a")
     gateway.request("/a", headers={"Host": "crm.holdpoint.test"})
-    told = [
-        {name: value for name, value in processor.exchange(i).metadata.items() if name.startswith("x-holdpoint")}
-        for i in range(2)
-    ]
-    assert told == [{"x-holdpoint-target": "crm", "x-holdpoint-strip": "/crm"}, {"x-holdpoint-target": "crm"}]
+    told = {"target": "crm", "revision": "r1", "via": "direct"}
+    assert [processor.exchange(i).told for i in range(2)] == [{**told, "strip": "/crm"}, told]
     assert set(processor.exchange().attributes) == {
         "source.address",
         "source.port",
         "connection.id",
+        "connection.mtls",
+        "connection.requested_server_name",
         "request.id",
         "xds.route_name",
     }
+
+
+DEAD_ENDS = [
+    ("GET", "/none/a", "unknown-target", 404),
+    ("GET", "/crm/a%252fb", "ambiguous-path", 400),
+    ("TRACE", "/crm/a", "method-refused", 405),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "code", "status"), DEAD_ENDS, ids=[row[2] for row in DEAD_ENDS])
+def test_dead_end_is_refused_by_the_processor(
+    gateway: Gateway, processor: Processor, method: str, path: str, code: str, status: int
+) -> None:
+    """What leads nowhere comes to the processor with the reason and the credential, so that it has a record."""
+    reply = gateway.request(path, method=method)
+    assert (reply.status, reply.body) == (status, code.encode())
+    exchange = processor.exchange()
+    assert exchange.told == {"refuse": code, "via": "direct"}
+    assert exchange.headers["authorization"][0].startswith("Bearer ")
+    line = gateway.logged(reply)
+    assert f"holdpoint:d-1:{code}" in line["details"]
+
+
+@pytest.mark.parametrize(("method", "path", "code", "status"), DEAD_ENDS, ids=[row[2] for row in DEAD_ENDS])
+def test_dead_end_leads_nowhere_whatever_the_processor_says(
+    gateway: Gateway, processor: Processor, upstream: RecordingUpstream, method: str, path: str, code: str, status: int
+) -> None:
+    """A processor that allows one by mistake opens nothing: Envoy's own answer stands behind it."""
+    processor.script = allow_all
+    reply = gateway.request(path, method=method)
+    assert (reply.status, json.loads(reply.body)["error"]["code"]) == (status, code)
+    assert upstream.seen == []
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 503 No\r\nretry-after: 0\r\ncontent-length: 0\r\n\r\n"])
@@ -211,7 +245,7 @@ def test_malformed_request_is_logged(gateway: Gateway) -> None:
 def test_access_log_has_every_field(gateway: Gateway, upstream: RecordingUpstream) -> None:
     """One JSON object a request: whose, what, where to and under which decision; its path stays out."""
     reply = gateway.request("/crm/logged?card=4111", method="POST", body=b"hello")
-    line = gateway.access_log(lambda line: line["request_id"] == reply.headers["x-request-id"])
+    line = gateway.logged(reply)
     del line["time"], line["duration_ms"], line["source"]
     assert line == {
         "request_id": reply.headers["x-request-id"],
@@ -222,9 +256,11 @@ def test_access_log_has_every_field(gateway: Gateway, upstream: RecordingUpstrea
         "details": "via_upstream",
         "decision": "d-1",
         "target": "crm",
+        "via": "direct",
         "bytes_in": 5,
         "bytes_out": 2,
         "upstream_host": f"127.0.0.1:{upstream.port}",
-        "iss": gateway.issuer.issuer,
+        "server_name": None,
+        "iss": "https://id.test",
         "sub": "agent-1",
     }

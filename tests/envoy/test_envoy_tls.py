@@ -1,6 +1,5 @@
 """TLS on both sides of Envoy."""
 
-import datetime
 import socket
 import ssl
 from collections.abc import Iterator
@@ -8,42 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from extproc.adapters.envoy.plan import Scheme, TargetPlan, TlsFiles, Upstream
 from tests.support.envoy import WAIT_SECONDS, Gateway, read_reply, start, state_directory, until
+from tests.support.envoy_tls import self_signed
 from tests.support.envoy_upstream import RecordingUpstream
-
-
-def self_signed(folder: Path, name: str) -> tuple[Path, Path]:
-    """A certificate for `localhost` with this common name, and its key, each put in place by rename."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    found = []
-    for file, content in (("key.pem", private), ("cert.pem", certificate.public_bytes(pem))):
-        fresh = folder / f".{file}"
-        fresh.write_bytes(content)
-        fresh.replace(folder / file)
-        found.append(folder / file)
-    return found[1], found[0]
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from extproc.adapters.envoy.plan import Scheme, TargetPlan, Upstream
+from extproc.domain.target import Inspect
 from tests.support.envoy import Gateway, read_reply, start, state_directory, until
 from tests.support.envoy_upstream import RecordingUpstream
 
@@ -63,8 +64,9 @@ def upstream() -> Iterator[RecordingUpstream]:
 @pytest.fixture
 def gateway(state: Path, workers: list[Worker], upstream: RecordingUpstream) -> Iterator[Gateway]:
     """A gateway over both workers."""
-    target = TargetPlan("crm", Upstream(Scheme.HTTP, "127.0.0.1", upstream.port))
-    found = start(lambda _: (target,), workers=2, own_workers=True, state=state)
+    here = Upstream(Scheme.HTTP, "127.0.0.1", upstream.port)
+    targets = (TargetPlan("crm", here), TargetPlan("files", here, inspect=Inspect.HEADERS))
+    found = start(lambda _: targets, workers=2, own_workers=True, state=state)
     yield found
     found.stop()
 
@@ -102,8 +104,11 @@ def test_all_of_the_workers(gateway: Gateway, workers: list[Worker], upstream: R
     until(lambda: all(gateway.request("/crm/a").status == 200 for _ in range(10)), "the workers to be back")
 
 
-def test_worker_dies_in_mid_answer(gateway: Gateway, workers: list[Worker], upstream: RecordingUpstream) -> None:
-    """Nothing more of an answer comes out once the worker that masks it is gone."""
+@pytest.mark.parametrize("path", ["/crm/a", "/files/a"])
+def test_worker_dies_in_mid_answer(
+    gateway: Gateway, workers: list[Worker], upstream: RecordingUpstream, path: str
+) -> None:
+    """Nothing more of an answer comes out once the worker that masks it, or minds it, is gone."""
     release = threading.Event()
 
     def later(_: object) -> Iterator[bytes]:
@@ -112,10 +117,12 @@ def test_worker_dies_in_mid_answer(gateway: Gateway, workers: list[Worker], upst
         yield b"top secret!"
 
     upstream.answer = later
-    with gateway.open(gateway.head("GET", "/crm/a")) as connection:
+    with gateway.open(gateway.head("GET", path)) as connection:
         assert connection.recv(12, 2) == b"HTTP/1.1 200"
         for worker in workers:
             worker.end()
+        # The rest comes after Envoy has seen that.
+        until(lambda: gateway.stat("cluster.workers.upstream_cx_active") == 0, "Envoy to lose its workers")
         release.set()
         reply = read_reply(connection)
     assert b"secret" not in reply.body

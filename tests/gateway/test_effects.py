@@ -173,17 +173,23 @@ def test_a_stream_is_masked_across_its_events(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize(
-    ("claims", "status"), [({"aud": "someone-else"}, 403), ({"exp": 1}, 401), ({"iss": "https://evil.test"}, 401)]
+    ("claims", "code"),
+    [
+        ({"aud": "someone-else"}, "identity-wrong-audience"),
+        ({"exp": 1}, "identity-expired"),
+        ({"iss": "https://evil.test"}, "identity-invalid"),
+    ],
 )
-def test_an_unverified_identity_is_turned_away(gateway: Gateway, claims: dict[str, Any], status: int) -> None:
-    """401 with WWW-Authenticate (403 for a token that is good elsewhere), and a record of Envoy's own refusal."""
+def test_an_unverified_identity_is_turned_away(gateway: Gateway, claims: dict[str, Any], code: str) -> None:
+    """401 with WWW-Authenticate and why, and a record."""
     before = len(gateway.records("refusal"))
     with gateway.client(**claims) as agent:
         reply = agent.get("/customers/7")
-    assert reply.status_code == status
-    assert status == 403 or "bearer" in reply.headers["www-authenticate"].lower()
+    assert reply.status_code == 401
+    assert "bearer" in reply.headers["www-authenticate"].lower()
+    assert reply.json()["type"] == f"urn:holdpoint:refusal:{code}"
     assert gateway.upstream.seen == []
-    gateway.wait_records("refusal", before + 1)
+    assert gateway.wait_records("refusal", before + 1)[-1]["code"] == code
 
 
 def test_operations_pages_tell_the_state(gateway: Gateway) -> None:

@@ -98,6 +98,7 @@ def bench(tmp_path: Path) -> Bench:
     for tool in ("opa", "jaeger"):
         (tmp_path / "tools" / tool).mkdir(parents=True)
         shutil.copy(TOOLS / tool / "go.mod", tmp_path / "tools" / tool)
+    (tmp_path / "tools" / "keycloak").mkdir()
     shutil.copy(TOOLS / "fetch", tmp_path / "tools")
     return Bench(tmp_path)
 
@@ -374,6 +375,65 @@ def test_two_runs_at_once_build_once(bench: Bench) -> None:
     outputs = {process.communicate(timeout=30)[0] for process in (first, second)}
     assert outputs == {f"{bench.cache / 'opa' / '1.22.0' / 'opa'}\n"}
     assert builds.read_text() == "x\n"
+
+
+KEYCLOAK_FILE = "keycloak-quarkus-dist-26.7.3.tar.gz"
+
+
+def stock_keycloak(bench: Bench, *, prepare: str = 'echo prepared > "${0%/*}/done"', pin: str | None = None) -> None:
+    """Put a `mvn` on PATH that has Keycloak's archive: one script, which prepares itself by running `prepare`."""
+    script = f"#!/bin/sh\n{prepare}\n".encode()
+    member = tarfile.TarInfo("keycloak-26.7.3/bin/kc.sh")
+    member.size, member.mode = len(script), 0o755
+    archive = bench.root / "archive"
+    with tarfile.open(archive, mode="w:gz") as files:
+        files.addfile(member, io.BytesIO(script))
+    sums = bench.root / "tools" / "keycloak" / "SHA256SUMS"
+    sums.write_text(f"{pin or sha256(archive.read_bytes())}  {KEYCLOAK_FILE}\n")
+    bench.script("java", "exit 0")
+    bench.script("mvn", f'for word; do :; done; /bin/cp {archive} "${{word#-DoutputDirectory=}}/{KEYCLOAK_FILE}"')
+
+
+def test_keycloak_comes_from_maven_once(bench: Bench) -> None:
+    """The archive is checked, unpacked and prepared, and lands in the cache whole; the second run needs no Maven."""
+    stock_keycloak(bench)
+    status, output, errors = bench.run("keycloak")
+    folder = bench.cache / "keycloak" / "26.7.3"
+    assert (status, output) == (0, f"{folder}/bin/kc.sh\n"), errors
+    assert sorted(bench.leftovers()) == [folder / "bin" / "done", folder / "bin" / "kc.sh"]
+    (bench.root / "bin" / "mvn").unlink()
+    assert bench.run("keycloak") == (0, output, "")
+
+
+@pytest.mark.parametrize(
+    ("pin", "prepare", "mvn", "reason"),
+    [
+        ("a" * 64, "exit 0", None, f"SHA256SUMS pins {'a' * 64}: not used"),
+        (None, "echo 'too old a Java' >&2; exit 2", None, "could not prepare itself: too old a Java"),
+        (None, "exit 0", "echo '[ERROR] out of reach'; exit 1", "Maven failed: [ERROR] out of reach"),
+        (None, "exit 0", "exit 0", f"Maven's {KEYCLOAK_FILE} can't be used"),
+        (None, "exit 0", "", "mvn is not installed. Install Maven and Java 17 or later"),
+    ],
+)
+def test_a_keycloak_that_is_not_right_is_not_kept(
+    bench: Bench, pin: str | None, prepare: str, mvn: str | None, reason: str
+) -> None:
+    """Other bytes than the pinned ones, and each step that fails: a reason, and nothing in the cache."""
+    stock_keycloak(bench, pin=pin, prepare=prepare)
+    if mvn:
+        bench.script("mvn", mvn)
+    elif mvn == "":
+        (bench.root / "bin" / "mvn").unlink()
+    status, output, errors = bench.run("keycloak")
+    assert (status, output) == (1, "")
+    assert reason in errors
+    assert bench.leftovers() == []
+
+
+def test_the_project_names_what_the_script_expects() -> None:
+    """The version that Maven gets is the version that is looked for, and its sum is pinned."""
+    assert "<version>26.7.3</version>" in (TOOLS / "keycloak" / "pom.xml").read_text()
+    assert KEYCLOAK_FILE in (TOOLS / "keycloak" / "SHA256SUMS").read_text()
 
 
 @pytest.mark.parametrize(

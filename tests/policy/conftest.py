@@ -13,6 +13,7 @@ from extproc.adapters.opa import bundle, check, library, server
 from extproc.adapters.opa.binary import OpaMissing, find_opa
 from extproc.adapters.opa.client import UnixAddress
 from extproc.adapters.opa.management import Management
+from extproc.audit.signals.figures import NOTHING, NOTHING_OF_TARGET
 
 
 @pytest.fixture(scope="session")
@@ -30,11 +31,23 @@ def shipped(opa: Path) -> check.Checked:
     return check.check(library.load(), opa, tests=False)
 
 
+QUIET = {
+    "known": True,
+    "principal": NOTHING["principal"],
+    "target": NOTHING_OF_TARGET,
+    "credential": {"networks": [], "environments": []},
+}
+"""The history of a principal that never did anything, as workers put it."""
+
+
 def policy_input(method: str = "GET", path: str = "/customers/7", **facts: Any) -> dict[str, Any]:
     """A policy input for a request to target `crm` in production."""
     return {
         "schema": 1,
-        "principal": {"issuer": "https://idp.test", "subject": "bot", "kind": "agent", "groups": [], "acts_for": None},
+        "principal": {
+            "issuer": "https://idp.test", "subject": "bot", "kind": "agent", "groups": [], "acts_for": None,
+            "credential": "jwt:1",
+        },
         "target": {"name": "crm", "protocol": "http", "environment": "production"},
         "session": {"id": "s1"},
         "action": {
@@ -57,8 +70,8 @@ def policy_input(method: str = "GET", path: str = "/customers/7", **facts: Any) 
         },
         "context": {"time": "2026-01-01T00:00:00Z", "source": {"address": "127.0.0.1"}},
         "approvals": [],
-        "history": {},
-    }
+        "history": QUIET,
+    }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from extproc import resources
+from extproc.adapters.counters import Wanted
 from extproc.adapters.opa import bundle, check, library
 from extproc.adapters.opa.refused import PolicyRefused
 
@@ -40,7 +41,7 @@ def test_the_shipped_library_is_good_and_formatted(opa: Path) -> None:
     loaded = library.load()
     checked = check.check(loaded, opa)
     assert check.unformatted(loaded, opa) == []
-    assert {p.id.split(".")[0] for p in checked.policies} == {"http", "any"}
+    assert {p.id.split(".")[0] for p in checked.policies} == {"http", "tunnel", "any"}
 
 
 def test_every_shipped_policy_has_tests(opa: Path) -> None:
@@ -70,7 +71,7 @@ def test_a_folder_may_add_to_the_shipped_policies(tmp_path: Path, opa: Path) -> 
     checked = check.check(library.load(folder), opa)
     assert [p.id for p in checked.policies] == ["http.mine", "http.size"]
     (folder / "library.yaml").write_text("include_shipped: [http.none]\n")
-    assert "include_shipped: expected true, false or a list of: any.target_groups" in _refusal(folder, opa)
+    assert "include_shipped: expected true, false or a list of: any.budget" in _refusal(folder, opa)
 
 
 REFUSED = {
@@ -118,7 +119,7 @@ def test_a_failing_test_is_refused_with_its_place(tmp_path: Path, opa: Path) -> 
 
 
 DATA = {
-    "policies: {http.sise: {enabled: true}}": "policies.http.sise: unknown; there are: any.target_groups",
+    "policies: {http.sise: {enabled: true}}": "policies.http.sise: unknown; there are: any.budget",
     "policies: {http.size: {limit: 1}}": "policies.http.size.limit: unknown; there are: enabled, limit_bytes, mode",
     "policies: {http.size: {limit_bytes: {'*': big}}}": "limit_bytes.*: expected a whole number, found text",
     "policies: {http.size: {limit_bytes: {crm: '5'}}}": "limit_bytes.crm: expected a whole number, found text",
@@ -174,3 +175,43 @@ def test_a_refused_library_leaves_the_last_bundle(tmp_path: Path, opa: Path) -> 
     with pytest.raises(PolicyRefused):
         bundle.publish(bundle.build(_library(tmp_path / "p", HEADER + "findings contains {\n"), opa=opa), served)
     assert served.read_bytes() == b"the last good one"
+
+
+READER = HEADER.replace("#   severity: low", "#   severity: low\n#   reads: [history.used]\n#   reads_if: most") + (
+    'findings contains {"code": "c", "effect": "block", "message": "m"} if input.history.used.all.hour > 3\n'
+)
+READS = {
+    "reads and does not say": (READER.replace("#   reads: [history.used]\n", ""), "expected history.used in it"),
+    "reads figures and does not say": (
+        HEADER + RULE.replace("input.action.verb", "input.history.target.repeated[_].verb"),
+        "expected history in it",
+    ),
+    "reads what is not there": (READER.replace("[history.used]", "[history.usd]"), "expected a list of: history, hist"),
+    "depends on no setting of its own": (READER.replace("if: most", "if: least"), "custom.reads_if: expected the name"),
+    "reads a misspelt figure": (READER.replace("hour >", "huor >"), "rego_type_error"),
+}
+
+
+@pytest.mark.parametrize(("rego", "words"), READS.values(), ids=READS.keys())
+def test_what_a_policy_reads_of_the_past_is_declared(tmp_path: Path, opa: Path, rego: str, words: str) -> None:
+    """What is not declared would not be counted, or would be silent while nobody knows it."""
+    assert words in _refusal(_library(tmp_path, rego, data__yaml="most: 0\n"), opa)
+
+
+@pytest.mark.parametrize(
+    ("text", "mode"),
+    [
+        ("policies: {}", None),
+        ("policies: {http.mine: {most: 3}}", "enforce"),
+        ("policies: {http.mine: {most: 3, mode: shadow}}", "shadow"),
+        ("policies: {http.mine: {most: 3, enabled: false}}", None),
+    ],
+)
+def test_a_bundle_says_whether_counters_are_read(tmp_path: Path, opa: Path, text: str, mode: str | None) -> None:
+    """Workers learn it from the file beside the bundle, and nothing is counted for a rule without a setting."""
+    folder = _library(tmp_path / "p", READER, data__yaml="most: 0\n")
+    (tmp_path / "d.yaml").write_text(text)
+    built = bundle.build(folder, tmp_path / "d.yaml", opa=opa)
+    assert built.counters == mode
+    bundle.publish(built, tmp_path / "bundle.tar.gz")
+    assert Wanted(tmp_path / bundle.READS)() == mode

@@ -14,9 +14,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from extproc.adapters.ca import ensure_ca, ensure_leaf
+from extproc.adapters.envoy.destinations import intercepted
+from extproc.adapters.envoy.endpoints import write_endpoints
 from extproc.adapters.envoy.files import command, write
 from extproc.adapters.envoy.generate import Resources, documents, generate
-from extproc.adapters.envoy.plan import EnvoyPlan, Provider, TargetPlan
+from extproc.adapters.envoy.listener import LISTENER, PROXY_LISTENER
+from extproc.adapters.envoy.plan import EnvoyPlan, TargetPlan
+from extproc.adapters.envoy.secrets import LEAVES
 from tests.support.envoy_processor import Processor
 from tests.support.jwt import TokenIssuer
 
@@ -55,8 +60,8 @@ class Reply:
 
 @dataclass
 class Gateway:
-    """A running Envoy. `issuer` is its one identity provider; `processor` is its worker 0, unless it was started with
-    `own_workers`."""
+    """A running Envoy. `issuer` makes the tokens that requests carry; `processor` is its worker 0, unless it was
+    started with `own_workers`."""
 
     state: Path
     issuer: TokenIssuer
@@ -64,6 +69,7 @@ class Gateway:
     process: subprocess.Popen[str]
     processor: Processor | None
     port: int = 0
+    proxy_port: int = 0
     log: list[str] = field(default_factory=list, repr=False)
     follower: threading.Thread | None = None
 
@@ -73,10 +79,31 @@ class Gateway:
             connection.sendall(data)
             return read_reply(connection)
 
-    def open(self, data: bytes) -> socket.socket:
-        """Send these bytes and hand over the connection."""
-        connection = socket.create_connection(("127.0.0.1", self.port), timeout=WAIT_SECONDS)
+    def open(self, data: bytes, *, port: int = 0) -> socket.socket:
+        """Send these bytes and hand over the connection; `port` is another listener's."""
+        connection = socket.create_connection(("127.0.0.1", port or self.port), timeout=WAIT_SECONDS)
         connection.sendall(data)
+        return connection
+
+    def proxied(self, line: str, host: str, headers: dict[str, str] | None = None) -> Reply:
+        """One request to the forward proxy by its request line, and its answer."""
+        with self.open(_lines(line, host, headers or {}), port=self.proxy_port) as connection:
+            return read_reply(connection)
+
+    def tunnel(self, authority: str, headers: dict[str, str] | None = None) -> socket.socket:
+        """Ask the forward proxy for a tunnel and hand over the connection. Raises ConnectionRefusedError with the
+        status where there is none."""
+        head = _lines(f"CONNECT {authority} HTTP/1.1", authority, headers or {})
+        connection = self.open(head, port=self.proxy_port)
+        answer = b""
+        while not answer.endswith(b"\r\n\r\n"):
+            piece = connection.recv(1)
+            if not piece:
+                break
+            answer += piece
+        if not answer.startswith(b"HTTP/1.1 200 "):
+            connection.close()
+            raise ConnectionRefusedError(answer.split(b"\r\n")[0].decode())
         return connection
 
     def head(self, method: str, path: str, headers: dict[str, str] | None = None, token: str | None = "") -> bytes:
@@ -116,8 +143,10 @@ class Gateway:
 
     def apply(self, plan: EnvoyPlan) -> tuple[str, ...]:
         """Bring Envoy to another plan and wait until it runs on it; returns the files that changed."""
+        certify(self.state, plan)
         resources = generate(plan)
         changed = write(resources, self.state / "envoy")
+        resolve(self.state / "envoy", plan)
         self.plan = plan
         _await_versions(self, resources)
         return changed
@@ -133,6 +162,10 @@ class Gateway:
         found = until(find, "a line in the access log")
         return found or {}
 
+    def logged(self, reply: Reply) -> dict[str, Any]:
+        """The line of the access log for this answer."""
+        return self.access_log(lambda line: line["request_id"] == reply.headers["x-request-id"])
+
     def stop(self) -> None:
         """End Envoy and the processor, and remove the state directory."""
         self.process.terminate()
@@ -146,6 +179,11 @@ class Gateway:
         if self.processor is not None:
             self.processor.stop()
         shutil.rmtree(self.state, ignore_errors=True)
+
+
+def _lines(line: str, host: str, headers: dict[str, str]) -> bytes:
+    text = "".join(f"{name}: {value}\r\n" for name, value in {"Host": host, **headers}.items())
+    return f"{line}\r\n{text}\r\n".encode("latin-1")
 
 
 def state_directory() -> Path:
@@ -170,9 +208,10 @@ def start(
     """
     state = state or state_directory()
     issuer = TokenIssuer()
-    provider = Provider(issuer.issuer, issuer.audience, issuer.jwks())
-    plan = change(EnvoyPlan("127.0.0.1", 0, "holdpoint.test", (provider,), targets(state), workers))
+    plan = change(EnvoyPlan("127.0.0.1", 0, "holdpoint.test", targets(state), workers))
+    certify(state, plan)
     write(generate(plan), state / "envoy")
+    resolve(state / "envoy", plan)
     processor = None if own_workers else Processor(state / "run" / "worker-0.sock")
     process = subprocess.Popen(
         command(envoy_program(), concurrency=2, log_level="info"),
@@ -190,9 +229,28 @@ def start(
     if not ready.wait(WAIT_SECONDS) or process.poll() is not None:
         gateway.stop()
         raise RuntimeError("Envoy did not start:\n" + "\n".join(gateway.log[-20:]))
-    gateway.port = until(lambda: _port(gateway), "the listener")
+    gateway.port = until(lambda: _port(gateway, LISTENER), "the listener")
+    if plan.proxy is not None:
+        gateway.proxy_port = until(lambda: _port(gateway, PROXY_LISTENER), "the proxy's listener")
     until(lambda: gateway.admin("/ready").startswith("LIVE"), "Envoy to be ready")
     return gateway
+
+
+def certify(state: Path, plan: EnvoyPlan) -> None:
+    """Make what intercepted tunnels show, under an authority in `keys`."""
+    wanted = intercepted(plan)
+    if wanted:
+        (state / "keys").mkdir(exist_ok=True)
+        authority = ensure_ca(state / "keys")
+        for target, hosts in wanted.items():
+            ensure_leaf(authority, state / "envoy" / LEAVES, target, hosts)
+
+
+def resolve(directory: Path, plan: EnvoyPlan) -> None:
+    """Say where `localhost` is; every other name stays without an address."""
+    for target in plan.targets:
+        if target.upstream.host == "localhost":
+            write_endpoints(directory, target.name, [("127.0.0.1", target.upstream.port)])
 
 
 def read_reply(connection: socket.socket) -> Reply:
@@ -231,10 +289,11 @@ def _follow(gateway: Gateway, ready: threading.Event) -> None:
     ready.set()
 
 
-def _port(gateway: Gateway) -> int:
+def _port(gateway: Gateway, name: str) -> int:
     found = json.loads(gateway.admin("/listeners?format=json") or "{}")
     for status in found.get("listener_statuses", []):
-        return int(status["local_address"]["socket_address"]["port_value"])
+        if status["name"] == name:
+            return int(status["local_address"]["socket_address"]["port_value"])
     return 0
 
 

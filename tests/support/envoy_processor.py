@@ -20,6 +20,19 @@ WAIT_SECONDS = 20
 Script = Callable[["Exchange"], Iterator[wire.ProcessingResponse]]
 
 
+REFUSALS = {
+    "unknown-target": 404,
+    "method-refused": 405,
+    "ambiguous-path": 400,
+    "unexpected-destination": 403,
+    "misdirected": 421,
+}
+"""Status by the code that a route refuses with."""
+
+
+TICKET = "ticket-1_="
+
+
 class Exchange:
     """One stream, that is one HTTP exchange: everything Envoy sent so far, and how the stream ended."""
 
@@ -29,6 +42,7 @@ class Exchange:
         self.metadata = {key: str(value) for key, value in context.invocation_metadata()}
         self.messages: list[wire.ProcessingRequest] = []
         self.first = threading.Event()
+        self.answered = threading.Event()
         self.ended = threading.Event()
         self.cancelled = False
         self._returned = False
@@ -43,6 +57,8 @@ class Exchange:
             return None
         self.messages.append(message)
         self.first.set()
+        if message.HasField("response_headers"):
+            self.answered.set()
         return message
 
     def fail(self) -> None:
@@ -59,11 +75,10 @@ class Exchange:
         return found
 
     @property
-    def claims(self) -> dict[str, Any]:
-        """The verified claims that came with the request."""
-        namespace = self.messages[0].metadata_context.filter_metadata["envoy.filters.http.jwt_authn"]
-        claims: dict[str, Any] = MessageToDict(namespace).get("claims", {})
-        return claims
+    def told(self) -> dict[str, str]:
+        """What the route says, without the prefix of its names."""
+        prefix = "x-holdpoint-"
+        return {key.removeprefix(prefix): value for key, value in self.metadata.items() if key.startswith(prefix)}
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -88,7 +103,15 @@ class Exchange:
 def allow_headers(**fields: Any) -> wire.ProcessingResponse:
     """The answer that lets a request on."""
     answer = wire.ProcessingResponse(request_headers=wire.HeadersResponse(**fields))
-    ParseDict({"holdpoint": {"decision": "allow", "id": "d-1"}}, answer.dynamic_metadata)
+    told = {"decision": "allow", "id": "d-1", "iss": "https://id.test", "sub": "agent-1"}
+    ParseDict({"holdpoint": told}, answer.dynamic_metadata)
+    return answer
+
+
+def allow_connect() -> wire.ProcessingResponse:
+    """The answer that opens a tunnel, with a ticket for what is inside."""
+    answer = allow_headers()
+    answer.dynamic_metadata["holdpoint"]["ticket"] = TICKET
     return answer
 
 
@@ -140,7 +163,19 @@ def answer(message: wire.ProcessingRequest) -> wire.ProcessingResponse:
 
 
 def allow(exchange: Exchange) -> Iterator[wire.ProcessingResponse]:
-    """Pass everything on unchanged."""
+    """Pass everything on unchanged; as a worker does, refuse what leads nowhere and give tunnels a ticket."""
+    refusal = exchange.told.get("refuse")
+    while (message := exchange.next()) is not None:
+        if refusal is not None and message.HasField("request_headers"):
+            yield immediate(REFUSALS[refusal], refusal.encode(), f"holdpoint:d-1:{refusal}")
+        elif exchange.told.get("via") == "connect" and message.HasField("request_headers"):
+            yield allow_connect()
+        else:
+            yield answer(message)
+
+
+def allow_all(exchange: Exchange) -> Iterator[wire.ProcessingResponse]:
+    """Pass everything on unchanged, also what leads nowhere."""
     while (message := exchange.next()) is not None:
         yield answer(message)
 
@@ -169,7 +204,9 @@ class Processor:
         self.script: Script = allow
         self.exchanges: list[Exchange] = []
         self._arrived = threading.Condition()
-        self._server = grpc.server(ThreadPoolExecutor(max_workers=64))
+        # Envoy asks its workers every second whether they are there; by default that is too often for gRPC.
+        options = [("grpc.http2.max_ping_strikes", 0)]
+        self._server = grpc.server(ThreadPoolExecutor(max_workers=64), options=options)
         method = grpc.stream_stream_rpc_method_handler(
             self._process,
             request_deserializer=wire.ProcessingRequest.FromString,

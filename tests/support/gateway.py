@@ -123,6 +123,11 @@ class Gateway:
         if self._process is not None:
             self._process.send_signal(number)
 
+    def signal_reload(self) -> None:
+        """Have it read its configuration and policies again now, and wait until it has."""
+        self.signal(signal.SIGHUP)
+        self.wait_log(lambda e: e.get("message") == "read everything again")
+
     def kill(self) -> None:
         """End the supervisor without a word to anyone, as a power cut would."""
         if self._process is not None:

@@ -1,4 +1,4 @@
-"""Where Envoy connects to: the workers' sockets, each target's upstream, each provider's key server."""
+"""Where Envoy connects to: the workers' sockets and each target's upstream."""
 
 from envoy_data_plane.envoy.config.cluster.v3 import (
     CircuitBreakers,
@@ -6,7 +6,7 @@ from envoy_data_plane.envoy.config.cluster.v3 import (
     Cluster,
     ClusterCommonLbConfig,
     ClusterDiscoveryType,
-    ClusterDnsLookupFamily,
+    ClusterEdsClusterConfig,
     ClusterLbPolicy,
     OutlierDetection,
 )
@@ -39,8 +39,9 @@ from envoy_data_plane.envoy.extensions.upstreams.http.v3 import HttpProtocolOpti
 from envoy_data_plane.envoy.type.v3 import Percent
 from envoy_data_plane.google.protobuf import Any
 
-from extproc.adapters.envoy.messages import WINDOW, exactly, seconds, tcp, unix
-from extproc.adapters.envoy.plan import EnvoyPlan, Scheme, Upstream, is_address
+from extproc.adapters.envoy.endpoints import ENDPOINTS, cluster_name, endpoints_file
+from extproc.adapters.envoy.messages import WINDOW, exactly, seconds, tcp, unix, watched
+from extproc.adapters.envoy.plan import EnvoyPlan, Scheme, TargetPlan, Upstream, is_address
 
 WORKERS = "workers"
 """Name of the processors' cluster."""
@@ -68,9 +69,9 @@ def workers_cluster(plan: EnvoyPlan) -> Cluster:
         type=ClusterDiscoveryType.STATIC,
         connect_timeout=seconds(1),
         lb_policy=ClusterLbPolicy.ROUND_ROBIN,
-        load_assignment=_endpoints(WORKERS, [unix(f"{plan.run}/worker-{i}.sock") for i in range(plan.workers)]),
+        load_assignment=assigned(WORKERS, [unix(f"{plan.run}/worker-{i}.sock") for i in range(plan.workers)]),
         per_connection_buffer_limit_bytes=WINDOW,
-        circuit_breakers=_breakers(HELD_AT_ONCE),
+        circuit_breakers=breakers(),
         common_lb_config=ClusterCommonLbConfig(healthy_panic_threshold=Percent(value=0.0)),
         health_checks=[
             # Answered by the worker's event loop, so a worker that hangs gets no new requests.
@@ -114,41 +115,64 @@ def workers_cluster(plan: EnvoyPlan) -> Cluster:
     )
 
 
-def http_cluster(name: str, upstream: Upstream, filters: list[HttpFilter] | None = None) -> Cluster:
-    """An HTTP/1.1 upstream, by name or address, with TLS verified where its scheme says so.
+def http_cluster(target: TargetPlan, filters: list[HttpFilter]) -> Cluster:
+    """A target's HTTP/1.1 upstream, with TLS verified where its scheme says so; `filters` see what goes there.
 
     No retries and no hedging anywhere: an approved action runs at most once. Idle connections are given up after
     a minute, because a request that meets a closing one is lost.
     """
-    fixed = is_address(upstream.host)
-    return Cluster(
-        name=name,
-        type=ClusterDiscoveryType.STATIC if fixed else ClusterDiscoveryType.STRICT_DNS,
-        dns_lookup_family=ClusterDnsLookupFamily.AUTO if fixed else ClusterDnsLookupFamily.V4_PREFERRED,
-        connect_timeout=seconds(5),
-        load_assignment=_endpoints(name, [tcp(upstream.host, upstream.port)]),
-        per_connection_buffer_limit_bytes=WINDOW,
-        circuit_breakers=_breakers(HELD_AT_ONCE),
-        transport_socket=_tls(upstream) if upstream.scheme is Scheme.HTTPS else None,
-        typed_extension_protocol_options=_protocol(
-            HttpProtocolOptionsExplicitHttpConfig(http_protocol_options=Http1ProtocolOptions(enable_trailers=True)),
-            filters or [],
-        ),
+    cluster = _upstream_cluster(target)
+    cluster.transport_socket = _tls(target.upstream) if target.upstream.scheme is Scheme.HTTPS else None
+    cluster.typed_extension_protocol_options = _protocol(
+        HttpProtocolOptionsExplicitHttpConfig(http_protocol_options=Http1ProtocolOptions(enable_trailers=True)),
+        filters,
     )
+    return cluster
 
 
-def _endpoints(cluster: str, addresses: list[Address]) -> ClusterLoadAssignment:
+def opaque_cluster(target: TargetPlan) -> Cluster:
+    """A target's upstream for bytes that nobody reads: what is inside, TLS too, is between the client and it."""
+    return _upstream_cluster(target)
+
+
+def _upstream_cluster(target: TargetPlan) -> Cluster:
+    """An address stands in it; what a name stands for comes from a file, because Envoy must not resolve names that
+    nobody has checked."""
+    name, upstream = cluster_name(target.name), target.upstream
+    cluster = Cluster(
+        name=name,
+        connect_timeout=seconds(5),
+        per_connection_buffer_limit_bytes=WINDOW,
+        circuit_breakers=breakers(),
+    )
+    if is_address(upstream.host):
+        cluster.type = ClusterDiscoveryType.STATIC
+        cluster.load_assignment = assigned(name, [tcp(upstream.host, upstream.port)])
+    else:
+        cluster.type = ClusterDiscoveryType.EDS
+        cluster.eds_cluster_config = ClusterEdsClusterConfig(
+            eds_config=watched(endpoints_file(target.name), ENDPOINTS), service_name=name
+        )
+    return cluster
+
+
+def assigned(cluster: str, addresses: list[Address]) -> ClusterLoadAssignment:
+    """These addresses, in use in turn."""
     return ClusterLoadAssignment(
         cluster_name=cluster,
         endpoints=[LocalityLbEndpoints(lb_endpoints=[LbEndpoint(endpoint=Endpoint(address=a)) for a in addresses])],
     )
 
 
-def _breakers(requests: int) -> CircuitBreakers:
+def breakers() -> CircuitBreakers:
+    """As much as may be held at one time, and no retries."""
     return CircuitBreakers(
         thresholds=[
             CircuitBreakersThresholds(
-                max_connections=requests, max_pending_requests=requests, max_requests=requests, max_retries=0
+                max_connections=HELD_AT_ONCE,
+                max_pending_requests=HELD_AT_ONCE,
+                max_requests=HELD_AT_ONCE,
+                max_retries=0,
             )
         ]
     )

@@ -5,7 +5,6 @@ STRIPPED_PREFIXES = ("x-holdpoint-", "x-envoy-", "x-forwarded", "x-original-")
 
 STRIPPED = (
     "forwarded",
-    "proxy-authorization",
     "x-request-id",
     "x-client-trace-id",
     # Where the client says it is.
@@ -24,17 +23,19 @@ STRIPPED = (
 )
 """Removed likewise, by whole name."""
 
+TICKET_HEADER = "x-holdpoint-ticket"
+"""On requests inside an intercepted tunnel: what the processor said of it when the tunnel was opened. Set by Envoy."""
+
 NOT_FOR_UPSTREAM = (
     "authorization",
     "proxy-authorization",
+    TICKET_HEADER,
     "x-forwarded-proto",
     "x-forwarded-for",
     "x-envoy-external-address",
 )
-"""Removed when a request leaves: the agent's own token, and what Envoy itself adds at the edge."""
-
-NOT_FOR_PROCESSOR = ("authorization", "proxy-authorization")
-"""Never shown to the processor. jwt_authn removes the token that it verified; this covers whatever it did not read."""
+"""Removed when a request leaves, after the processor has seen it and before the real credential is put in: what says
+who asks, and what Envoy itself adds at the edge."""
 
 IMMUTABLE = r"(?i)^(:.*|host|x-request-id|x-envoy-.*|x-forwarded-.*)$"
 """What the processor may not touch in either direction; an attempt ends the request with 500. It does take credentials

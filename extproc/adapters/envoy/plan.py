@@ -1,12 +1,10 @@
 """What Envoy is to be: plain values, checked before anything is generated from them."""
 
 import ipaddress
-import json
 import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePath
-from urllib.parse import urlsplit
 
 from extproc.domain.target import Inspect
 
@@ -15,6 +13,7 @@ LONGEST_WAIT_SECONDS = 3600.0
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+_REVISION = re.compile(r"[A-Za-z0-9]{1,64}")
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,64}")
 _PREFIX = re.compile(r"[\x20-\x7e]{0,64}")
 _BASE_PATH = re.compile(r"/|(/[A-Za-z0-9._~-]+)+/?")
@@ -28,33 +27,37 @@ class Scheme(StrEnum):
     HTTPS = "https"
 
 
+class Via(StrEnum):
+    """The way on which an exchange comes; the processor is told it as `x-holdpoint-via`."""
+
+    DIRECT = "direct"
+    PROXY = "proxy"
+    CONNECT = "connect"
+    TUNNEL = "tunnel"
+
+
 class BadPlan(ValueError):
     """A plan that no safe configuration comes from. The message names every fault, one a line."""
 
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """PEM files of the listener: certificate chain and private key. Replaced by rename, both are read again."""
+    """PEM files of the listeners: certificate chain and private key. With `client_ca`, a client may show a certificate
+    of one of these authorities; `crl` has the revocation lists of all of them, in the same folder. Replaced by rename,
+    each is read again."""
 
     certificate: str
     key: str
+    client_ca: str | None = None
+    crl: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Provider:
-    """Whose tokens are believed: issuer and audience as they stand in the token; `jwks` is an http(s) address,
-    or the JWKS document itself (`files.read_jwks` reads one). An https address needs `ca`, the PEM file of the roots
-    that its certificate is checked against."""
+class ProxyPlan:
+    """Where agents connect that use the gateway as their forward proxy; port 0 lets the kernel choose."""
 
-    issuer: str
-    audience: str
-    jwks: str
-    ca: str | None = None
-
-    @property
-    def remote(self) -> bool:
-        """True where Envoy fetches the keys itself."""
-        return self.jwks.startswith(("http://", "https://"))
+    address: str
+    port: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +84,12 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class TargetPlan:
-    """One target: reached as `<name>.<domain>`, as each of `hosts`, and as `/<name>/` on any other host.
+    """One target: reached as `<name>.<domain>`, as each of `hosts`, and as `/<name>/` on any other host; through the
+    forward proxy, also by its upstream's own host and port. An `opaque` one is reached through the proxy's tunnels
+    only, and nobody reads what is inside.
 
-    `wait_seconds` is the longest that a request of it is held in the open."""
+    `revision` names this very configuration of it to the workers, which may know several at a time. `wait_seconds` is
+    the longest that a request of it is held in the open."""
 
     name: str
     upstream: Upstream
@@ -91,6 +97,8 @@ class TargetPlan:
     credential: Credential | None = None
     inspect: Inspect = Inspect.FULL
     wait_seconds: float = 30.0
+    revision: str = "0"
+    opaque: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +113,14 @@ class EnvoyPlan:
     address: str
     port: int
     domain: str
-    providers: tuple[Provider, ...]
     targets: tuple[TargetPlan, ...]
     workers: int
     tls: TlsFiles | None = None
     run: str = "../run"
+    proxy: ProxyPlan | None = None
 
     def __post_init__(self) -> None:
-        faults = [*_listen_faults(self), *_provider_faults(self), *_target_faults(self)]
+        faults = [*_listen_faults(self), *_target_faults(self)]
         if faults:
             raise BadPlan("\n".join(faults))
 
@@ -126,56 +134,24 @@ def is_address(host: str) -> bool:
     return True
 
 
-def has_keys(text: str) -> bool:
-    """True if the text is a JWKS document with a key in it; what the keys are worth, Envoy finds out."""
-    try:
-        document = json.loads(text)
-    except ValueError:
-        return False
-    keys = document.get("keys") if isinstance(document, dict) else None
-    return isinstance(keys, list) and bool(keys)
-
-
 def _listen_faults(plan: EnvoyPlan) -> list[str]:
     faults = []
     if not is_address(plan.address):
         faults.append(f"address: expected an IP address, found {plan.address!r}")
     if not 0 <= plan.port <= 65535:
         faults.append(f"port: expected 0 to 65535, found {plan.port}")
+    if plan.proxy is not None and not is_address(plan.proxy.address):
+        faults.append(f"proxy.address: expected an IP address, found {plan.proxy.address!r}")
+    if plan.proxy is not None and not 0 <= plan.proxy.port <= 65535:
+        faults.append(f"proxy.port: expected 0 to 65535, found {plan.proxy.port}")
+    if plan.tls is not None and plan.tls.crl is not None and plan.tls.client_ca is None:
+        faults.append("tls.crl: a revocation list, and no client_ca whose certificates it could revoke")
     if not _HOST.fullmatch(plan.domain):
         faults.append(f"domain: expected a lower-case DNS name, found {plan.domain!r}")
     if plan.workers < 1:
         faults.append(f"workers: expected 1 or more, found {plan.workers}")
     if not plan.run or PurePath(plan.run).is_absolute():
         faults.append(f"run: expected a relative folder (a socket's path is at most 107 bytes), found {plan.run!r}")
-    return faults
-
-
-def _provider_faults(plan: EnvoyPlan) -> list[str]:
-    faults = []
-    if not plan.providers:
-        faults.append("providers: empty; without one nobody could be let in")
-    for i, provider in enumerate(plan.providers):
-        where = f"providers[{i}]"
-        if not provider.issuer:
-            faults.append(f"{where}.issuer: empty; a token of any issuer would do")
-        if not provider.audience:
-            faults.append(f"{where}.audience: empty; a token meant for another service would do")
-        if provider.remote:
-            try:
-                parts = urlsplit(provider.jwks)
-                named = bool(parts.hostname) and (parts.port is None or parts.port > 0) and parts.username is None
-            except ValueError:
-                named = False
-            if not named:
-                faults.append(f"{where}.jwks: expected http(s)://host[:port]/path, found {provider.jwks!r}")
-            if provider.jwks.startswith("https:") and not provider.ca:
-                faults.append(f"{where}.ca: expected a PEM file of root certificates, found nothing")
-        elif not has_keys(provider.jwks):
-            faults.append(f"{where}.jwks: expected an http(s) address or a JSON object with a list of `keys`")
-    identities = [(p.issuer, p.audience) for p in plan.providers]
-    if len(set(identities)) != len(identities):
-        faults.append("providers: two name the same issuer and audience")
     return faults
 
 
@@ -194,7 +170,11 @@ def _target_faults(plan: EnvoyPlan) -> list[str]:
             taken[host] = target.name
         if not 0 < target.wait_seconds <= LONGEST_WAIT_SECONDS:
             faults.append(f"{where}.wait: expected up to {LONGEST_WAIT_SECONDS:.0f} s, found {target.wait_seconds}")
+        if not _REVISION.fullmatch(target.revision):
+            faults.append(f"{where}.revision: expected up to 64 letters and digits, found {target.revision!r}")
         faults += _upstream_faults(f"{where}.upstream", target.upstream)
+        if target.opaque and (target.credential is not None or target.upstream.path != "/"):
+            faults.append(f"{where}.opaque: nothing can be added to what nobody reads, no credential and no base path")
         if target.credential is not None:
             faults += _credential_faults(f"{where}.credential", target.credential)
     names = [t.name for t in plan.targets]

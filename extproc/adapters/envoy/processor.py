@@ -16,16 +16,14 @@ from envoy_data_plane.envoy.extensions.filters.http.ext_proc.v3 import (
     ExternalProcessorRouteCacheAction,
     ExtProcOverrides,
     ExtProcPerRoute,
-    HeaderForwardingRules,
     MetadataOptions,
     MetadataOptionsMetadataNamespaces,
     ProcessingMode,
     ProcessingModeBodySendMode,
     ProcessingModeHeaderSendMode,
 )
-from envoy_data_plane.envoy.extensions.filters.http.rbac.v3 import Rbac, RbacPerRoute
+from envoy_data_plane.envoy.extensions.filters.http.rbac.v3 import Rbac
 from envoy_data_plane.envoy.type.matcher.v3 import (
-    ListStringMatcher,
     MetadataMatcher,
     MetadataMatcherPathSegment,
     RegexMatcher,
@@ -35,10 +33,9 @@ from envoy_data_plane.envoy.type.v3 import HttpStatus, StatusCode
 from envoy_data_plane.google.protobuf import Any
 
 from extproc.adapters.envoy.clusters import WORKERS
-from extproc.adapters.envoy.headers import IMMUTABLE, NOT_FOR_PROCESSOR
-from extproc.adapters.envoy.identity import JWT_NAMESPACE
+from extproc.adapters.envoy.headers import IMMUTABLE
 from extproc.adapters.envoy.messages import exactly, seconds
-from extproc.adapters.envoy.plan import LONGEST_WAIT_SECONDS
+from extproc.adapters.envoy.plan import LONGEST_WAIT_SECONDS, TargetPlan, Via
 from extproc.domain.target import Inspect
 
 EXT_PROC = "envoy.filters.http.ext_proc"
@@ -46,9 +43,22 @@ RBAC = "envoy.filters.http.rbac"
 NAMESPACE = "holdpoint"
 """Dynamic metadata namespace of the processor: `decision` is `allow` where it let a request through, `id` names why."""
 
-ATTRIBUTES = ("source.address", "source.port", "connection.id", "request.id", "xds.route_name")
+ATTRIBUTES = (
+    "source.address",
+    "source.port",
+    "connection.id",
+    "request.id",
+    "xds.route_name",
+    # Of a client certificate that the listener verified; absent where none was shown.
+    "connection.mtls",
+    "connection.sha256_peer_certificate_digest",
+    "connection.uri_san_peer_certificate",
+    "connection.dns_san_peer_certificate",
+    "connection.subject_peer_certificate",
+    "connection.requested_server_name",
+)
 RESPONSE_ATTRIBUTES = ("response.code_details",)
-"""Tells an answer of Envoy's own (a 401 of jwt_authn also comes to the processor) from an upstream's."""
+"""Tells an answer of Envoy's own, of a filter behind the processor, from an upstream's."""
 
 _SEND = ProcessingModeHeaderSendMode.SEND
 _SKIP = ProcessingModeHeaderSendMode.SKIP
@@ -57,16 +67,20 @@ _DUPLEX = ProcessingModeBodySendMode.FULL_DUPLEX_STREAMED
 
 
 def processing_mode(inspect: Inspect) -> ProcessingMode:
-    """What of an exchange goes to the processor. Full duplex always comes with its trailers: without them Envoy
-    silently drops what the processor held back."""
-    if inspect is Inspect.HEADERS:
+    """What of an exchange goes to the processor.
+
+    Full duplex always comes with its trailers: without them Envoy silently drops what the processor held back. Where
+    bodies stay away the heads of both directions go, and the answer's trailers: waiting for those, Envoy keeps the
+    stream for as long as the exchange lasts, so that the processor sees its end and can bring it about.
+    """
+    if inspect in (Inspect.HEADERS, Inspect.OPAQUE):
         return ProcessingMode(
             request_header_mode=_SEND,
             request_body_mode=_NONE,
             request_trailer_mode=_SKIP,
-            response_header_mode=_SKIP,
+            response_header_mode=_SEND,
             response_body_mode=_NONE,
-            response_trailer_mode=_SKIP,
+            response_trailer_mode=_SEND,
         )
     return ProcessingMode(
         request_header_mode=_SEND,
@@ -75,6 +89,18 @@ def processing_mode(inspect: Inspect) -> ProcessingMode:
         response_header_mode=_SEND,
         response_body_mode=_DUPLEX,
         response_trailer_mode=_SEND,
+    )
+
+
+def asked_once() -> ProcessingMode:
+    """The request's head alone: for what leads nowhere, whose only answer is the processor's refusal."""
+    return ProcessingMode(
+        request_header_mode=_SEND,
+        request_body_mode=_NONE,
+        request_trailer_mode=_SKIP,
+        response_header_mode=_SKIP,
+        response_body_mode=_NONE,
+        response_trailer_mode=_SKIP,
     )
 
 
@@ -87,10 +113,10 @@ def ext_proc_filter() -> ExternalProcessor:
     return ExternalProcessor(
         grpc_service=GrpcService(envoy_grpc=GrpcServiceEnvoyGrpc(cluster_name=WORKERS, skip_envoy_headers=True)),
         failure_mode_allow=False,
-        # Each route that forwards says more (modes.py sees to it). Here responses are left out, because what has no
-        # route is Envoy's own refusal of a malformed request: were that sent to the processor too, Envoy would close
-        # the connection before the answer is back, and the client would get no status at all.
-        processing_mode=processing_mode(Inspect.HEADERS),
+        # Each route says more (modes.py sees to it). Here responses are left out, because what has no route is Envoy's
+        # own refusal of a malformed request: were that sent to the processor too, Envoy would close the connection
+        # before the answer is back, and the client would get no status at all.
+        processing_mode=asked_once(),
         request_attributes=list(ATTRIBUTES),
         response_attributes=list(RESPONSE_ATTRIBUTES),
         message_timeout=seconds(1),
@@ -101,12 +127,8 @@ def ext_proc_filter() -> ExternalProcessor:
             disallow_expression=RegexMatcher(regex=IMMUTABLE),
             disallow_is_error=True,
         ),
-        forward_rules=HeaderForwardingRules(
-            disallowed_headers=ListStringMatcher(patterns=[exactly(name) for name in NOT_FOR_PROCESSOR])
-        ),
         allow_mode_override=False,
         metadata_options=MetadataOptions(
-            forwarding_namespaces=MetadataOptionsMetadataNamespaces(untyped=[JWT_NAMESPACE]),
             receiving_namespaces=MetadataOptionsMetadataNamespaces(untyped=[NAMESPACE]),
         ),
         # What was decided on is what goes on: the route is chosen once, before the processor is asked.
@@ -133,16 +155,24 @@ def rbac_filter() -> Rbac:
     return Rbac(rules=RbacRules(action=RbacAction.ALLOW, policies={"decided": policy}))
 
 
-def target_filters(target: str, inspect: Inspect, strip: str) -> dict[str, Any]:
-    """A target route's settings. The processor is told the target as gRPC metadata, which no client can write:
-    `x-holdpoint-target`, and `x-holdpoint-strip`, the path prefix that Envoy will take away (absent where none)."""
-    told = [HeaderValue(key="x-holdpoint-target", value=target)]
+def target_filters(target: TargetPlan, via: Via, strip: str) -> dict[str, Any]:
+    """A target route's settings. The processor is told of it as gRPC metadata, which no client can write:
+    `x-holdpoint-target` and `x-holdpoint-revision`, `x-holdpoint-via`, and `x-holdpoint-strip`, the path prefix that
+    is not part of what is asked of the target (absent where none)."""
+    told = {"target": target.name, "revision": target.revision, "via": via.value}
     if strip:
-        told.append(HeaderValue(key="x-holdpoint-strip", value=strip))
-    overrides = ExtProcOverrides(grpc_initial_metadata=told, processing_mode=processing_mode(inspect))
+        told["strip"] = strip
+    inspect = Inspect.OPAQUE if via is Via.CONNECT else target.inspect
+    return _told(told, processing_mode(inspect))
+
+
+def refusal_filters(code: str, via: Via) -> dict[str, Any]:
+    """The settings of a route that leads nowhere: the processor finds out who asks, records it and answers. It is told
+    why as `x-holdpoint-refuse`."""
+    return _told({"refuse": code, "via": via.value}, asked_once())
+
+
+def _told(values: dict[str, str], mode: ProcessingMode) -> dict[str, Any]:
+    metadata = [HeaderValue(key=f"x-holdpoint-{name}", value=value) for name, value in values.items()]
+    overrides = ExtProcOverrides(grpc_initial_metadata=metadata, processing_mode=mode)
     return {EXT_PROC: Any.pack(ExtProcPerRoute(overrides=overrides))}
-
-
-def unasked_filters() -> dict[str, Any]:
-    """For routes that Envoy answers itself, so that there is nothing to decide: no processor, no RBAC."""
-    return {EXT_PROC: Any.pack(ExtProcPerRoute(disabled=True)), RBAC: Any.pack(RbacPerRoute())}

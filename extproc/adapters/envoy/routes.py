@@ -1,4 +1,4 @@
-"""Which request belongs to which target, and what Envoy answers by itself."""
+"""Which request belongs to which target on the gateway's own listener, and what the routes of each are made of."""
 
 import json
 
@@ -10,42 +10,119 @@ from envoy_data_plane.envoy.config.route.v3 import (
     RouteAction,
     RouteConfiguration,
     RouteMatch,
+    RouteMatchConnectMatcher,
     VirtualHost,
 )
 from envoy_data_plane.envoy.type.matcher.v3 import RegexMatcher
 
+from extproc.adapters.envoy.destinations import authority
+from extproc.adapters.envoy.endpoints import cluster_name
 from extproc.adapters.envoy.headers import AMBIGUOUS_PATH, NOT_FOR_UPSTREAM, REFUSED_METHODS
 from extproc.adapters.envoy.messages import pattern, seconds
-from extproc.adapters.envoy.plan import LONGEST_WAIT_SECONDS, EnvoyPlan, Scheme, TargetPlan, Upstream
-from extproc.adapters.envoy.processor import target_filters, unasked_filters
+from extproc.adapters.envoy.plan import LONGEST_WAIT_SECONDS, EnvoyPlan, TargetPlan, Upstream, Via
+from extproc.adapters.envoy.processor import refusal_filters, target_filters
 
 ROUTES = "holdpoint"
-"""Name of the route configuration."""
+"""Name of the agents' route configuration."""
+
+ROUTES_FILE = "rds.json"
 
 IDLE_SECONDS = LONGEST_WAIT_SECONDS + 60
 """How long a stream may be silent: longer than any hold."""
 
+REFUSALS = {
+    "unknown-target": (404, "No target of this gateway has this host or path."),
+    "method-refused": (405, "This method is never forwarded."),
+    "ambiguous-path": (
+        400,
+        "This path reads differently at different servers; write it without escaped escapes or '..;'.",
+    ),
+    "unexpected-destination": (403, "This is no destination of this gateway."),
+    "misdirected": (421, "This tunnel was opened to another host."),
+}
+"""Status and message by the code that the processor is told. It answers itself, and has a record of it; the message
+is what comes where it, by mistake, lets such a request through."""
+
 
 def route_configuration(plan: EnvoyPlan) -> RouteConfiguration:
     """Each target by its own hosts, and by its name as the first path segment on any other host."""
-    own = [_host(plan, target) for target in plan.targets]
-    shared = [route for target in plan.targets for route in _mounted(target)]
-    rest = VirtualHost(name="any", domains=["*"], routes=[*_refused(), *shared, _unknown()])
+    targets = [target for target in plan.targets if not target.opaque]
+    own = [_host(plan, target) for target in targets]
+    shared = [route for target in targets for route in _mounted(target)]
+    rest = virtual_host("any", ["*"], [*refused(Via.DIRECT), *shared, nowhere(Via.DIRECT, "unknown-target")])
+    return configuration(ROUTES, [*own, rest], any_port=True)
+
+
+def configuration(name: str, hosts: list[VirtualHost], *, any_port: bool = False) -> RouteConfiguration:
+    """A route configuration. With `any_port` hosts are compared without their port."""
     return RouteConfiguration(
-        name=ROUTES,
-        virtual_hosts=[*own, rest],
-        ignore_port_in_host_matching=True,
+        name=name,
+        virtual_hosts=hosts,
+        ignore_port_in_host_matching=any_port,
         request_headers_to_remove=list(NOT_FOR_UPSTREAM),
     )
 
 
-def _host(plan: EnvoyPlan, target: TargetPlan) -> VirtualHost:
-    route = _route(target, RouteMatch(prefix="/"), rewrite=_base(target.upstream), strip="")
-    return VirtualHost(
+def virtual_host(name: str, domains: list[str], routes: list[Route]) -> VirtualHost:
+    """Routes that are tried in their order."""
+    return VirtualHost(name=name, domains=domains, routes=routes)
+
+
+def named(target: TargetPlan, via: Via) -> list[Route]:
+    """Everything on a host that stands for the target: its upstream's base path is put in front."""
+    return [forward(target, via, RouteMatch(prefix="/"), rewrite=_base(target.upstream))]
+
+
+def forward(target: TargetPlan, via: Via, match: RouteMatch, *, rewrite: str = "", strip: str = "") -> Route:
+    """A route to a target's upstream. `rewrite` replaces what matched; `strip` is the prefix of the path that is not
+    part of what is asked of the target."""
+    return Route(
         name=target.name,
-        domains=[f"{target.name}.{plan.domain}", *target.hosts],
-        routes=[*_refused(), route, _unknown()],
+        match=match,
+        route=RouteAction(
+            cluster=cluster_name(target.name),
+            prefix_rewrite="" if match.prefix == rewrite else rewrite,
+            host_rewrite_literal=authority(target.upstream),
+            # The answer may come as late as a person's; only silence for longer than any hold ends a stream.
+            timeout=seconds(0),
+            idle_timeout=seconds(IDLE_SECONDS),
+        ),
+        typed_per_filter_config=target_filters(target, via, strip),
     )
+
+
+def refused(via: Via) -> list[Route]:
+    """What no target gets to see. It stands first, so that no other route can match it."""
+    method = HeaderMatcher(name=":method", string_match=pattern(REFUSED_METHODS))
+    return [
+        refuse(RouteMatch(connect_matcher=RouteMatchConnectMatcher()), via, "method-refused"),
+        refuse(RouteMatch(prefix="/", headers=[method]), via, "method-refused"),
+        refuse(RouteMatch(safe_regex=RegexMatcher(regex=AMBIGUOUS_PATH)), via, "ambiguous-path"),
+    ]
+
+
+def nowhere(via: Via, code: str) -> Route:
+    """The last route: what got here is refused."""
+    return refuse(RouteMatch(prefix="/"), via, code)
+
+
+def refuse(match: RouteMatch, via: Via, code: str) -> Route:
+    """A route that leads nowhere; `code` is one of REFUSALS."""
+    status, message = REFUSALS[code]
+    body = json.dumps({"error": {"code": code, "message": message}}) + "\n"
+    return Route(
+        match=match,
+        direct_response=DirectResponseAction(status=status, body=DataSource(inline_string=body)),
+        response_headers_to_add=[
+            HeaderValueOption(header=HeaderValue(key="content-type", value="application/json")),
+        ],
+        typed_per_filter_config=refusal_filters(code, via),
+    )
+
+
+def _host(plan: EnvoyPlan, target: TargetPlan) -> VirtualHost:
+    domains = [f"{target.name}.{plan.domain}", *target.hosts]
+    return virtual_host(target.name, domains, [*refused(Via.DIRECT), *named(target, Via.DIRECT)])
 
 
 def _mounted(target: TargetPlan) -> list[Route]:
@@ -54,68 +131,11 @@ def _mounted(target: TargetPlan) -> list[Route]:
     base = _base(target.upstream)
     bare = base.rstrip("/") or "/"
     return [
-        _route(target, RouteMatch(path=mount), rewrite=bare, strip=mount),
-        _route(target, RouteMatch(prefix=f"{mount}/"), rewrite=base, strip=mount),
+        forward(target, Via.DIRECT, RouteMatch(path=mount), rewrite=bare, strip=mount),
+        forward(target, Via.DIRECT, RouteMatch(prefix=f"{mount}/"), rewrite=base, strip=mount),
     ]
-
-
-def _route(target: TargetPlan, match: RouteMatch, *, rewrite: str, strip: str) -> Route:
-    return Route(
-        name=target.name,
-        match=match,
-        route=RouteAction(
-            cluster=cluster_name(target.name),
-            prefix_rewrite="" if match.prefix == rewrite else rewrite,
-            host_rewrite_literal=_authority(target.upstream),
-            # The answer may come as late as a person's; only silence for longer than any hold ends a stream.
-            timeout=seconds(0),
-            idle_timeout=seconds(IDLE_SECONDS),
-        ),
-        typed_per_filter_config=target_filters(target.name, target.inspect, strip),
-    )
-
-
-def cluster_name(target: str) -> str:
-    """The cluster of a target's upstream; the prefix keeps it apart from our own clusters."""
-    return f"target-{target}"
-
-
-def _refused() -> list[Route]:
-    """What no target gets to see. It stands first, so that no other route can match it."""
-    method = HeaderMatcher(name=":method", string_match=pattern(REFUSED_METHODS))
-    return [
-        _answer(RouteMatch(prefix="/", headers=[method]), 405, "method-refused", "This method is never forwarded."),
-        _answer(
-            RouteMatch(safe_regex=RegexMatcher(regex=AMBIGUOUS_PATH)),
-            400,
-            "ambiguous-path",
-            "This path reads differently at different servers; write it without escaped escapes or '..;'.",
-        ),
-    ]
-
-
-def _unknown() -> Route:
-    return _answer(RouteMatch(prefix="/"), 404, "unknown-target", "No target of this gateway has this host or path.")
-
-
-def _answer(match: RouteMatch, status: int, code: str, message: str) -> Route:
-    body = json.dumps({"error": {"code": code, "message": message}}) + "\n"
-    return Route(
-        match=match,
-        direct_response=DirectResponseAction(status=status, body=DataSource(inline_string=body)),
-        response_headers_to_add=[
-            HeaderValueOption(header=HeaderValue(key="content-type", value="application/json")),
-        ],
-        typed_per_filter_config=unasked_filters(),
-    )
 
 
 def _base(upstream: Upstream) -> str:
     """The upstream's base path with a slash at its end."""
     return upstream.path.rstrip("/") + "/"
-
-
-def _authority(upstream: Upstream) -> str:
-    host = f"[{upstream.host}]" if ":" in upstream.host else upstream.host
-    usual = 443 if upstream.scheme is Scheme.HTTPS else 80
-    return host if upstream.port == usual else f"{host}:{upstream.port}"

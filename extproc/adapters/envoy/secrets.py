@@ -6,6 +6,7 @@ from envoy_data_plane.envoy.extensions.filters.http.upstream_codec.v3 import Ups
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import HttpFilter
 from envoy_data_plane.envoy.extensions.http.injected_credentials.generic.v3 import Generic
 from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import (
+    CertificateValidationContext,
     GenericSecret,
     SdsSecretConfig,
     Secret,
@@ -19,8 +20,15 @@ from extproc.adapters.envoy.plan import Credential, TargetPlan, TlsFiles
 SECRETS = "secrets"
 """Folder of the targets' secret resources, below Envoy's working directory."""
 
+LEAVES = "certs"
+"""Folder of the certificates that intercepted tunnels show, `<target>.crt` and `<target>.key`, and of the resources
+that name them."""
+
+CLIENT_CA = "client-ca"
+"""Name of the authorities of clients' certificates, in `client-ca.json`."""
+
 LISTENER_TLS = "tls"
-"""Name of the listener's own certificate, in `tls.json` beside the other resources."""
+"""Name of the listeners' own certificate, in `tls.json` beside the other resources."""
 
 
 def credential_secret(target: str, credential: Credential) -> Secret:
@@ -41,6 +49,46 @@ def listener_secret(tls: TlsFiles) -> Secret:
             else None,
         ),
     )
+
+
+def client_ca_secret(tls: TlsFiles) -> Secret:
+    """The resource that names the authorities of clients' certificates, and their revocation lists."""
+    roots = watched_file(tls.client_ca or "")
+    return Secret(
+        name=CLIENT_CA,
+        validation_context=CertificateValidationContext(
+            trusted_ca=DataSource(filename=tls.client_ca or ""),
+            crl=DataSource(filename=tls.crl) if tls.crl else None,
+            watched_directory=roots.watched_directory,
+        ),
+    )
+
+
+def client_ca_source() -> SdsSecretConfig:
+    """Where the listeners find them."""
+    return SdsSecretConfig(name=CLIENT_CA, sds_config=watched(f"{CLIENT_CA}.json", "."))
+
+
+def leaf_secret(target: str) -> Secret:
+    """The resource that names the certificate and key that a target's intercepted tunnels show."""
+    return Secret(
+        name=f"leaf-{target}",
+        tls_certificate=TlsCertificate(
+            certificate_chain=DataSource(filename=f"{LEAVES}/{target}.crt"),
+            private_key=DataSource(filename=f"{LEAVES}/{target}.key"),
+            watched_directory=WatchedDirectory(path=LEAVES),
+        ),
+    )
+
+
+def leaf_file(target: str) -> str:
+    """Where that resource is."""
+    return f"{LEAVES}/{target}.json"
+
+
+def leaf_source(target: str) -> SdsSecretConfig:
+    """Where a target's internal listener finds them."""
+    return SdsSecretConfig(name=f"leaf-{target}", sds_config=watched(leaf_file(target), LEAVES))
 
 
 def listener_secret_source() -> SdsSecretConfig:

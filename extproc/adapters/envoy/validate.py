@@ -33,7 +33,7 @@ def inline(resources: Resources, bootstrap: str) -> Document:
         raise EnvoyRefused(f"bootstrap.yaml: {error}") from None
     if not isinstance(base, dict):
         raise EnvoyRefused(f"bootstrap.yaml: expected a mapping, found {type(base).__name__}")
-    routes = {route.name: as_document(route) for route in resources.routes}
+    routes = {route.name: as_document(route) for route in resources.routes.values()}
     document = {name: value for name, value in base.items() if name != "dynamic_resources"}
     document["static_resources"] = {
         "listeners": [_static(as_document(x), routes) for x in resources.listeners],
@@ -76,6 +76,10 @@ def _static(node: Anything, routes: dict[str, Document]) -> Anything:
         return [_static(item, routes) for item in node]
     if not isinstance(node, dict):
         return node
+    if node.get("type") == "EDS":
+        # Its addresses come from a file that may change at any time; a cluster without any is as good to check.
+        kept = {name: value for name, value in node.items() if name != "eds_cluster_config"}
+        return _static({**kept, "type": "STATIC", "load_assignment": {"cluster_name": node["name"]}}, routes)
     out: Document = {}
     for name, value in node.items():
         if name == "rds":

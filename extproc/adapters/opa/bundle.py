@@ -9,21 +9,27 @@ from pathlib import Path
 
 import orjson
 
+from extproc.adapters.counters import USED, wants_counters
 from extproc.adapters.opa import library as libraries
 from extproc.adapters.opa.binary import find_opa
-from extproc.adapters.opa.check import Checked, Policy, check
+from extproc.adapters.opa.check import Checked, check
 from extproc.adapters.opa.files import write_private
+from extproc.adapters.opa.metadata import Policy
+from extproc.domain.decision import Mode
 
+READS = "reads.json"
 _REVISION_CHARACTERS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A bundle in memory. `revision` is hex, the start of a SHA-256 over its contents; `archive` a tar.gz."""
+    """A bundle in memory. `revision` is hex, the start of a SHA-256 over its contents; `archive` a tar.gz; `counters`
+    the gravest mode of a rule in it that reads exact counters, None where no rule does."""
 
     revision: str
     policies: tuple[Policy, ...]
     archive: bytes
+    counters: Mode | None
 
 
 def build(
@@ -36,7 +42,10 @@ def build(
 
 
 def publish(bundle: Bundle, destination: Path) -> None:
-    """Put a bundle where the managed OPA watches, in one step. Raises OSError; the old one stays then."""
+    """Put a bundle where the managed OPA watches, in one step, and before that, beside it, what workers need to know
+    of it (reads.json, which counters.Wanted reads). Raises OSError; the old bundle stays then."""
+    reads = {USED: None if bundle.counters is None else bundle.counters.value}
+    write_private(destination.parent / READS, orjson.dumps(reads))
     write_private(destination, bundle.archive)
 
 
@@ -59,7 +68,8 @@ def pack(checked: Checked) -> Bundle:
             entry = tarfile.TarInfo(place)
             entry.size, entry.mode = len(content), 0o600
             tar.addfile(entry, io.BytesIO(content))
-    return Bundle(name, checked.policies, gzip.compress(buffer.getvalue(), mtime=0))
+    counters = wants_counters(checked.metadata())
+    return Bundle(name, checked.policies, gzip.compress(buffer.getvalue(), mtime=0), counters)
 
 
 def _members(checked: Checked, name: str) -> list[tuple[str, bytes]]:

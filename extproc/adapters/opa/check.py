@@ -1,7 +1,6 @@
 """Is a library good enough to serve? OPA checks and tests it; what OPA can't know is checked here."""
 
 import json
-import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,40 +13,14 @@ import orjson
 from extproc import resources
 from extproc.adapters.opa.binary import OpaFailed, run
 from extproc.adapters.opa.library import Library
+from extproc.adapters.opa.metadata import Policy, documents, read, readers
 from extproc.adapters.opa.refused import PolicyRefused, Problem
-from extproc.domain.decision import Effect, MalformedDecision, Mode, Severity, parse
+from extproc.domain.decision import Effect, MalformedDecision, parse
 from extproc.domain.json import JSON
 
 UNBUILT = "unbuilt"
 # Beside what OPA itself calls nondeterministic: these write what they are given, which is payload, to OPA's log.
 _SPEAKING = frozenset({"print", "internal.print", "trace"})
-_POLICY = re.compile(r"data\.holdpoint\.policies\.([a-z][a-z0-9_]*)\.([a-z][a-z0-9_]*)(\..+)?")
-_SHARED = re.compile(r"data\.holdpoint\.(main|lib(\..+)?)")
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """A policy as its METADATA has it. `mode` is its own, and data may overrule it; `file` is a place in the bundle."""
-
-    id: str
-    title: str
-    description: str
-    severity: Severity
-    mode: Mode
-    file: str
-    line: int
-
-    def document(self) -> dict[str, JSON]:
-        """The shape of data.holdpoint.metadata.<id>."""
-        return {
-            "id": self.id,
-            "title": self.title,
-            "description": self.description,
-            "severity": self.severity.value,
-            "mode": self.mode.value,
-            "file": self.file,
-            "line": self.line,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +45,18 @@ class Checked:
         """The bundle's data document."""
         return _data(revision, self.policies, self.library.config if config is None else config)
 
+    def metadata(self) -> dict[str, JSON]:
+        """What data.holdpoint.metadata will be, and an engine's management API then tells."""
+        return documents(self.policies, self.library.config)
+
 
 def check(library: Library, opa: Path, *, tests: bool = True) -> Checked:
     """Check a library whole. Tests run with the library's own data: they are about its rules, not about a user's
     thresholds. Raises PolicyRefused with every problem found, OpaFailed if OPA can't do its part."""
     with staged(library) as place:
         _compile(library, opa, place)
-        policies = _metadata(library, opa, place)
+        found = _read(run(opa, ["inspect", "--annotations", "--format=json", "."], place).stdout, "inspect")
+        policies = read(library, found)
         _write(place, _data(UNBUILT, policies, library.defaults))
         results = tuple(_test(library, opa, place)) if tests else ()
         failed = [Problem(r.file, r.line, f"{r.name}: {r.message}") for r in results if r.message]
@@ -127,8 +105,8 @@ def _write(place: Path, document: dict[str, JSON]) -> None:
 
 
 def _data(revision: str, policies: tuple[Policy, ...], config: dict[str, JSON]) -> dict[str, JSON]:
-    metadata: dict[str, JSON] = {p.id: p.document() for p in policies}
-    return {"holdpoint": {"revision": revision, "metadata": metadata, "config": config}}
+    metadata = documents(policies, config)
+    return {"holdpoint": {"revision": revision, "metadata": metadata, "config": config, "readers": readers(metadata)}}
 
 
 def _compile(library: Library, opa: Path, place: Path) -> None:
@@ -151,76 +129,6 @@ def _capabilities(opa: Path, place: Path) -> bytes:
     known["builtins"] = [b for b in known["builtins"] if not b.get("nondeterministic") and b["name"] not in _SPEAKING]
     known["allow_net"] = []
     return orjson.dumps(known)
-
-
-def _metadata(library: Library, opa: Path, place: Path) -> tuple[Policy, ...]:
-    found = _read(run(opa, ["inspect", "--annotations", "--format=json", "."], place).stdout, "inspect")
-    annotated = {
-        ".".join(part["value"] for part in entry["path"]): entry
-        for entry in found.get("annotations") or []
-        if entry["annotations"]["scope"] == "package"
-    }
-    problems: list[Problem] = []
-    policies: list[Policy] = []
-    for package, files in sorted(found["namespaces"].items()):
-        sources = [f for f in files if f.endswith(".rego") and not f.endswith("_test.rego")]
-        if not sources or _SHARED.fullmatch(package):
-            continue
-        match = _POLICY.fullmatch(package)
-        if match is None:
-            message = f"package {package.removeprefix('data.')}: expected holdpoint.policies.<family>.<name>"
-            problems.append(Problem(library.shown(sources[0]), 0, message))
-        elif not match[3]:
-            entry = annotated.get(package)
-            policy = _policy(library, f"{match[1]}.{match[2]}", sources[0], entry, problems)
-            policies += [policy] if policy else []
-    folders = cast(dict[str, JSON], library.config["policies"])
-    problems += [
-        Problem(
-            library.shown(p.file),
-            p.line,
-            f"{p.id} is not in a folder {p.id.replace('.', '/')}/, where its data would be",
-        )
-        for p in policies
-        if p.id not in folders
-    ]
-    if problems:
-        raise PolicyRefused(sorted(problems))
-    return tuple(policies)
-
-
-def _policy(
-    library: Library, wanted: str, file: str, entry: dict[str, Any] | None, problems: list[Problem]
-) -> Policy | None:
-    if entry is None:
-        problems.append(
-            Problem(library.shown(file), 1, "no METADATA of scope package; it needs title, id and severity")
-        )
-        return None
-    file, line = entry["location"]["file"], entry["location"]["row"]
-    notes = entry["annotations"]
-    custom = notes.get("custom", {})
-    wrong: list[str] = []
-    if custom.get("id") != wanted:
-        wrong.append(f"custom.id: expected {wanted}, as its package says, found {custom.get('id')!r}")
-    if not str(notes.get("title", "")).strip():
-        wrong.append("title: missing")
-    if custom.get("severity") not in list(Severity):
-        wrong.append(f"custom.severity: expected one of {', '.join(Severity)}, found {custom.get('severity')!r}")
-    if custom.get("mode", Mode.ENFORCE.value) not in list(Mode):
-        wrong.append(f"custom.mode: expected one of {', '.join(Mode)}, found {custom.get('mode')!r}")
-    problems += [Problem(library.shown(file), line, f"METADATA {w}") for w in wrong]
-    if wrong:
-        return None
-    return Policy(
-        wanted,
-        notes["title"],
-        notes.get("description", "").strip(),
-        Severity(custom["severity"]),
-        Mode(custom.get("mode", Mode.ENFORCE.value)),
-        file,
-        line,
-    )
 
 
 def _test(library: Library, opa: Path, place: Path) -> Iterator[TestResult]:

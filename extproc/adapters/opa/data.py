@@ -119,12 +119,14 @@ def _over(base: JSON, shape: JSON, value: JSON, where: str, complaints: list[str
 
 
 def _closed(where: str, value: JSON) -> list[str]:
-    """The two settings that every library has and whose words are ours."""
+    """The settings that every library has and whose words are ours."""
     words: list[str] = []
     if where.startswith("policies.") and where.endswith(".mode"):
         words = [m.value for m in Mode]
     elif where == "record.default":
         words = [r.value for r in Recording]
+    elif where == "history.unknown":
+        words = ["block", "ignore"]
     if words and value not in words:
         return [f"{where}: expected one of {', '.join(words)}, found {value!r}"]
     if isinstance(value, int) and not isinstance(value, bool) and value < 0:

@@ -45,7 +45,8 @@ class Repeat:
 @dataclass(frozen=True, slots=True)
 class Fact:
     """One record's part in the figures. `at` is seconds since the epoch; `target` is empty where it led nowhere;
-    `network` is None where no address is known; `counts` are figures by path ("masked/response/card")."""
+    `network` is None where no address is known; `counts` are figures by path ("masked/response/card"). `opens` is the
+    decision's id of a tunnel whose bytes nobody reads: how many they were is in a record of its own, at its end."""
 
     at: float
     principal: str
@@ -56,6 +57,7 @@ class Fact:
     environment: str = ""
     network: str | None = None
     repeat: Repeat | None = None
+    opens: str = ""
 
 
 def fact_of(record: Record) -> Fact | None:
@@ -113,7 +115,17 @@ def _decision(body: Mapping[str, Any], common: dict[str, Any]) -> Fact:
     if outcome in _REFUSED and own:
         told = Said.REFUSED
         repeat = Repeat(_text(asked, "verb"), _text(asked, "resource"), own[0], _text(asked, "digest"))
-    return Fact(said=told, counts=tuple(counts), repeat=repeat, **common)
+    opaque = told is Said.GRANTED and part(asked, "summary").get("opaque") is True
+    opens = _text(said, "id") if opaque else ""
+    return Fact(said=told, counts=tuple(counts), repeat=repeat, opens=opens, **common)
+
+
+def closed(record: Record, opened: Fact) -> Fact:
+    """What the record of a tunnel's end says of the principal that opened it."""
+    lanes = {"bytes_in": "request", "bytes_out": "response"}
+    counts = tuple((f"bytes/{lanes[name]}", n) for name, n in _numbers(record.body) if name in lanes)
+    at = datetime.fromisoformat(record.at).timestamp()
+    return Fact(at, opened.principal, opened.target, Said.OPEN, counts)
 
 
 def _effect(effect: str) -> Iterator[tuple[str, int]]:
@@ -129,10 +141,10 @@ def _delivery(body: Mapping[str, Any], common: dict[str, Any]) -> Fact:
     for lane in ("request", "response"):
         counts += [(f"masked/{lane}/{kind[:LONGEST]}", n) for kind, n in _numbers(part(body, "masked", lane))]
     said = Said.OPEN
-    # A refusal's exchange ends with a delivery too; its decision was counted.
-    if not outcome.startswith("refused"):
-        good = outcome == "completed" and isinstance(status, int) and status < 400
-        said = Said.SUCCEEDED if good else Said.FAILED
+    # A refusal's exchange ends with a delivery too, and its decision was counted; who leaves early says nothing.
+    if not outcome.startswith("refused") and (outcome == "completed" or isinstance(status, int)):
+        failed = isinstance(status, int) and status >= 400
+        said = Said.FAILED if failed else Said.SUCCEEDED
     return Fact(said=said, counts=tuple(counts), **common)
 
 

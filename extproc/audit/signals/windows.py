@@ -13,9 +13,9 @@ class Windows:
 
     __slots__ = ("_rings",)
 
-    def __init__(self, rings: Iterable[Iterable[Iterable[int]]] = ((), (), ())) -> None:
+    def __init__(self, rings: Iterable[Iterable[tuple[int, int]]] = ((), (), ())) -> None:
         """`rings` is what `state` gave."""
-        self._rings = tuple({bucket: n for bucket, n in ring} for ring in rings)
+        self._rings = tuple(dict(ring) for ring in rings)
 
     def add(self, at: float, n: int) -> None:
         """Count `n` at `at` (seconds since the epoch); times need not be in order."""
@@ -36,7 +36,11 @@ class Windows:
     def due(self) -> float:
         """When a sum changes by time alone; infinite where all are 0."""
         return min(
-            ((min(ring) + parts + 1) * width for (width, parts), ring in zip(BUCKETS, self._rings, strict=True) if ring),
+            (
+                (min(ring) + parts + 1) * width
+                for (width, parts), ring in zip(BUCKETS, self._rings, strict=True)
+                if ring
+            ),
             default=float("inf"),
         )
 

@@ -17,6 +17,7 @@ _STATUS = {
     RefusalKind.EXPIRED: 403,
     RefusalKind.PENDING: 202,
     RefusalKind.UNAVAILABLE: 503,
+    RefusalKind.LIMITED: 429,
 }
 _TITLE = {
     RefusalKind.BLOCKED: "Blocked by policy",
@@ -24,6 +25,7 @@ _TITLE = {
     RefusalKind.EXPIRED: "Nobody approved in time",
     RefusalKind.PENDING: "Held for approval",
     RefusalKind.UNAVAILABLE: "No decision could be made, so nothing passes",
+    RefusalKind.LIMITED: "Too much at one time",
 }
 _NEXT = {
     RefusalKind.BLOCKED: "Sending it again will not help; do something else, or ask the owner of the policy.",
@@ -31,6 +33,7 @@ _NEXT = {
     RefusalKind.EXPIRED: "Send it again to ask anew.",
     RefusalKind.PENDING: "Send exactly the same request again later: once it is approved it goes through, once.",
     RefusalKind.UNAVAILABLE: "This is a fault of the gateway, not of the request; try again later.",
+    RefusalKind.LIMITED: "Try again when others of yours have ended.",
 }
 
 

@@ -1,5 +1,6 @@
-"""The holds API over the gateway's unix socket, for the command line."""
+"""The API on the gateway's control socket, for the command line."""
 
+import argparse
 import http.client
 import json
 import os
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from extproc.cli._common import CommandError
+from extproc.cli._common import CommandError, add_config, load_settings
 
 TOKEN_VARIABLE = "HOLDPOINT_TOKEN"  # noqa: S105 (the name of a variable, not a token)
 ANSWER_SECONDS = 15.0
@@ -30,26 +31,26 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 class Client:
-    """One person's access to the holds of a gateway."""
+    """One person's access to a gateway: by their token, or without one as the user who runs the command."""
 
-    def __init__(self, control: Path, token: str) -> None:
+    def __init__(self, control: Path, token: str | None) -> None:
         self._control = control
         self._token = token
 
     def holds(self, state: str = "pending") -> list[Document]:
         """All holds that this person may see, without the text of requests: pending ones oldest first, others newest
         first. Raises CommandError."""
-        page = self._call("GET", f"/holds?state={state}")
+        page = self.call("GET", f"/holds?state={state}")
         holds: list[Document] = page["holds"]
         while page["more"] and page["holds"]:
-            page = self._call("GET", f"/holds?state={state}&after={page['holds'][-1]['id']}")
+            page = self.call("GET", f"/holds?state={state}&after={page['holds'][-1]['id']}")
             holds += page["holds"]
         return holds
 
     def find(self, prefix: str) -> Document:
         """The one hold whose id starts so. Raises CommandError when there is none or more than one."""
         if len(prefix) == 16:
-            return self._call("GET", f"/holds/{quote(prefix.lower(), safe='')}")
+            return self.call("GET", f"/holds/{quote(prefix.lower(), safe='')}")
         fit = [h for h in self.holds("all") if h["id"].startswith(prefix.lower())] if prefix else []
         if len(fit) == 1:
             return self.find(fit[0]["id"])
@@ -63,10 +64,13 @@ class Client:
 
     def vote(self, hold_id: str, approve: bool, reason: str) -> Document:
         """Vote; gives the hold as it is then. Raises CommandError."""
-        return self._call("POST", f"/holds/{hold_id}/votes", {"approve": approve, "reason": reason})
+        return self.call("POST", f"/holds/{hold_id}/votes", {"approve": approve, "reason": reason})
 
-    def _call(self, method: str, path: str, body: Document | None = None) -> Document:
-        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+    def call(self, method: str, path: str, body: Document | None = None) -> Document:
+        """One request; gives the answer's document. Raises CommandError with what the gateway says."""
+        headers = {"Content-Type": "application/json"}
+        if self._token is not None:
+            headers["Authorization"] = f"Bearer {self._token}"
         connection = _UnixConnection(self._control)
         try:
             connection.request(method, path, json.dumps(body) if body is not None else None, headers)
@@ -75,7 +79,7 @@ class Client:
         except (FileNotFoundError, ConnectionRefusedError):
             raise CommandError(f"no gateway answers on {self._control}; is it running? (`holdpoint up`)") from None
         except PermissionError:
-            raise CommandError(f"{self._control}: not permitted; approvers must be in the socket's group") from None
+            raise CommandError(f"{self._control}: not permitted; you must be in the socket's group") from None
         except (OSError, http.client.HTTPException) as error:
             raise CommandError(f"{self._control}: the gateway did not answer properly: {error}") from None
         finally:
@@ -107,11 +111,51 @@ _TITLES: dict[object, str] = {
     "not-a-person": "not yours to answer",
     "already-voted": "already answered",
     "bad-reason": "reason not accepted",
+    "identity-frozen": "not let in",
+    "not-administrator": "not yours to change",
+    "bad-token": "no such token can be issued",
+    "unknown-target": "no such token can be issued",
+    "unknown-token": "no such token",
+    "not-frozen": "not frozen",
 }
 
 
+def add_access(parser: argparse.ArgumentParser) -> None:
+    """Add what says which gateway is meant and who asks: --config, --control, --token-file; and --json."""
+    add_config(parser)
+    parser.add_argument(
+        "--control", metavar="SOCKET", type=Path, help="the gateway's control socket (default: the configuration's)"
+    )
+    parser.add_argument(
+        "--token-file", metavar="FILE", type=Path, help=f"a file with your token (default: ${TOKEN_VARIABLE})"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+
+
+def approver(arguments: argparse.Namespace) -> Client:
+    """The client of somebody with a token. Raises CommandError."""
+    token = read_token(arguments.token_file)
+    return Client(_control(arguments), token)
+
+
+def administrator(arguments: argparse.Namespace) -> Client:
+    """The client of somebody with a token, or of whoever is root or the gateway's user here. Raises CommandError."""
+    has_token = arguments.token_file is not None or os.environ.get(TOKEN_VARIABLE, "").strip()
+    return Client(_control(arguments), read_token(arguments.token_file) if has_token else None)
+
+
+def print_json(document: object) -> None:
+    """Print for programs. ASCII only: whatever others wrote reaches a terminal as escapes."""
+    print(json.dumps(document, indent=2))
+
+
+def _control(arguments: argparse.Namespace) -> Path:
+    control: Path = arguments.control or load_settings(arguments).listen.control
+    return control
+
+
 def read_token(file: Path | None) -> str:
-    """The approver's token, from the file or the environment. Raises CommandError."""
+    """The person's token, from the file or the environment. Raises CommandError."""
     if file is None:
         token = os.environ.get(TOKEN_VARIABLE, "").strip()
         where = f"${TOKEN_VARIABLE}"

@@ -1,0 +1,31 @@
+"""What policy reads of the past: the watcher's figures, and exact counts where a rule reads them."""
+
+from collections.abc import Callable
+
+from extproc.adapters.counters import Counters
+from extproc.adapters.signals_reader import SignalsReader
+from extproc.domain.decision import Mode
+from extproc.domain.json import Document
+from extproc.domain.ports import HistoryUnavailable
+from extproc.domain.principal import Principal
+
+
+class PolicyHistory:
+    """The History of one worker."""
+
+    def __init__(self, signals: SignalsReader, counters: Counters, wanted: Callable[[], Mode | None]) -> None:
+        self._signals, self._counters, self._wanted = signals, counters, wanted
+
+    async def of(self, principal: Principal, target: str, verb: str) -> Document:
+        """See domain.ports.History. Where only shadow rules read the counts and they can't be had, `used` is absent."""
+        found = self._signals.of(principal, target)
+        wanted = self._wanted()
+        if wanted is None:
+            return found
+        try:
+            used = await self._counters.reserve(principal.key, target, verb)
+        except HistoryUnavailable:
+            if wanted is Mode.ENFORCE:
+                raise
+            return found
+        return {**found, "used": used}

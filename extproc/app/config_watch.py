@@ -1,0 +1,240 @@
+"""The configuration follows its files while the gateway runs: a change is put in force whole, or refused whole."""
+
+import asyncio
+import logging
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import orjson
+
+from extproc.adapters.ca import CaUnusable
+from extproc.adapters.envoy.generate import generate
+from extproc.adapters.envoy.plan import BadPlan
+from extproc.adapters.envoy.validate import EnvoyRefused, validate
+from extproc.app import probe
+from extproc.app.authors import Author, author_of
+from extproc.app.door import Door, certify
+from extproc.app.layout import Layout
+from extproc.app.plan import envoy_plan
+from extproc.app.restart import needs_restart
+from extproc.app.snapshot import IN_FORCE, REFUSED, Snapshot, active, publish, replace_file, snapshot
+from extproc.app.upstreams import Upstreams, is_named, refusals
+from extproc.config import Settings, SettingsError, load
+from extproc.domain.json import JSON
+from extproc.domain.ports import Journal, JournalUnwritable
+
+_LOOK_SECONDS = 0.5
+_TAKEN_SECONDS = 10.0
+_TAKEN_LOOK_SECONDS = 0.05
+_log = logging.getLogger("holdpoint.config")
+
+_Stamp = tuple[tuple[str, int, int, int], ...]
+
+
+class ConfigRefused(Exception):
+    """A configuration that is not put in force. The message has one line for each thing that is wrong."""
+
+
+def checked(settings: Settings, envoy: str) -> None:
+    """Find out whether a gateway could run on these settings: the plan, where its targets lead, and Envoy itself.
+    Raises ConfigRefused."""
+    problems = [
+        f"{target.place}: targets.{target.name}.upstream: {refusal.address} is {refusal.why}"
+        for target in settings.targets
+        if not is_named(target)
+        for refusal in refusals(target, [target.upstream.host], settings)
+    ]
+    if problems:
+        raise ConfigRefused("\n".join(problems))
+    try:
+        with tempfile.TemporaryDirectory(prefix="holdpoint-check-") as folder:
+            plan, place = envoy_plan(settings), Path(folder)
+            # Envoy reads the certificates that it is to show; those of an authority for the moment will do.
+            certify(plan, place, place)
+            validate(generate(plan), place, envoy)
+    except (BadPlan, EnvoyRefused) as error:
+        raise ConfigRefused(str(error)) from error
+
+
+class ConfigKeeper:
+    """Keeps what runs equal to the configuration's files. `settings` are what the gateway starts with; `programs` are
+    the names of those that read the snapshot. Belongs to one event loop."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        journal: Journal,
+        envoy: str,
+        door: Door,
+        upstreams: Upstreams,
+        programs: Sequence[str],
+    ) -> None:
+        self._now = snapshot(settings)
+        self._journal, self._envoy, self._door, self._upstreams = journal, envoy, door, upstreams
+        self._programs = programs
+        self._layout = Layout(settings.state)
+        self._seen = _stamp(self._read())
+        # Where a configuration was refused: what it names, for a missing secret that is there now makes it good.
+        self._named: tuple[Path, ...] = ()
+        self._named_seen: _Stamp = ()
+        self._turn = asyncio.Lock()
+
+    @property
+    def settings(self) -> Settings:
+        """What is in force."""
+        return self._now.settings
+
+    async def start(self) -> None:
+        """Put the first configuration in force, before anything runs on it. Raises ConfigRefused, CaUnusable and
+        OSError."""
+        await asyncio.to_thread(checked, self._now.settings, self._envoy)
+        await asyncio.to_thread(publish, self._now, active(self._layout))
+        self._refusal.unlink(missing_ok=True)
+        await self._upstreams.refresh()
+        await self._door.start(envoy_plan(self._now.settings))
+        await asyncio.to_thread(self._in_force)
+
+    async def watch(self) -> None:
+        """Reload whenever a file has changed and stayed as it is for a moment, until cancelled."""
+        before = self._seen
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            stamp, named = await asyncio.to_thread(self._look)
+            if (stamp != self._seen and stamp == before) or named != self._named_seen:
+                await self.reload()
+            before = stamp
+            try:
+                await self._door.sweep()
+            except (CaUnusable, OSError) as error:
+                _log.error("Envoy's files can't be kept up to date: %s", error)
+
+    async def reload(self) -> None:
+        """Read everything again now. What is refused is logged, recorded and written down; the last good stays."""
+        async with self._turn:
+            before = self._seen
+            # Before anything is read, so that what changes meanwhile is seen as changed.
+            named = await asyncio.to_thread(_named, self._now.settings.file)
+            self._named = named
+            self._seen, self._named_seen = await asyncio.to_thread(self._look)
+            changed = frozenset(Path(path) for path, *_ in set(before) ^ set(self._seen))
+            author = await asyncio.to_thread(author_of, self._layout, self._now.settings, changed)
+            wanted: Snapshot | None = None
+            try:
+                wanted = await asyncio.to_thread(_loaded, self._now.settings.file)
+                if wanted.version != self._now.version:
+                    await asyncio.to_thread(self._check, wanted.settings)
+                    await self._take(wanted, author)
+                self._named, self._named_seen = (), ()
+                self._refusal.unlink(missing_ok=True)
+            except (CaUnusable, ConfigRefused, JournalUnwritable, OSError) as error:
+                await self._refused(str(error), author, wanted)
+
+    def _check(self, wanted: Settings) -> None:
+        if lines := needs_restart(self._now.settings, wanted):
+            raise ConfigRefused("\n".join(f"{wanted.file}: {line}" for line in lines))
+        checked(wanted, self._envoy)
+
+    async def _take(self, wanted: Snapshot, author: Author) -> None:
+        """First the record, then the programs of ours, and Envoy last: what it sends on by the new configuration
+        meets programs that know it, and what it sent by the old one does too, for they keep it for a while."""
+        before, after = self._now.settings, wanted.settings
+        facts = _changes(before, after)
+        # Lines can move, and comments come and go, without anything changing.
+        if any(facts.values()) or before != after:
+            self._note("changed", author, wanted, facts)
+        await asyncio.to_thread(publish, wanted, active(self._layout))
+        self._now = wanted
+        await self._taken(wanted.version)
+        self._upstreams.use(after)
+        await self._upstreams.refresh()
+        await self._door.change(envoy_plan(after))
+        await asyncio.to_thread(self._in_force)
+        _log.info("configuration in force", extra={"version": wanted.version, **facts})
+
+    async def _taken(self, version: str) -> None:
+        """Wait until every program has the snapshot. One that has not refuses what it does not know; one that is
+        started anew reads it anyway."""
+        deadline = time.monotonic() + _TAKEN_SECONDS
+        late = list(self._programs)
+        while late and time.monotonic() < deadline:
+            late = [name for name in late if probe.version(self._layout.beat(name)) != version]
+            if late:
+                await asyncio.sleep(_TAKEN_LOOK_SECONDS)
+        if late:
+            _log.error("the new configuration is in force, and has not reached yet: %s", ", ".join(late))
+
+    async def _refused(self, why: str, author: Author, wanted: Snapshot | None) -> None:
+        _log.error("new configuration REFUSED; the last good one stays in force:\n%s", why)
+        facts: dict[str, JSON] = {"at": time.time(), "why": why, "in_force": self._now.version}
+        if wanted is not None:
+            facts["version"] = wanted.version
+        try:
+            await asyncio.to_thread(replace_file, self._refusal, orjson.dumps(facts))
+            self._note("refused", author, wanted, {"why": why})
+        except (JournalUnwritable, OSError) as error:
+            _log.error("%s", error)
+
+    def _note(self, what: str, author: Author, wanted: Snapshot | None, facts: Mapping[str, JSON]) -> None:
+        body: dict[str, JSON] = {"what": what, "file": str(self._now.settings.file), "by": author.document()}
+        version: dict[str, JSON] = {"version": wanted.version} if wanted else {}
+        self._journal.append("config", {**body, **version, **facts})
+
+    def _in_force(self) -> None:
+        replace_file(self._layout.config / IN_FORCE, orjson.dumps({"version": self._now.version, "at": time.time()}))
+
+    @property
+    def _refusal(self) -> Path:
+        return self._layout.config / REFUSED
+
+    def _look(self) -> tuple[_Stamp, _Stamp]:
+        return _stamp(self._read()), _stamp(self._named)
+
+    def _read(self) -> Iterator[Path]:
+        settings = self._now.settings
+        yield settings.file
+        if settings.targets_folder is not None:
+            yield settings.targets_folder
+            yield from sorted(settings.targets_folder.glob("*"))
+
+
+def _loaded(file: Path) -> Snapshot:
+    try:
+        return snapshot(load(file))
+    except SettingsError as error:
+        raise ConfigRefused(str(error)) from error
+
+
+def _named(file: Path) -> tuple[Path, ...]:
+    """The secrets and certificates of targets that the file names, if that much of it can be read."""
+    try:
+        targets = load(file, files=False).targets
+    except SettingsError:
+        return ()
+    credentials = (target.credential.file for target in targets if target.credential is not None)
+    return (*credentials, *(target.ca for target in targets if target.ca is not None))
+
+
+def _stamp(paths: Iterable[Path]) -> _Stamp:
+    return tuple(_stamps(paths))
+
+
+def _stamps(paths: Iterable[Path]) -> Iterator[tuple[str, int, int, int]]:
+    for path in paths:
+        try:
+            found = path.stat()
+        except OSError:
+            yield str(path), 0, 0, 0
+        else:
+            # A change of mode, such as a `chmod 600` that makes a secret usable, is one of ctime only.
+            yield str(path), found.st_ino, found.st_ctime_ns, found.st_size
+
+
+def _changes(before: Settings, after: Settings) -> dict[str, JSON]:
+    old, new = ({t.name: t.revision for t in s.targets} for s in (before, after))
+    return {
+        "added": sorted(new.keys() - old.keys()),
+        "changed": sorted(name for name in new.keys() & old.keys() if new[name] != old[name]),
+        "removed": sorted(old.keys() - new.keys()),
+    }

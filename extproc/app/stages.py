@@ -1,0 +1,103 @@
+"""The programs that a gateway consists of, and how each is started, watched and stopped."""
+
+import asyncio
+import re
+import secrets
+import sys
+from functools import partial
+from pathlib import Path
+
+from prometheus_client import multiprocess
+
+from extproc import resources
+from extproc.adapters.envoy.files import command as envoy_command
+from extproc.adapters.envoy.listener import LISTENER
+from extproc.adapters.opa.server import prepare as prepare_opa
+from extproc.app import probe
+from extproc.app.engine import managed_opa
+from extproc.app.layout import Layout
+from extproc.app.plan import program_environment
+from extproc.app.snapshot import active
+from extproc.config import Settings
+from extproc.server.supervisor import Program
+
+# A decision leaves a lot of garbage. Collected less often it costs a fifth less CPU and half the p99; the limit keeps a
+# large policy library from taking the machine.
+_OPA_MEMORY = {"GOGC": "400", "GOMEMLIMIT": "512MiB"}
+_ACTIVE = re.compile(r"downstream_rq_active: [1-9]")
+
+
+def following(settings: Settings) -> tuple[str, ...]:
+    """The names of the programs that take a new configuration while they run."""
+    return (*(f"worker-{i}" for i in range(settings.workers)), "control")
+
+
+def stages(settings: Settings, layout: Layout) -> list[list[Program]]:
+    """What runs, in the order it starts: deciders first, the door last; so the door closes first."""
+    environment = program_environment(layout.metrics, secrets.token_hex(8))
+    ours = partial(_ours, settings, layout, environment)
+    found: list[Program] = []
+    if settings.policy.managed:
+        opa = managed_opa(layout)
+        token = prepare_opa(opa)
+        alive = partial(_opa_alive, layout.opa_socket, token)
+        found.append(
+            Program("opa", opa.argv(), alive, env=_OPA_MEMORY, before_start=partial(_unlink, layout.opa_socket))
+        )
+    found += [ours(f"worker-{i}", "worker", "--index", str(i)) for i in range(settings.workers)]
+    found += [ours(name, name) for name in ("control", "watcher", "shipper")]
+    door = Program(
+        "envoy",
+        envoy_command(str(resources.executable("envoy"))),
+        partial(_envoy_alive, layout.envoy_admin),
+        cwd=layout.envoy,
+        ready_seconds=60.0,
+        before_stop=partial(_drain, layout.envoy_admin),
+        before_start=partial(_unlink, layout.envoy_admin),
+    )
+    return [found, [door]]
+
+
+def _ours(settings: Settings, layout: Layout, environment: dict[str, str], name: str, *words: str) -> Program:
+    beat = layout.beat(name)
+
+    async def alive() -> bool:
+        return probe.beats(beat)
+
+    return Program(
+        name,
+        [sys.executable, "-m", "extproc.cli", words[0], "--config", str(active(layout)), *words[1:]],
+        alive,
+        env=environment,
+        # The heartbeat has patience of its own.
+        patience=1,
+        before_start=partial(_unlink, beat),
+        after_end=partial(_forget, layout.metrics),
+    )
+
+
+async def _opa_alive(where: Path, token: str) -> bool:
+    return await probe.http(where, "GET /health", token) == 200
+
+
+async def _envoy_alive(where: Path) -> bool:
+    # It is ready without its listener too, where it could not have the port.
+    ready = await probe.http(where, "GET /ready") == 200
+    return ready and LISTENER in await probe.text(where, "GET /listeners")
+
+
+async def _drain(where: Path) -> None:
+    """Stop taking connections, and let what runs finish; the caller bounds how long."""
+    await probe.http(where, "POST /drain_listeners?graceful&skip_exit")
+    active = "GET /stats?filter=^http.agents.downstream_rq_active$"
+    while _ACTIVE.search(await probe.text(where, active)):  # noqa: ASYNC110 - Envoy has no event for it
+        await asyncio.sleep(0.1)
+
+
+def _unlink(path: Path) -> None:
+    path.unlink(missing_ok=True)
+
+
+def _forget(metrics: Path, pid: int) -> None:
+    """Take a dead process's gauges out of the sums; its counters stay."""
+    multiprocess.mark_process_dead(pid, str(metrics))  # type: ignore[no-untyped-call]

@@ -1,0 +1,154 @@
+"""The published configuration, and programs that follow it."""
+
+import asyncio
+import stat
+from pathlib import Path
+
+import pytest
+
+from extproc.app.authors import announce, author_of
+from extproc.app.layout import Layout, StateUnusable
+from extproc.app.live import KEPT_SECONDS, Live
+from extproc.app.restart import needs_restart
+from extproc.app.snapshot import publish, read, settings_for, snapshot
+from extproc.config import Settings, load
+from tests.live.making import CRM, configuration, settings
+
+OTHER = 'other: {upstream: "http://localhost:9002", networks: [10.0.0.0/8], inspect: stream, wait: 90s}'
+TUNNEL = 'tunnel: {upstream: "https://1.2.3.4", opaque: true}'
+PROXY = 'listen: {proxy: "127.0.0.1:8081"}\ndns: {servers: ["127.0.0.1:53"], refresh: 30s}\nlimits: {bytes: 1GiB}'
+
+
+def test_a_snapshot_reads_back_as_what_it_was_made_of(tmp_path: Path) -> None:
+    """Through the reader of configurations, whatever is in it; private, and with the places of its targets."""
+    given = settings(tmp_path, CRM, OTHER, TUNNEL, more=PROXY)
+    path = tmp_path / "config" / "active.json"
+    publish(snapshot(given), path)
+    taken = read(path)
+    assert taken == snapshot(given)
+    assert [t.place for t in taken.settings.targets] == [t.place for t in given.targets]
+    assert [t.revision for t in taken.settings.targets] == [t.revision for t in given.targets]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert settings_for(path) == given
+
+
+def test_a_snapshot_does_not_look_at_files_that_may_be_away_for_a_moment(tmp_path: Path) -> None:
+    """A worker that starts again while somebody renews a credential starts."""
+    path = tmp_path / "active.json"
+    publish(snapshot(settings(tmp_path)), path)
+    (tmp_path / "token").unlink()
+    assert settings_for(path).targets[0].name == "crm"
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"settings": {}, "file": "/x", "places": {}}', b"\xff"])
+def test_what_is_no_snapshot_is_refused(tmp_path: Path, content: bytes) -> None:
+    """With a message, and never half of it."""
+    path = tmp_path / "active.json"
+    path.write_bytes(content)
+    with pytest.raises(StateUnusable):
+        read(path)
+
+
+def test_live_knows_former_targets_for_ten_minutes(tmp_path: Path) -> None:
+    """What Envoy routed by an older configuration meets the target that it was routed to, and not one that changed."""
+    path, now, told = tmp_path / "active.json", [0.0], list[Settings]()
+    first = settings(tmp_path, CRM, OTHER)
+    publish(snapshot(first), path)
+    live = Live(path, clock=lambda: now[0])
+    live.on_change(told.append)
+    old = {t.name: t.revision for t in first.targets}
+    second = settings(tmp_path, CRM.replace("9001", "9003"))
+    publish(snapshot(second), path)
+    asyncio.run(live.look())
+    assert told == [second]
+    assert live.settings == second
+    (crm,) = second.targets
+    assert crm.revision != old["crm"]
+    assert live.target("crm", crm.revision) == crm.target
+    assert live.target("crm", old["crm"]) == first.targets[0].target
+    assert live.target("other", old["other"]) == first.targets[1].target
+    assert live.target("other", crm.revision) is None
+    publish(snapshot(first), path)
+    asyncio.run(live.look())
+    now[0] = KEPT_SECONDS
+    asyncio.run(live.look())
+    assert live.target("crm", old["crm"]) is not None
+    assert live.target("crm", crm.revision) is None
+
+
+def test_live_keeps_what_it_has_when_the_snapshot_is_damaged(tmp_path: Path) -> None:
+    """Nobody but `up` writes it; whatever else is there counts for nothing."""
+    path = tmp_path / "active.json"
+    publish(snapshot(settings(tmp_path)), path)
+    live = Live(path)
+    before = live.version
+    path.write_text("{")
+    asyncio.run(live.look())
+    assert live.version == before
+    path.unlink()
+    asyncio.run(live.look())
+    assert live.version == before
+
+
+REVISIONS = [
+    ('{upstream: "http://127.0.0.1:9001", credential: token}', True),
+    ('{credential: {file: token}, upstream: "http://127.0.0.1:9001", environment: production}', True),
+    ('{upstream: "http://127.0.0.1:9001/", credential: token}', False),
+    ('{upstream: "http://127.0.0.1:9001"}', False),
+    ('{upstream: "http://127.0.0.1:9001", credential: keys.json}', False),
+    ('{upstream: "http://127.0.0.1:9001", credential: {file: token, header: X-Key}}', False),
+    ('{upstream: "http://127.0.0.1:9001", credential: {file: token, prefix: ""}}', False),
+    ('{upstream: "http://127.0.0.1:9001", credential: token, inspect: 2MiB}', False),
+    ('{upstream: "http://127.0.0.1:9001", credential: token, host: crm.test}', False),
+    ('{upstream: "http://127.0.0.1:9001", credential: token, wait: 31s}', False),
+    ('{upstream: "http://127.0.0.1:9001", credential: token, networks: [10.0.0.0/8]}', False),
+]
+
+
+@pytest.mark.parametrize(("text", "same"), REVISIONS)
+def test_a_revision_changes_with_what_is_said_of_the_target(tmp_path: Path, text: str, same: bool) -> None:
+    """And not with how that is written."""
+    before = settings(tmp_path).targets[0]
+    after = settings(tmp_path, f"crm: {text}").targets[0]
+    assert (before.revision == after.revision) is same
+    assert after.target.revision == after.revision
+
+
+RESTARTS = [
+    ("workers: 3", ["workers"]),
+    ("listen: {address: 127.0.0.1:8099, proxy: 127.0.0.1:8098}", ["listen.address", "listen.proxy"]),
+    ("audit: {sync: 0s}", ["audit.sync"]),
+    ("policy: {deadline: 1s}", ["policy.deadline"]),
+    ("limits: {requests: 3}", []),
+    ("dns: {refresh: 9s}", []),
+    ("targets_folder: elsewhere", []),
+]
+
+
+@pytest.mark.parametrize(("more", "expected"), RESTARTS)
+def test_what_takes_a_restart_is_named(tmp_path: Path, more: str, expected: list[str]) -> None:
+    """Setting by setting; targets, names and limits take none."""
+    before = settings(tmp_path)
+    after = settings(tmp_path, CRM, OTHER, more=more)
+    assert [line.partition(":")[0] for line in needs_restart(before, after)] == expected
+
+
+def test_the_author_is_who_announced_it_or_who_owns_the_file(tmp_path: Path) -> None:
+    """An announcement counts for the very content that was announced."""
+    layout = Layout(tmp_path)
+    layout.config.mkdir()
+    given = load(configuration(tmp_path))
+    folder = tmp_path / "targets.d"
+    folder.mkdir()
+    path, by = folder / "x.yaml", {"issuer": "https://people.test", "subject": "ada"}
+    announce(layout, path, b"one", by)
+    path.write_bytes(b"one")
+    assert author_of(layout, given, frozenset({folder, path})).document() == by
+    assert author_of(layout, given, frozenset({path, given.file})).principal is None
+    path.write_bytes(b"two")
+    owners = author_of(layout, given, frozenset({folder, path})).document()
+    assert isinstance(owners, dict)
+    assert owners["owners"]
+    announce(layout, path, None, by)
+    path.unlink()
+    assert author_of(layout, given, frozenset({folder, path})).document() == by

@@ -1,0 +1,142 @@
+"""Exact counts over processes, what tells workers to count, and what happens where it can't be done."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from extproc.adapters.counters import LINGER_SECONDS, Counters, Wanted, wants_counters
+from extproc.adapters.signals_history import PolicyHistory
+from extproc.adapters.signals_reader import SignalsReader
+from extproc.domain.decision import Mode
+from extproc.domain.ports import HistoryUnavailable
+from tests.signals.conftest import AGENT, START
+
+RESERVING = """
+import asyncio, sys
+from pathlib import Path
+from extproc.adapters.counters import Counters
+async def main():
+    counters = Counters(Path(sys.argv[1]))
+    found = [await counters.reserve("i s", "crm", "GET") for _ in range(int(sys.argv[2]))]
+    await counters.close()
+    print(" ".join(str(f["target"]["day"]) for f in found))
+asyncio.run(main())
+"""
+
+
+def test_no_place_is_taken_twice_by_several_processes(tmp_path: Path) -> None:
+    """Each reservation of four processes gives a number of its own."""
+    argv = [sys.executable, "-c", RESERVING, str(tmp_path / "counters.db"), "50"]
+    env = {**os.environ, "PYTHONPATH": os.getcwd()}
+    running = [subprocess.Popen(argv, stdout=subprocess.PIPE, env=env) for _ in range(4)]
+    numbers = [int(n) for process in running for n in process.communicate(timeout=60)[0].split()]
+    assert sorted(numbers) == list(range(1, 201))
+
+
+def test_scopes_and_windows(tmp_path: Path) -> None:
+    """Sums by target and verb (in any case), sliding; and kept over a restart."""
+    now = START
+
+    def clock() -> float:
+        return now
+
+    async def scene() -> list[dict[str, tuple[int, ...]]]:
+        nonlocal now
+        seen = []
+        for target, verb, wait in [("crm", "GET", 0), ("crm", "get", 59), ("crm", "POST", 10), ("mail", "GET", 4000)]:
+            now += wait
+            counters = Counters(tmp_path / "counters.db", clock)
+            used = await counters.reserve("i s", target, verb)
+            await counters.reserve("i other", target, verb)
+            await counters.close()
+            seen.append({scope: tuple(sums.values()) for scope, sums in used.items()})
+        return seen
+
+    assert asyncio.run(scene()) == [
+        {"all": (1, 1, 1), "target": (1, 1, 1), "verb": (1, 1, 1)},
+        {"all": (2, 2, 2), "target": (2, 2, 2), "verb": (2, 2, 2)},
+        {"all": (2, 3, 3), "target": (2, 3, 3), "verb": (1, 1, 1)},
+        {"all": (1, 1, 4), "target": (1, 1, 1), "verb": (1, 1, 1)},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "expected"),
+    [
+        ({}, None),
+        ({"any.a": {"reads": {}}, "any.b": {}, "any.c": None}, None),
+        ({"any.a": {"reads": {"history": "enforce"}}}, None),
+        ({"any.a": {"reads": {"history.used": "shadow"}}}, Mode.SHADOW),
+        ({"a": {"reads": {"history.used": "shadow"}}, "b": {"reads": {"history.used": "enforce"}}}, Mode.ENFORCE),
+    ],
+)
+def test_who_wants_counters(metadata: dict[str, object], expected: Mode | None) -> None:
+    """The gravest mode of a rule that reads them."""
+    assert wants_counters(metadata) == expected
+
+
+def test_workers_learn_it_from_the_file(tmp_path: Path) -> None:
+    """At once where more is wanted; some seconds later where less is, for the engine may serve the old bundle still."""
+    file, now = tmp_path / "reads.json", 0.0
+    wanted = Wanted(file, lambda: now)
+
+    def write(text: str) -> None:
+        other = tmp_path / "new"
+        other.write_text(text)
+        other.replace(file)
+
+    assert wanted() is Mode.SHADOW
+    write('{"history.used": null}')
+    assert wanted() is None
+    write('{"history.used": "enforce"}')
+    assert wanted() is Mode.ENFORCE
+    write('{"history.used": null}')
+    assert wanted() is Mode.ENFORCE
+    now = LINGER_SECONDS
+    assert wanted() is None
+    for garbage in ("", "[]", '{"history.used": "loud"}'):
+        write(garbage)
+        assert wanted() is Mode.SHADOW
+
+
+@pytest.mark.parametrize("break_it", [lambda p: p.mkdir(), lambda p: p.write_bytes(b"no database" * 500)])
+@pytest.mark.parametrize("wanted", [None, Mode.SHADOW, Mode.ENFORCE])
+def test_what_cannot_be_counted_stops_only_who_is_enforced(
+    tmp_path: Path, break_it: Callable[[Path], object], wanted: Mode | None
+) -> None:
+    """Without counters: an enforced rule's action is not decided; a shadow rule's goes on without `used`."""
+    break_it(tmp_path / "counters.db")
+
+    async def ask() -> dict[str, object]:
+        counters = Counters(tmp_path / "counters.db")
+        history = PolicyHistory(SignalsReader(tmp_path / "signals.db"), counters, lambda: wanted)
+        try:
+            return dict(await history.of(AGENT, "crm", "GET"))
+        finally:
+            await counters.close()
+
+    if wanted is Mode.ENFORCE:
+        with pytest.raises(HistoryUnavailable, match=r"counters\.db"):
+            asyncio.run(ask())
+    else:
+        assert asyncio.run(ask()) == {"known": False}
+
+
+def test_counted_where_it_is_wanted(tmp_path: Path) -> None:
+    """`used` stands beside what the watcher told, or beside its silence."""
+
+    async def ask() -> dict[str, object]:
+        counters = Counters(tmp_path / "counters.db")
+        history = PolicyHistory(SignalsReader(tmp_path / "signals.db"), counters, lambda: Mode.ENFORCE)
+        await history.of(AGENT, "crm", "GET")
+        found = await history.of(AGENT, "crm", "GET")
+        await counters.close()
+        return dict(found)
+
+    sums = {"minute": 2, "hour": 2, "day": 2}
+    assert asyncio.run(ask()) == {"known": False, "used": {"all": sums, "target": sums, "verb": sums}}
