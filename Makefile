@@ -61,11 +61,18 @@ tools: .venv/bin/opa ## get OPA: from PATH, the cache, a Go build (a minute, onc
 jaeger: .venv/bin/jaeger ## get Jaeger: from PATH, the cache, its release (with web pages) or a Go build (minutes, once)
 	@:
 
+.PHONY: idp
+idp: .venv/bin/keycloak ## get Keycloak, for tests: from PATH, the cache or Maven (Java 17; half a minute, once)
+	@:
+
 .venv/bin/opa: deploy/tools/opa/go.mod deploy/tools/fetch | $(VENV)
 	@place=$$(PATH="$${PATH#$(CURDIR)/$(BIN):}" deploy/tools/fetch opa) && ln -sfn "$$place" $@
 
 .venv/bin/jaeger: deploy/tools/jaeger/go.mod deploy/tools/fetch | $(VENV)
 	@place=$$(PATH="$${PATH#$(CURDIR)/$(BIN):}" deploy/tools/fetch --prefer-release jaeger) && ln -sfn "$$place" $@
+
+.venv/bin/keycloak: deploy/tools/keycloak/pom.xml deploy/tools/keycloak/SHA256SUMS deploy/tools/fetch | $(VENV)
+	@place=$$(PATH="$${PATH#$(CURDIR)/$(BIN):}" deploy/tools/fetch keycloak) && ln -sfn "$$place" $@
 
 # -- for people ------------------------------------------------------------------------------------------------------
 
@@ -114,7 +121,7 @@ rego: $(VENV) tools ## policies: format, strict check, tests
 	@$(BIN)/holdpoint policy test policies
 
 .PHONY: unit
-unit: $(VENV) tools jaeger ## pytest, with the real Envoy, OPA and Jaeger (ARGS= for more arguments)
+unit: $(VENV) tools jaeger idp ## pytest, with the real Envoy, OPA, Jaeger and Keycloak (ARGS= for more arguments)
 	@echo "== pytest"
 	@$(BIN)/python -m pytest -q $(ARGS)
 

@@ -228,7 +228,7 @@ class Worker:
             "action": self._action.document(),
             "context": {"time": "2026-01-01T00:00:00Z", "source": {"address": self._asker.source}},
             "approvals": [],
-            "history": {},
+            "history": {"known": False},
         }
 
 

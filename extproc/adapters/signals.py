@@ -58,7 +58,7 @@ class Watcher:
         self._board = Board(self._store.states(), most_principals)
         self._tails: dict[str, Tail] = {}
         self._faults: dict[str, tuple[int, str]] = {}
-        self._published = self._kept = float("-inf")
+        self._published = self._keep_at = float("-inf")
 
     def step(self, *, now: bool = False) -> int:
         """Read a batch, then publish and note what is due, or everything if `now`; gives how many records there were.
@@ -119,10 +119,12 @@ class Watcher:
                 if self._metrics is not None:
                     behind = sum(tail.behind() for tail in self._tails.values())
                     self._metrics.standing(len(self._board), len(gone), behind, len(self._faults))
-        if now or moment - self._kept >= self._pace.keep:
+        if now or moment >= self._keep_at:
             cursors = [tail.cursor for tail in self._tails.values() if tail.cursor is not None]
             self._store.keep(self._board.touched(), cursors)
-            self._kept = moment
+            # Reading a long journal again touches everyone: most of the time goes to reading all the same.
+            took = time.monotonic() - moment if as_of is None else 0.0
+            self._keep_at = moment + max(self._pace.keep, 5 * took)
 
 
 async def run_watcher(

@@ -16,7 +16,8 @@ from extproc.adapters.envoy.validate import EnvoyRefused, validate
 from extproc.app import probe
 from extproc.app.authors import Author, author_of
 from extproc.app.door import Door, certify
-from extproc.app.layout import Layout
+from extproc.app.fingerprints import Credentials
+from extproc.app.layout import Layout, StateUnusable
 from extproc.app.plan import envoy_plan
 from extproc.app.restart import needs_restart
 from extproc.app.snapshot import IN_FORCE, REFUSED, Snapshot, active, publish, replace_file, snapshot
@@ -69,11 +70,15 @@ class ConfigKeeper:
         envoy: str,
         door: Door,
         upstreams: Upstreams,
+        credentials: Credentials,
         programs: Sequence[str],
     ) -> None:
         self._now = snapshot(settings)
         self._journal, self._envoy, self._door, self._upstreams = journal, envoy, door, upstreams
+        self._credentials = credentials
         self._programs = programs
+        # What Envoy has been told; and what was last said of it, where it could not be.
+        self._told, self._trouble = "", ""
         self._layout = Layout(settings.state)
         self._seen = _stamp(self._read())
         # Where a configuration was refused: what it names, for a missing secret that is there now makes it good.
@@ -95,6 +100,7 @@ class ConfigKeeper:
         await self._upstreams.refresh()
         await self._door.start(envoy_plan(self._now.settings))
         await asyncio.to_thread(self._in_force)
+        self._told = self._now.version
 
     async def watch(self) -> None:
         """Reload whenever a file has changed and stayed as it is for a moment, until cancelled."""
@@ -105,20 +111,21 @@ class ConfigKeeper:
             if (stamp != self._seen and stamp == before) or named != self._named_seen:
                 await self.reload()
             before = stamp
-            try:
-                await self._door.sweep()
-            except (CaUnusable, OSError) as error:
-                _log.error("Envoy's files can't be kept up to date: %s", error)
+            async with self._turn:
+                await self._tell()
 
     async def reload(self) -> None:
         """Read everything again now. What is refused is logged, recorded and written down; the last good stays."""
         async with self._turn:
-            before = self._seen
+            before, named_before = self._seen, self._named_seen
             # Before anything is read, so that what changes meanwhile is seen as changed.
             named = await asyncio.to_thread(_named, self._now.settings.file)
             self._named = named
             self._seen, self._named_seen = await asyncio.to_thread(self._look)
-            changed = frozenset(Path(path) for path, *_ in set(before) ^ set(self._seen))
+            differ = set(before) ^ set(self._seen)
+            if named_before:
+                differ |= set(named_before) ^ set(self._named_seen)
+            changed = frozenset(Path(path) for path, *_ in differ)
             author = await asyncio.to_thread(author_of, self._layout, self._now.settings, changed)
             wanted: Snapshot | None = None
             try:
@@ -128,7 +135,7 @@ class ConfigKeeper:
                     await self._take(wanted, author)
                 self._named, self._named_seen = (), ()
                 self._refusal.unlink(missing_ok=True)
-            except (CaUnusable, ConfigRefused, JournalUnwritable, OSError) as error:
+            except (CaUnusable, ConfigRefused, JournalUnwritable, OSError, StateUnusable) as error:
                 await self._refused(str(error), author, wanted)
 
     def _check(self, wanted: Settings) -> None:
@@ -144,14 +151,29 @@ class ConfigKeeper:
         # Lines can move, and comments come and go, without anything changing.
         if any(facts.values()) or before != after:
             self._note("changed", author, wanted, facts)
+        # Known before anything can be sent with a new one.
+        await asyncio.to_thread(self._credentials.use, after)
         await asyncio.to_thread(publish, wanted, active(self._layout))
         self._now = wanted
         await self._taken(wanted.version)
         self._upstreams.use(after)
-        await self._upstreams.refresh()
-        await self._door.change(envoy_plan(after))
-        await asyncio.to_thread(self._in_force)
-        _log.info("configuration in force", extra={"version": wanted.version, **facts})
+        await self._tell()
+
+    async def _tell(self) -> None:
+        """Bring Envoy's files to what is in force. What can't be written now, on a full disk for example, is tried
+        again: until then Envoy goes on by the former configuration, which our programs know for a while."""
+        try:
+            if self._told != self._now.version:
+                await self._upstreams.refresh()
+                await self._door.change(envoy_plan(self._now.settings))
+                await asyncio.to_thread(self._in_force)
+                self._told, self._trouble = self._now.version, ""
+                _log.info("configuration in force", extra={"version": self._told})
+            await self._door.sweep()
+        except (BadPlan, CaUnusable, OSError) as error:
+            if self._trouble != str(error):
+                self._trouble = str(error)
+                _log.error("Envoy's files can't be brought up to date, which is tried again: %s", error)
 
     async def _taken(self, version: str) -> None:
         """Wait until every program has the snapshot. One that has not refuses what it does not know; one that is

@@ -1,12 +1,17 @@
 """Fingerprints of the targets' credentials: made by `up`, which reads the files; known to workers, which do not."""
 
+import asyncio
+import contextlib
+import logging
 import secrets
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from extproc.app.layout import Layout, StateUnusable
 from extproc.app.snapshot import replace_file
 from extproc.config import Settings
+from extproc.masking.build import warm
 from extproc.masking.fingerprint import (
     NONE,
     SHORTEST,
@@ -21,6 +26,8 @@ from extproc.masking.fingerprint import (
 
 FILE = "fingerprints.json"
 _KEY_BYTES = 32
+_LOOK_SECONDS = 0.2
+_log = logging.getLogger("holdpoint.credentials")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +100,93 @@ def read(layout: Layout) -> Fingerprints:
     except FingerprintsUnreadable as error:
         raise StateUnusable(f"{path}: {error}") from error
     return found or NONE
+
+
+class Credentials:
+    """Keeps what is published equal to the credentials' files. Its methods block for milliseconds, and may be called
+    from any thread, one at a time."""
+
+    def __init__(self, settings: Settings, layout: Layout) -> None:
+        self._settings, self._layout = settings, layout
+        self._seen: frozenset[tuple[str, int, int, int]] | None = None
+        self._said: tuple[str, ...] = ()
+
+    def use(self, settings: Settings) -> None:
+        """Take a new configuration. Raises StateUnusable."""
+        self._settings = settings
+        self.look()
+
+    def look(self) -> None:
+        """Publish anew if a file is another than it was. Raises StateUnusable."""
+        seen = self._stamps()
+        if seen != self._seen:
+            problems = publish(self._settings, self._layout)
+            for line in problems if problems != self._said else ():
+                _log.warning("%s", line)
+            self._seen, self._said = seen, problems
+
+    async def keep(self) -> None:
+        """Look five times a second until cancelled: Envoy has a replaced credential within a second. Raises
+        StateUnusable."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.to_thread(self.look)
+
+    def _stamps(self) -> frozenset[tuple[str, int, int, int]]:
+        found = set()
+        for target in self._settings.targets:
+            if target.credential is not None:
+                with contextlib.suppress(OSError):
+                    there = target.credential.file.stat()
+                    found.add((str(target.credential.file), there.st_ino, there.st_mtime_ns, there.st_size))
+        return frozenset(found)
+
+
+class Known:
+    """The fingerprints as they are now, for a program that goes on while they change. Raises StateUnusable where there
+    are none to start with."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._seen = self._stamp()
+        self.now = read(layout)
+
+    def look(self) -> None:
+        """Take what is published now, if it is another than we have. Compiles it (some 25 ms): call it in a thread,
+        every fifth of a second or so. Raises StateUnusable where it can't be read; what was known stays known."""
+        seen = self._stamp()
+        if seen == self._seen:
+            return
+        found = read(self._layout)
+        warm(found)
+        self._seen, self.now = seen, found
+
+    def _stamp(self) -> tuple[int, int, int]:
+        try:
+            found = path_of(self._layout).stat()
+        except OSError:
+            return (0, 0, 0)
+        return (found.st_ino, found.st_mtime_ns, found.st_size)
+
+
+@contextlib.asynccontextmanager
+async def following(known: Known) -> AsyncIterator[None]:
+    """Take what is published for as long as the context lasts; what can't be read is said, and what was known stays."""
+
+    async def follow() -> None:
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            try:
+                await asyncio.to_thread(known.look)
+            except StateUnusable as error:
+                _log.error("%s", error)
+
+    task = asyncio.create_task(follow())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def _former(path: Path) -> bytes:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
@@ -26,6 +27,7 @@ from extproc.adapters.signals_metrics import SignalMetrics
 from extproc.adapters.signals_reader import SignalsReader
 from extproc.app import logs, probe
 from extproc.app.engine import engine, engine_token
+from extproc.app.fingerprints import Known, following
 from extproc.app.identities import Doorkeeper, approvers
 from extproc.app.layout import Layout
 from extproc.app.live import Live
@@ -42,6 +44,7 @@ from extproc.console.freezes import routes as freeze_routes
 from extproc.console.targets import routes as target_routes
 from extproc.console.tokens import routes as token_routes
 from extproc.domain.principal import Principal
+from extproc.domain.target import Target
 from extproc.masking.build import warm
 from extproc.server.caps import Caps, Limits
 from extproc.server.ext_proc import Service
@@ -54,11 +57,14 @@ from extproc.server.worker import serve, thread_pool
 Check = Callable[[], Awaitable[None]]
 
 
-def journal(settings: Settings, stream: str) -> FileJournal:
+def journal(settings: Settings, stream: str, known: Known) -> FileJournal:
     """This process's own stream of the journal. Raises JournalUnwritable."""
     layout = Layout(settings.state)
     return FileJournal(
-        layout.journal_of(stream), stream, sync_seconds=settings.audit.sync_seconds, redact=redact_record
+        layout.journal_of(stream),
+        stream,
+        sync_seconds=settings.audit.sync_seconds,
+        redact=lambda body: redact_record(body, known.now),
     )
 
 
@@ -130,13 +136,15 @@ def _reserve(folder: Path) -> None:
 def _worker(settings: Settings, index: int) -> Main:
     async def main(stop: asyncio.Event, beat: Beat) -> None:
         layout = Layout(settings.state)
-        warm()
+        known = Known(layout)
+        warm(known.now)
         live = Live(active(layout))
         beat.version = lambda: live.version
         async with contextlib.AsyncExitStack() as end:
             store = await SqliteHolds.open(layout.holds)
             end.push_async_callback(store.close)
-            written = journal(settings, f"worker-{index}")
+            await end.enter_async_context(following(known))
+            written = journal(settings, f"worker-{index}", known)
             end.callback(written.close)
             policy = engine(settings)
             end.callback(policy.close)
@@ -152,7 +160,8 @@ def _worker(settings: Settings, index: int) -> Main:
             holds = Holds(store, live.settings.limits.holds)
             gate = Gate(policy, holds, written, Metrics(), history, may_go_on)
             _reserve(layout.metrics)
-            doorkeeper, exchanges = Doorkeeper(live.settings, standing), Exchanges(may_go_on)
+            doorkeeper = Doorkeeper(live.settings, standing)
+            exchanges = Exchanges(may_go_on, partial(_is_as_it_was, live))
             caps = Caps(_share(live.settings))
             standing.on_change(exchanges.review)
             live.on_change(doorkeeper.follow)
@@ -160,6 +169,7 @@ def _worker(settings: Settings, index: int) -> Main:
             def follow(changed: Settings) -> None:
                 caps.limits = _share(changed)
                 holds.most_pending = changed.limits.holds
+                exchanges.review()
 
             live.on_change(follow)
             key = layout.read_digest_key()
@@ -170,6 +180,7 @@ def _worker(settings: Settings, index: int) -> Main:
                 Tickets(key),
                 exchanges,
                 caps,
+                lambda: known.now,
                 key,
                 os.environ.get("HOLDPOINT_EPOCH", ""),
                 thread_pool(),
@@ -182,6 +193,10 @@ def _worker(settings: Settings, index: int) -> Main:
 
 def _may_go_on(standing: AccessList, principal: Principal, now: float) -> None:
     check(principal, standing, now)
+
+
+def _is_as_it_was(live: Live, target: Target) -> bool:
+    return any((t.name, t.revision) == (target.name, target.revision) for t in live.settings.targets)
 
 
 def _share(settings: Settings) -> Limits:
@@ -197,7 +212,9 @@ def _control(settings: Settings) -> Main:
         async with contextlib.AsyncExitStack() as end:
             store = await SqliteHolds.open(layout.holds)
             end.push_async_callback(store.close)
-            written = journal(settings, "control")
+            known = Known(layout)
+            await end.enter_async_context(following(known))
+            written = journal(settings, "control", known)
             end.callback(written.close)
             standing = AccessList.open(layout.access)
             end.callback(standing.close)
@@ -227,6 +244,8 @@ def _control(settings: Settings) -> Main:
 
 def _watcher(settings: Settings) -> Main:
     async def main(stop: asyncio.Event, _: Beat) -> None:
+        # Millions of small figures that live long: looking through them for cycles is what would take the time.
+        gc.set_threshold(200_000, 20, 1000)
         figures = SignalMetrics()
         _reserve(Layout(settings.state).metrics)
         await run_watcher(settings.state, stop, metrics=figures)
@@ -238,16 +257,19 @@ def _shipper(settings: Settings) -> Main:
     async def main(stop: asyncio.Event, _: Beat) -> None:
         otlp = str(settings.audit.otlp) if settings.audit.otlp else None
         figures = ShipperMetrics()
-        _reserve(Layout(settings.state).metrics)
-        await run_shipper(
-            settings.state,
-            otlp,
-            stop,
-            redact=redact_record,
-            sync_seconds=settings.audit.sync_seconds,
-            on_lag=lambda lag: figures.lag(lag.bytes, lag.seconds),
-            on_alarm=figures.alarm,
-        )
+        layout = Layout(settings.state)
+        _reserve(layout.metrics)
+        known = Known(layout)
+        async with following(known):
+            await run_shipper(
+                settings.state,
+                otlp,
+                stop,
+                redact=lambda body: redact_record(body, known.now),
+                sync_seconds=settings.audit.sync_seconds,
+                on_lag=lambda lag: figures.lag(lag.bytes, lag.seconds),
+                on_alarm=figures.alarm,
+            )
 
     return main
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from extproc.domain.json import JSON, Document
+from extproc.masking.fingerprint import NONE, Fingerprints
 from extproc.masking.redact import redact_json
 
 # An e-mail address as a verified subject is who it was, and the trail must say so.
@@ -22,10 +23,11 @@ _KEPT_INSIDE = {
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
-def redact_record(body: Document) -> Document:
-    """The body of a record without any value that a rule matches; itself where there is none."""
+def redact_record(body: Document, known: Fingerprints = NONE) -> Document:
+    """The body of a record without any value that a rule matches, or credential that is known; itself where there is
+    none."""
     open_parts, kept = _split(body)
-    clean, found = redact_json(open_parts)
+    clean, found = redact_json(open_parts, known)
     if not found:
         return body
     document = dict(cast(Mapping[str, JSON], clean))

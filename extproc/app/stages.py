@@ -60,9 +60,13 @@ def stages(settings: Settings, layout: Layout) -> list[list[Program]]:
 
 def _ours(settings: Settings, layout: Layout, environment: dict[str, str], name: str, *words: str) -> Program:
     beat = layout.beat(name)
+    has_one = name not in following(settings)
 
     async def alive() -> bool:
-        return probe.beats(beat)
+        # What follows the configuration beats before it has one, and serves nothing until then.
+        nonlocal has_one
+        has_one = has_one or bool(probe.version(beat))
+        return has_one and probe.beats(beat)
 
     return Program(
         name,

@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from extproc.adapters.envoy.access import ACCESS_LOG
 from extproc.app import probe
 from extproc.app.config_watch import ConfigKeeper, ConfigRefused
 from extproc.app.door import Door, write_addresses
+from extproc.app.fingerprints import Credentials, Known
 from extproc.app.layout import Layout
 from extproc.app.logs import Console, ConsoleHandler
 from extproc.app.place import Taken, addresses, check_free
@@ -32,6 +33,7 @@ from extproc.server.supervisor import StartFailed, Supervisor
 
 _log = logging.getLogger("holdpoint.up")
 _ROTATE_SECONDS = 2.0
+_AGAIN_SECONDS = 1.0
 _ACCESS_LOG_BYTES = 64 << 20
 
 
@@ -73,7 +75,9 @@ async def _up(settings: Settings, layout: Layout, console: Console) -> None:
             check_free(address)
     except Taken as error:
         raise CannotStart(str(error)) from error
-    written = journal(settings, "supervisor")
+    credentials = Credentials(settings, layout)
+    credentials.look()
+    written = journal(settings, "supervisor", Known(layout))
     tasks: set[asyncio.Task[None]] = set()
 
     def run(work: Coroutine[Any, Any, None]) -> None:
@@ -82,7 +86,7 @@ async def _up(settings: Settings, layout: Layout, console: Console) -> None:
         task.add_done_callback(tasks.discard)
 
     try:
-        keepers = await _keepers(settings, layout, written)
+        keepers = await _keepers(settings, layout, written, credentials)
         run(_rotate(layout))
         _clear(layout.metrics)
         supervisor = Supervisor(stages(settings, layout), console.say)
@@ -97,7 +101,7 @@ async def _up(settings: Settings, layout: Layout, console: Console) -> None:
                 if not os.isatty(sys.stderr.fileno()):
                     loop.add_signal_handler(signal.SIGHUP, lambda: run(keepers.reload()))
                 for work in keepers.work():
-                    run(work)
+                    run(_kept(work))
                 _log.info("ready: agents connect to %s", settings.listen.address)
                 await _until_told(supervisor, stop)
         except StartFailed as error:
@@ -119,11 +123,12 @@ class _Keepers:
     policies: PolicyKeeper | None
     configuration: ConfigKeeper
     upstreams: Upstreams
+    credentials: Credentials
 
-    def work(self) -> list[Coroutine[Any, Any, None]]:
+    def work(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         """What each does until it is cancelled."""
-        work = [self.configuration.watch(), self.upstreams.keep()]
-        return [*work, self.policies.watch()] if self.policies is not None else work
+        work = [self.configuration.watch, self.upstreams.keep, self.credentials.keep]
+        return [*work, self.policies.watch] if self.policies is not None else work
 
     async def reload(self) -> None:
         """Read everything again now."""
@@ -133,19 +138,33 @@ class _Keepers:
         _log.info("read everything again")
 
 
-async def _keepers(settings: Settings, layout: Layout, written: FileJournal) -> _Keepers:
+async def _kept(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Do it until cancelled, whatever goes wrong."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            # What is in force stays in force meanwhile; nobody following any more would be worse than saying so twice.
+            _log.exception("following changes failed; beginning anew")
+        await asyncio.sleep(_AGAIN_SECONDS)
+
+
+async def _keepers(
+    settings: Settings, layout: Layout, written: FileJournal, credentials: Credentials
+) -> _Keepers:
     """Put policies and configuration in force, before anything runs on them. Raises CannotStart, PolicyRefused."""
     policies = PolicyKeeper(settings, written) if settings.policy.managed else None
     if policies is not None:
         await asyncio.to_thread(policies.start)
     upstreams = Upstreams(settings, written, write_addresses)
     envoy = str(resources.executable("envoy"))
-    configuration = ConfigKeeper(settings, written, envoy, Door(layout), upstreams, following(settings))
+    programs = following(settings)
+    configuration = ConfigKeeper(settings, written, envoy, Door(layout), upstreams, credentials, programs)
     try:
         await configuration.start()
     except (CaUnusable, ConfigRefused) as error:
         raise CannotStart(str(error)) from error
-    return _Keepers(policies, configuration, upstreams)
+    return _Keepers(policies, configuration, upstreams, credentials)
 
 
 async def _stopped(supervisor: Supervisor, hurry: asyncio.Event) -> None:

@@ -89,8 +89,8 @@ class Upstreams:
     def use(self, settings: Settings) -> None:
         """Look up the targets of this configuration from now on."""
         self._settings = settings
-        names = {target.name for target in settings.targets}
-        self._said = {name: said for name, said in self._said.items() if name in names}
+        about = {t.name for t in settings.targets} | {f"{t.upstream.host}." for t in settings.targets}
+        self._said = {name: said for name, said in self._said.items() if name in about}
 
     async def refresh(self, targets: Sequence[TargetSettings] | None = None) -> None:
         """Look up each name once, and write down what it leads to. Raises OSError where that can't be written."""
@@ -121,9 +121,10 @@ class Upstreams:
             if error.final or known is None or self._clock() - known.at > KEPT_SECONDS:
                 self._known.pop(host, None)
                 return error
-            self._say(host, logging.WARNING, f"{error}; its last addresses stay in use for an hour")
+            self._say(f"{host}.", logging.WARNING, f"{error}; its last addresses stay in use for an hour")
             return known.addresses
         self._known[host] = _Known(addresses, self._clock())
+        self._said.pop(f"{host}.", None)
         return addresses
 
     def _take(self, target: TargetSettings, answers: Mapping[str, tuple[str, ...] | Unresolved]) -> None:
@@ -139,8 +140,10 @@ class Upstreams:
             self._write(self._folder, target, ())
             self._alarm(target, refused)
             return
-        changed = self._write(self._folder, target, answer)
-        self._say(target.name, logging.INFO, f"target {target.name} is at {', '.join(answer)}", quiet=not changed)
+        # One kind only: where there is no route for IPv6, every other request would go nowhere.
+        used = [address for address in answer if ":" not in address] or answer
+        changed = self._write(self._folder, target, used)
+        self._say(target.name, logging.INFO, f"target {target.name} is at {', '.join(used)}", quiet=not changed)
 
     def _alarm(self, target: TargetSettings, refused: Sequence[Refusal]) -> None:
         shown = ", ".join(f"{r.address} ({r.why})" for r in refused)

@@ -15,6 +15,10 @@ LONGEST = 2048
 class Code(StrEnum):
     """The closed vocabulary of refusals that no decision of ours made."""
 
+    CLIENT_CERTIFICATE = "client-certificate"
+    TLS_FAILED = "tls-failed"
+    CONNECTION_REFUSED = "connection-refused"
+    TUNNEL_MISMATCH = "tunnel-mismatch"
     NO_DECISION = "no-decision"
     PROCESSOR_TIMEOUT = "processor-timeout"
     PROCESSOR_ERROR = "processor-error"
@@ -41,6 +45,9 @@ class Code(StrEnum):
 _DETAILS = [
     (re.compile(pattern), code)
     for pattern, code in [
+        (r"connection:.*(certificate_verify_failed|certificate_revoked)", Code.CLIENT_CERTIFICATE),
+        (r"connection:.*tls_error", Code.TLS_FAILED),
+        (r"connection:", Code.CONNECTION_REFUSED),
         (r"rbac_access_denied", Code.NO_DECISION),
         (r"ext_proc.*timeout", Code.PROCESSOR_TIMEOUT),
         (r"ext_proc", Code.PROCESSOR_ERROR),
@@ -125,7 +132,7 @@ def judge(line: bytes) -> Judged | None:
     details = _text(entry, "details")
     ours = details.split(":", 2)
     decided = _text(entry, "decision")
-    tunnel = bool(decided) and _text(entry, "via") == "connect"
+    tunnel = bool(decided) and _text(entry, "method") == "CONNECT"
     if not tunnel and (decided or (len(ours) == 3 and ours[0] == "holdpoint" and ours[1])):
         return None
     alarm = bool(_text(entry, "upstream_host"))

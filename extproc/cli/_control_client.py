@@ -6,13 +6,15 @@ import json
 import os
 import socket
 import stat
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from extproc.cli import _credentials as credentials
 from extproc.cli._common import CommandError, add_config, load_settings
+from extproc.cli._credentials import TOKEN_VARIABLE
 
-TOKEN_VARIABLE = "HOLDPOINT_TOKEN"  # noqa: S105 (the name of a variable, not a token)
 ANSWER_SECONDS = 15.0
 
 Document = dict[str, Any]
@@ -98,7 +100,7 @@ def _document(status: int, data: bytes) -> Document:
         return document
     detail = document.get("detail", f"the gateway answered {status}")
     if status == 401:
-        detail += f" (the token comes from --token-file or ${TOKEN_VARIABLE})"
+        detail += f" (the token comes from --token-file, ${TOKEN_VARIABLE} or `holdpoint login`)"
     raise CommandError(f"{_TITLES.get(document.get('code'), 'not done')}: {detail}")
 
 
@@ -127,7 +129,10 @@ def add_access(parser: argparse.ArgumentParser) -> None:
         "--control", metavar="SOCKET", type=Path, help="the gateway's control socket (default: the configuration's)"
     )
     parser.add_argument(
-        "--token-file", metavar="FILE", type=Path, help=f"a file with your token (default: ${TOKEN_VARIABLE})"
+        "--token-file",
+        metavar="FILE",
+        type=Path,
+        help=f"a file with your token (default: ${TOKEN_VARIABLE}, or that of `holdpoint login`)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
 
@@ -140,8 +145,16 @@ def approver(arguments: argparse.Namespace) -> Client:
 
 def administrator(arguments: argparse.Namespace) -> Client:
     """The client of somebody with a token, or of whoever is root or the gateway's user here. Raises CommandError."""
-    has_token = arguments.token_file is not None or os.environ.get(TOKEN_VARIABLE, "").strip()
-    return Client(_control(arguments), read_token(arguments.token_file) if has_token else None)
+    if arguments.token_file is not None or os.environ.get(TOKEN_VARIABLE, "").strip():
+        return Client(_control(arguments), read_token(arguments.token_file))
+    token = None
+    if credentials.read() is not None:
+        try:
+            token = credentials.person_token()
+        except CommandError as error:
+            # Who must freeze somebody now can't wait for an identity provider; whoever may not is told so.
+            print(f"going on as this machine's user: {error}", file=sys.stderr)
+    return Client(_control(arguments), token)
 
 
 def print_json(document: object) -> None:
@@ -157,10 +170,7 @@ def _control(arguments: argparse.Namespace) -> Path:
 def read_token(file: Path | None) -> str:
     """The person's token, from the file or the environment. Raises CommandError."""
     if file is None:
-        token = os.environ.get(TOKEN_VARIABLE, "").strip()
-        where = f"${TOKEN_VARIABLE}"
-        if not token:
-            raise CommandError(f"no token: give --token-file FILE or set {where} to your approver's token")
+        token, where = credentials.person_token(), f"${TOKEN_VARIABLE}"
     else:
         try:
             mode, token = file.stat().st_mode, file.read_text(encoding="ascii").strip()

@@ -70,7 +70,7 @@ def person_token() -> str:
         return given
     stored = read()
     if stored is None:
-        raise CommandError(f"you are not logged in: run `holdpoint login`, or set ${TOKEN_VARIABLE} to your token")
+        raise CommandError(f"no token: run `holdpoint login`, or set ${TOKEN_VARIABLE} to your approver's token")
     return fresh(stored).token
 
 

@@ -260,7 +260,7 @@ def _rebuilt(record: Mapping[str, Any]) -> dict[str, Any]:
         "action": {**{k: action.get(k, "") for k in ("protocol", "verb", "resource", "digest")}, "facts": facts},
         "context": {"time": record.get("at", ""), "source": {"address": record.get("source", {}).get("address", "")}},
         "approvals": [],
-        "history": {},
+        "history": {"known": False},
     }
 
 

@@ -11,6 +11,8 @@ def advice(settings: Settings) -> tuple[str, ...]:
     lines: list[str] = []
     if settings.listen.tls is None and not _local(settings.listen.address.host):
         lines.append("listen.tls: agents' tokens cross the network in clear text; name a certificate")
+    if settings.listen.tls is None and settings.listen.proxy is not None and not _local(settings.listen.proxy.host):
+        lines.append("listen.proxy: agents' tokens cross the network in clear text; name a certificate (listen.tls)")
     if not _local(settings.listen.ops.host):
         lines.append("listen.ops: metrics and health are open to other machines; keep agents from them")
     for where, issuers in (("agents", settings.identity.agents), ("approvers", settings.identity.approvers)):
@@ -22,6 +24,8 @@ def advice(settings: Settings) -> tuple[str, ...]:
     for target in settings.targets:
         if target.credential and _in_clear(target.upstream):
             lines.append(f"targets.{target.name}.upstream: its credential crosses the network in clear text; use https")
+        if any(network.prefixlen == 0 for network in target.networks):
+            lines.append(f"targets.{target.name}.networks: any address at all; name the one that is meant")
     if isinstance(settings.policy.engine, Url) and _in_clear(settings.policy.engine):
         lines.append("policy.engine: decisions fetched over http can be changed on the way; use a unix socket or https")
     if settings.audit.otlp and _in_clear(settings.audit.otlp):

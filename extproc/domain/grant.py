@@ -35,8 +35,8 @@ class Refusal:
 
 
 class RefusalKind(StrEnum):
-    """Why nothing goes on. PENDING is the one that may be taken up again: the hold is still open. LIMITED: the principal
-    has too much under way."""
+    """Why nothing goes on. PENDING is the one that may be taken up again: the hold is still open. LIMITED:
+    the principal has too much under way."""
 
     BLOCKED = "blocked"
     PENDING = "pending"

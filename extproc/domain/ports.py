@@ -31,8 +31,9 @@ class HistoryUnavailable(Exception):
 class History(Protocol):
     """What a principal did before, as policy reads it."""
 
-    async def of(self, principal: Principal, target: str, verb: str) -> Document:
-        """The `history` of a policy input (see policies/schemas/input.json). Where a loaded rule reads exact counters,
+    async def of(self, principal: Principal, target: str, verb: str, source: str) -> Document:
+        """The `history` of a policy input (see policies/schemas/input.json). `source` is the address that
+        it asks from. Where a loaded rule reads exact counters,
         this action is counted with it. Raises HistoryUnavailable."""
         ...
 

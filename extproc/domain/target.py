@@ -47,5 +47,5 @@ class Target:
         return {"name": self.name, "protocol": self.protocol.value, "environment": self.environment}
 
 
-NOWHERE = Target("-", Protocol.HTTP, "-")
+NOWHERE = Target("-", Protocol.HTTP, "")
 """What records name where a request leads to no target; no configuration can call one so."""

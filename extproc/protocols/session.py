@@ -76,11 +76,12 @@ class Lost:
 
 
 class Cause(StrEnum):
-    """Why the driver stops an exchange: too much at one time, an identity that does not count any more, or nobody can
-    tell whether it does."""
+    """Why the driver stops an exchange: too much at one time, an identity that does not count any more, a target that
+    is no more, or nobody can tell."""
 
     LIMIT = "limit"
     IDENTITY = "identity"
+    TARGET = "target"
     UNAVAILABLE = "unavailable"
 
 

@@ -11,7 +11,6 @@ from concurrent.futures import Executor
 from typing import Any, Protocol
 
 from extproc.domain.grant import Grant, Lane, Refusal
-from extproc.domain.identity import IdentityRefused, Why
 from extproc.domain.json import JSON
 from extproc.protocols.session import (
     Abort,
@@ -78,7 +77,7 @@ class Driver:
         self._account = account
         self._held = 0
         self._task: asyncio.Task[object] | None = None
-        self._ended: IdentityRefused | None = None
+        self._ended: Stopped | None = None
         self._wire = wire
         self._session = session
         self._gate = gate
@@ -132,25 +131,24 @@ class Driver:
         if not self._completed and self._refused is None:
             raise Aborted("peer-ended-early")
 
-    def end(self, error: IdentityRefused) -> None:
-        """See live.Endable. Whoever asked may not be here any more; wherever the exchange is, it ends now.
+    def end(self, why: Stopped) -> None:
+        """See live.Endable. Wherever the exchange is, it ends now.
 
         Not in the middle of a write: a message that is cut in two is no message, and what follows it none either. A
         client that does not read gets what Envoy has of its answer by then, and no more."""
         if self._task is not None and self._ended is None and self._refused is None:
-            self._ended = error
+            self._ended = why
             if not self._writing:
                 self._task.cancel()
 
     async def _stop(self) -> None:
         """Answer where nothing has gone on, else break off. A session whose step runs in a thread is left to it."""
-        error = self._ended
-        if error is None:
+        why = self._ended
+        if why is None:
             return
         if self._stepping:
-            raise Aborted(error.why.value)
-        cause = Cause.UNAVAILABLE if error.why is Why.UNAVAILABLE else Cause.IDENTITY
-        await self._execute_all(self._session.handle(Stopped(cause, error.why.value, f"{error}.")))
+            raise Aborted(why.code)
+        await self._execute_all(self._session.handle(why))
         # Envoy ends the stream once it has the answer; ending it first would be an end it takes for a fault.
         while await self._next() is not None:
             pass

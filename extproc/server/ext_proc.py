@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import logging
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
@@ -19,6 +20,7 @@ from extproc.domain.grant import Lane
 from extproc.domain.identity import Identified, Identities, IdentityRefused, Why
 from extproc.domain.json import JSON
 from extproc.domain.target import NOWHERE, Inspect, Target
+from extproc.masking.fingerprint import Fingerprints
 from extproc.protocols.http.refuse import problem, stopped, unidentified
 from extproc.protocols.http.session import HttpSession
 from extproc.protocols.session import Answer, Cause, Event, HeadReceived, Session, Stopped
@@ -75,7 +77,8 @@ class Targets(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What every exchange needs. `epoch` tells one life of the gateway from the next."""
+    """What every exchange needs. `known` gives the fingerprints of the targets' credentials as they are now; `epoch`
+    tells one life of the gateway from the next."""
 
     gate: Gate
     targets: Targets
@@ -83,6 +86,7 @@ class Service:
     tickets: Tickets
     exchanges: Exchanges
     caps: Caps
+    known: Callable[[], Fingerprints]
     digest_key: bytes
     epoch: str
     pool: ThreadPoolExecutor
@@ -190,15 +194,17 @@ class Service:
         if route.via is Via.CONNECT:
             session = TunnelSession(target, principal, self.digest_key)
         else:
-            session = HttpSession(target, principal, route.strip, self.digest_key)
+            session = HttpSession(target, principal, route.strip, self.digest_key, self.known())
         wire.hide = who.used
         wire.told = {"iss": principal.issuer, "sub": principal.subject, "session": asker.session}
         if route.via is Via.CONNECT and target.inspect is not Inspect.OPAQUE:
             wire.told["ticket"] = self.tickets.sign(principal, target.name, asker.source)
+        tunnel = target if route.via is Via.CONNECT else None
         try:
-            with self.caps.exchange(principal.key) as account:
+            # Tunnels stay open for long, and what goes through them is counted by itself.
+            with self.caps.exchange(f"{principal.key} tunnels" if tunnel else principal.key) as account:
                 driver = Driver(wire, session, self.gate, asker, account, self.pool)
-                with self.exchanges.under_way(driver, principal):
+                with self.exchanges.under_way(driver, principal, tunnel):
                     await driver.run(arrival.for_session(who.used))
         except Capped as error:
             await self._refuse(wire, arrival, asker, stopped(Stopped(Cause.LIMIT, error.code, str(error))), str(error))

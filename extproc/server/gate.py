@@ -305,7 +305,9 @@ class _Ruling:
             if self._history is None:
                 # Once for an action, however often policy is asked about it: to be asked again is not to act again.
                 asker = self._asker
-                self._history = await self._gate.history.of(asker.principal, asker.target.name, self._action.verb)
+                self._history = await self._gate.history.of(
+                    asker.principal, asker.target.name, self._action.verb, asker.source
+                )
             decision = await self._gate.evaluate(self._asker, self._action, approvals, self._history)
         except HistoryUnavailable as error:
             self._gate.metrics.engine_failure("history-unavailable", str(error))

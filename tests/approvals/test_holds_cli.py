@@ -116,7 +116,7 @@ def test_errors_say_what_to_do(folder: Path) -> None:
         loose.write_text(ISSUER.token())
         loose.chmod(0o644)
         table = [
-            (await command(folder, "list", token=""), "no token: give --token-file FILE or set $HOLDPOINT_TOKEN"),
+            (await command(folder, "list", token=""), "no token: run `holdpoint login`, or set $HOLDPOINT_TOKEN"),
             (await command(folder, "list", token=ISSUER.token(exp=1)), "not signed in: the token has expired"),
             (await command(folder, "list", token=ISSUER.token(aud="holdpoint")), "the token is an agent's"),
             (await command(folder, "list", "--token-file", str(loose)), "others can read it; `chmod 600"),

@@ -115,14 +115,14 @@ def test_what_a_decision_covers_is_not_recorded_again(members: dict[str, str]) -
 
 def test_a_tunnels_bytes_are_envoys_to_tell() -> None:
     """They went through unread, under a decision that its record names."""
-    found = judge(line("r1", decision="d1", via="connect", session="s1", bytes_in=7, bytes_out=9, status=200))
+    found = judge(line("r1", decision="d1", method="CONNECT", session="s1", bytes_in=7, bytes_out=9, status=200))
     assert found is not None
     said = {name: found.body[name] for name in ("decision", "session", "bytes_in", "bytes_out", "request")}
     assert (found.kind, said) == (
         "tunnel",
         {"decision": "d1", "session": "s1", "bytes_in": 7, "bytes_out": 9, "request": "r1"},
     )
-    assert judge(line("r1", details="holdpoint:d1:blocked", via="connect")) is None
+    assert judge(line("r1", details="holdpoint:d1:blocked", method="CONNECT")) is None
 
 
 @pytest.mark.parametrize("details", ["holdpoint", "holdpoint:", "holdpoint::x", "xholdpoint:d1:x", "holdpoint:d1"])

@@ -35,9 +35,10 @@ def gateway(state: Path, authority: Authority) -> Iterator[Gateway]:
     """A gateway whose listener asks for client certificates."""
     upstream = RecordingUpstream()
     target = TargetPlan("crm", Upstream(Scheme.HTTP, "127.0.0.1", upstream.port))
-    files = [str(state / "front" / name) for name in ("cert.pem", "key.pem")]
-    folder = authority.folder
-    tls = TlsFiles(*files, client_ca=str(folder / "ca.pem"), crl=str(folder / "crl.pem"))
+    front, agents = state / "front", authority.folder
+    tls = TlsFiles(
+        str(front / "cert.pem"), str(front / "key.pem"), client_ca=str(agents / "ca.pem"), crl=str(agents / "crl.pem")
+    )
     found = start(lambda _: (target,), change=lambda plan: replace(plan, tls=tls), state=state)
     yield found
     found.stop()

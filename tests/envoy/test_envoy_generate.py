@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any as Anything
 
 import pytest
-from envoy_data_plane.envoy.config.route.v3 import RetryPolicy, Route
+from envoy_data_plane.envoy.config.route.v3 import RetryPolicy, Route, RouteMatch
 from envoy_data_plane.envoy.extensions.filters.http.ext_proc.v3 import (
     ExtProcPerRoute,
     ProcessingModeBodySendMode,
@@ -18,9 +18,12 @@ from envoy_data_plane.envoy.extensions.filters.http.ext_proc.v3 import (
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
     HttpConnectionManager,
     HttpConnectionManagerInternalAddressConfig,
+    HttpConnectionManagerUpgradeConfig,
 )
 from envoy_data_plane.google.protobuf import Any
 
+from extproc.adapters.ca import ensure_ca, ensure_leaf
+from extproc.adapters.envoy.destinations import intercepted
 from extproc.adapters.envoy.files import command, write
 from extproc.adapters.envoy.generate import Resources, documents, generate
 from extproc.adapters.envoy.modes import UnsafeModes, check_modes
@@ -28,12 +31,14 @@ from extproc.adapters.envoy.plan import (
     BadPlan,
     Credential,
     EnvoyPlan,
+    ProxyPlan,
     Scheme,
     TargetPlan,
     TlsFiles,
     Upstream,
 )
 from extproc.adapters.envoy.processor import EXT_PROC, RBAC
+from extproc.adapters.envoy.secrets import LEAVES
 from extproc.adapters.envoy.validate import EnvoyRefused, inline, validate
 from extproc.domain.target import Inspect
 from tests.support.envoy import envoy_program
@@ -62,6 +67,13 @@ def test_target_touches_no_listener() -> None:
     assert first["rds.json"] != second["rds.json"]
 
 
+def test_tunnels_are_told_apart() -> None:
+    """Envoy keeps connections with different tickets apart only where it can hash those; a plain string it ignores."""
+    text = documents(generate(replace(PLAN, proxy=ProxyPlan("127.0.0.1", 8081))))["routes/proxy.json"]
+    assert "envoy.hashable_string" in text
+    assert "envoy.string" not in text
+
+
 def test_write_replaces_what_differs(tmp_path: Path) -> None:
     """Nothing is written twice, what is no longer named goes, and only the owner can read any of it."""
     directory = tmp_path / "envoy"
@@ -86,6 +98,10 @@ BAD_PLANS: list[tuple[str, Callable[[], EnvoyPlan]]] = [
     ("address", lambda: replace(PLAN, address="localhost")),
     ("port", lambda: replace(PLAN, port=70000)),
     ("domain", lambda: replace(PLAN, domain="Holdpoint Test")),
+    ("proxy.address", lambda: replace(PLAN, proxy=ProxyPlan("localhost", 1))),
+    ("proxy.port", lambda: replace(PLAN, proxy=ProxyPlan("127.0.0.1", -1))),
+    ("tls.crl", lambda: replace(PLAN, tls=TlsFiles("c", "k", crl="r"))),
+    ("targets.crm.opaque", lambda: replace(PLAN, targets=(replace(CRM, opaque=True),))),
     ("workers", lambda: replace(PLAN, workers=0)),
     ("run", lambda: replace(PLAN, run="/run/holdpoint")),
     ("two have the same name", lambda: replace(PLAN, targets=(CRM, CRM))),
@@ -211,10 +227,51 @@ UNSAFE: list[tuple[str, Callable[[Resources], Resources]]] = [
 ]
 
 
+def tunnel(change: Callable[[Route], None]) -> Callable[[Resources], Resources]:
+    """Change the route of a tunnel."""
+
+    def spoil(resources: Resources) -> Resources:
+        routes = resources.routes["routes/proxy.json"].virtual_hosts[0].routes
+        change(next(route for route in routes if route.route is not None))
+        return resources
+
+    return spoil
+
+
+def anything(route: Route) -> None:
+    """Match more than CONNECT."""
+    route.match = RouteMatch(prefix="/")
+
+
+def elsewhere(route: Route) -> None:
+    """Tunnel past the internal listener."""
+    if route.route is not None:
+        route.route.cluster = "target-crm"
+
+
+def websocket(route: Route) -> None:
+    """Another upgrade."""
+    if route.route is not None:
+        route.route.upgrade_configs[0].upgrade_type = "websocket"
+
+
+def connect_everywhere(manager: HttpConnectionManager) -> None:
+    """CONNECT on the agents' listener."""
+    manager.upgrade_configs.append(HttpConnectionManagerUpgradeConfig(upgrade_type="CONNECT"))
+
+
+UNSAFE += [
+    ("CONNECT, and nothing else", tunnel(anything)),
+    ("CONNECT, and nothing else", tunnel(elsewhere)),
+    ("CONNECT, and nothing else", tunnel(websocket)),
+    ("upgrade_configs", lambda r: change_manager(r, connect_everywhere)),
+]
+
+
 @pytest.mark.parametrize(("complaint", "spoil"), UNSAFE, ids=[row[0] for row in UNSAFE])
 def test_unsafe_modes_are_refused(complaint: str, spoil: Callable[[Resources], Resources]) -> None:
     """What Envoy would accept and lose bytes by, or let them pass by, is refused before Envoy sees it."""
-    spoiled = spoil(generate(PLAN))
+    spoiled = spoil(generate(replace(PLAN, proxy=ProxyPlan("127.0.0.1", 8081))))
     with pytest.raises(UnsafeModes) as refused:
         check_modes(spoiled.listeners, tuple(spoiled.routes.values()))
     assert complaint in str(refused.value)
@@ -226,8 +283,12 @@ def test_envoy_accepts_every_shape(tmp_path: Path) -> None:
     certificate, key = self_signed(tmp_path, "any")
     web = TargetPlan("web", Upstream(Scheme.HTTPS, "example.com", 443, "/v1", ca=str(certificate)))
     six = TargetPlan("six", Upstream(Scheme.HTTP, "::1", 8000))
-    tls = TlsFiles(str(certificate), str(key))
-    validate(generate(replace(PLAN, targets=(CRM, FILES, web, six), tls=tls)), tmp_path, envoy_program())
+    dark = TargetPlan("dark", Upstream(Scheme.HTTP, "dark.test", 22), inspect=Inspect.OPAQUE, opaque=True)
+    tls = TlsFiles(str(certificate), str(key), client_ca=str(certificate))
+    plan = replace(PLAN, targets=(CRM, FILES, web, six, dark), tls=tls, proxy=ProxyPlan("127.0.0.1", 8081))
+    for target, hosts in intercepted(plan).items():
+        ensure_leaf(ensure_ca(tmp_path), tmp_path / LEAVES, target, hosts)
+    validate(generate(plan), tmp_path, envoy_program())
 
 
 def bad_regex(resources: Resources) -> Resources:

@@ -78,7 +78,7 @@ def test_breaking_off_ends_an_upload(gateway: Gateway, processor: Processor, ups
         assert processor.exchange().first.wait(20)
         order.set()
         assert read_reply(connection).status == 500
-    assert upstream.seen == []
+    assert all(seen.body == b"hello" for seen in upstream.seen)
 
 
 def test_processor_stays_to_the_end(gateway: Gateway, processor: Processor, download: Download) -> None:

@@ -394,6 +394,14 @@ def stock_keycloak(bench: Bench, *, prepare: str = 'echo prepared > "${0%/*}/don
     bench.script("mvn", f'for word; do :; done; /bin/cp {archive} "${{word#-DoutputDirectory=}}/{KEYCLOAK_FILE}"')
 
 
+def test_understands_how_keycloak_tells_its_version(bench: Bench) -> None:
+    """Keycloak tells its version after its name, and then Java's."""
+    place = bench.script(
+        "keycloak", "[ $1 = --version ] && echo 'Keycloak 26.7.4'; echo 'JVM: 21.0.1 (version 21.0.1)'"
+    )
+    assert bench.run("keycloak") == (0, f"{place}\n", "")
+
+
 def test_keycloak_comes_from_maven_once(bench: Bench) -> None:
     """The archive is checked, unpacked and prepared, and lands in the cache whole; the second run needs no Maven."""
     stock_keycloak(bench)

@@ -198,3 +198,34 @@ def test_only_administrators_change_targets(gateway: Gateway) -> None:
         answer = gateway.holdpoint("targets", *words, groups=("finance",))
         assert answer.returncode == 2
         assert "not yours to change" in answer.stderr
+
+
+def test_what_was_approved_goes_where_it_was_decided_for(gateway: Gateway) -> None:
+    """A target changes while a request waits for a person: the approved one reaches the former upstream, as the person
+    saw it, with the former credential; new ones reach the new upstream with the new one."""
+    new, replies = RecordingUpstream(), list[httpx.Response]()
+
+    def ask() -> None:
+        with gateway.client() as agent:
+            replies.append(agent.post("/customers/8/refunds", json={"amount": 25}))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    hold = gateway.wait_pending()
+    secret = gateway.folder / "other-credential"
+    secret.touch(0o600)
+    secret.write_text("another-secret")
+    text = gateway.config.read_text().replace(f"127.0.0.1:{gateway.upstream.port}", f"127.0.0.1:{new.port}")
+    gateway.config.write_text(text.replace("credential: credential", "credential: other-credential"))
+    in_force(gateway)
+    with gateway.client() as agent:
+        assert agent.get("/now").status_code == 200
+    approved = gateway.holdpoint("holds", "approve", hold["id"], "--reason", "as agreed", groups=("finance",))
+    assert approved.returncode == 0, approved.stderr
+    asking.join(30)
+    assert [r.status_code for r in replies] == [200]
+    assert [(s.path, s.headers["authorization"]) for s in gateway.upstream.seen] == [
+        ("/customers/8/refunds", [f"Bearer {CREDENTIAL}"])
+    ]
+    assert [(s.path, s.headers["authorization"]) for s in new.seen] == [("/now", ["Bearer another-secret"])]
+    new.stop()

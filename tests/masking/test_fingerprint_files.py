@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from extproc.app.fingerprints import path_of, publish, read
+from extproc.app.fingerprints import Known, path_of, publish, read
 from extproc.app.layout import Layout, StateUnusable
 from extproc.masking.build import mask_value
 from extproc.masking.fingerprint import Fingerprints
@@ -42,6 +42,7 @@ def test_published_replaced_and_read(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
     assert OLD not in path.read_text()
     assert _masked(OLD, read(layout))
+    known = Known(layout)
     seen = path.stat().st_ino
     publish(given, layout)
     assert path.stat().st_ino == seen, "nothing changed, so nothing is written"
@@ -53,13 +54,15 @@ def test_published_replaced_and_read(tmp_path: Path) -> None:
         assert _masked(OLD, read(layout))
     os.replace(_write(tmp_path / "next", NEW[::-1]), first)
     publish(given, layout)
-    assert _masked(NEW, read(layout))
-    assert not _masked(OLD, read(layout))
+    known.look()
+    assert _masked(NEW, known.now)
+    assert not _masked(OLD, known.now)
 
     first.unlink()
     assert str(first) in publish(given, layout)[0]
     path.write_text("{}")
     with pytest.raises(StateUnusable, match="no document of fingerprints"):
-        read(layout)
+        known.look()
+    assert _masked(NEW, known.now), "what was known stays known"
     assert len(publish(given, layout)) == 2, "a damaged document is made anew"
     assert not read(layout)

@@ -1,10 +1,12 @@
 """One Keycloak for all tests with a real identity provider; each test that changes anything has a realm of its own."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.support.idp import Browser, Keycloak, Realm, running_keycloak
+from tests.support.idp_person import Person
 
 
 @pytest.fixture(scope="session")
@@ -27,8 +29,14 @@ def realm(keycloak: Keycloak) -> Realm:
 
 
 @pytest.fixture
-def page() -> Iterator[Browser]:
+def page() -> Browser:
     """A browser in which nobody is signed in."""
-    browser = Browser()
-    yield browser
-    browser.close()
+    return Browser()
+
+
+@pytest.fixture
+def person(tmp_path: Path) -> Iterator[Person]:
+    """A person who is not logged in."""
+    somebody = Person(tmp_path)
+    yield somebody
+    somebody.end()

@@ -14,7 +14,7 @@ ISSUER = "https://issuer.test"
 class NoHistory:
     """Nobody did anything before."""
 
-    async def of(self, _: Principal, __: str, ___: str) -> Document:
+    async def of(self, _: Principal, __: str, ___: str, ____: str) -> Document:
         """Nothing."""
         return {"known": False}
 

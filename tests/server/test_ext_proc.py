@@ -16,6 +16,7 @@ from extproc.adapters.holds import SqliteHolds
 from extproc.approvals.service import Holds
 from extproc.domain.json import Document
 from extproc.domain.target import Inspect, Protocol, Target
+from extproc.masking.fingerprint import NONE
 from extproc.server.caps import Caps, Limits
 from extproc.server.ext_proc import SERVICE, Service
 from extproc.server.gate import Gate
@@ -99,10 +100,11 @@ class Running:
             Target("files", Protocol.HTTP, "production", Inspect.HEADERS, revision="v1"),
             Target("bank", Protocol.TUNNEL, "production", Inspect.OPAQUE, revision="v1"),
         )
-        self.exchanges = Exchanges(self.checks)
+        self.exchanges = Exchanges(self.checks, lambda target: target.name not in self.gone)
+        self.gone: set[str] = set()
         caps = Caps(Limits(exchanges=2, held_bytes=1000))
         service = Service(
-            gate, targets, Known(), Tickets(KEY), self.exchanges, caps, KEY, "e1", thread_pool()
+            gate, targets, Known(), Tickets(KEY), self.exchanges, caps, lambda: NONE, KEY, "e1", thread_pool()
         )  # fmt: skip
         await serve(service, self.socket, self._stop)
         await store.close()

@@ -99,6 +99,18 @@ def test_nothing_grows_without_end() -> None:
         assert len(orjson.dumps(document)) < 200_000
 
 
+def test_of_many_changes_those_of_the_last_records_are_told_first() -> None:
+    """Time changes all documents at once; what principals just did is not kept waiting for that."""
+    board = Board()
+    for n in range(6):
+        board.take(_record("decision", {"principal": {"issuer": "i", "subject": f"s{n}"}}))
+    assert len(board.changed(START, most=4)) == 4
+    assert len(board.changed(START, most=4)) == 2
+    board.take(_record("decision", {"principal": {"issuer": "i", "subject": "s5"}}))
+    assert set(board.changed(START + 90000, most=1)) == {"i s5"}
+    assert len(board.changed(START + 90000)) == 5
+
+
 def _record(kind: str, body: dict[str, Any], at: str = "2026-03-02T09:00:00.000000Z") -> Record:
     return Record("worker-0", 1, kind, at, "", body, "h", 0, 1)
 
@@ -123,7 +135,7 @@ WHO = {"issuer": "i", "subject": "s", "credential": "jwt:1"}
         ("delivery", {"status": 500, "outcome": "completed"}, "failed", {}),
         ("delivery", {"status": None, "outcome": "aborted:peer-left"}, "open", {}),
         ("delivery", {"status": 403, "outcome": "refused:blocked"}, "open", {}),
-        ("delivery", {"bytes": {"request": True, "response": -1, "x": 5}, "rows": "many", "masked": 7}, "open", {}),
+        ("delivery", {"bytes": {"request": True, "response": -1, "x": 5}, "rows": 1 << 60, "masked": 7}, "open", {}),
         ("delivery", {"bytes": {"request": 5}, "rows": 3}, "open", {"bytes/request": 5, "rows": 3}),
     ],
 )

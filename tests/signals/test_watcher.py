@@ -72,6 +72,30 @@ def test_killed_in_the_middle_it_counts_nothing_twice(story: Story) -> None:
     assert requests(story) == total
 
 
+def test_a_worker_sees_what_the_watcher_process_publishes(story: Story) -> None:
+    """From a journal through another process into this one's memory, while both run; then the watcher ends."""
+    story.now = time.time()
+    reader = SignalsReader(story.state / "signals.db", poll_seconds=0.01)
+    reader.start()
+    process = start(story.state)
+    try:
+        for n in range(1, 4):
+            story.now = time.time()
+            story.decided()
+            deadline = time.monotonic() + 30
+            while not (found := dict(reader.of(AGENT, "crm")))["known"] or found["target"]["requests"]["day"] < n:  # type: ignore[index,call-overload,operator]
+                assert process.poll() is None
+                assert time.monotonic() < deadline, found
+                time.sleep(0.005)
+        process.terminate()
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.wait(10)
+        reader.close()
+    assert counted(story.state) == 3
+
+
 def test_told_to_stop_it_notes_everything(story: Story) -> None:
     """What is written before it is told to stop is counted when it ends."""
     for _ in range(5):

@@ -108,10 +108,10 @@ def allow_headers(**fields: Any) -> wire.ProcessingResponse:
     return answer
 
 
-def allow_connect() -> wire.ProcessingResponse:
+def allow_connect(ticket: str = TICKET) -> wire.ProcessingResponse:
     """The answer that opens a tunnel, with a ticket for what is inside."""
     answer = allow_headers()
-    answer.dynamic_metadata["holdpoint"]["ticket"] = TICKET
+    answer.dynamic_metadata.fields["holdpoint"].struct_value.fields["ticket"].string_value = ticket
     return answer
 
 

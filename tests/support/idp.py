@@ -11,6 +11,9 @@ import secrets
 import signal
 import subprocess
 import tempfile
+import urllib.error
+import urllib.parse
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -18,7 +21,6 @@ from html import unescape
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin
 
 import httpx
 
@@ -175,42 +177,54 @@ def running_keycloak() -> Iterator[Keycloak]:
             process.wait()
 
 
+@dataclass
+class Page:
+    """What a browser shows."""
+
+    url: str
+    status: int
+    text: str
+
+
 class Browser:
     """As much of a browser as Keycloak's pages need: cookies, redirects and forms."""
 
     def __init__(self) -> None:
-        # Keycloak's cookies are Secure; browsers send those to the loopback without TLS too.
+        # Keycloak's cookies are Secure; browsers send those to the loopback without TLS too, and httpx does not.
         jar = CookieJar(DefaultCookiePolicy(secure_protocols=("https", "http")))
-        self._client = httpx.Client(follow_redirects=True, timeout=30, cookies=jar)
+        self._opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
 
-    def sign_in(self, address: str, user: str, *, consent: bool = True) -> httpx.Response:
+    def sign_in(self, address: str, user: str, *, consent: bool = True) -> Page:
         """Open an address, sign in, and answer a question for consent; gives the last page."""
-        page = self._client.get(address)
+        page = self._open(address)
         for _ in range(5):
             action = _form(page)
             if action is None:
                 return page
             if 'name="password"' in page.text:
-                page = self._client.post(action, data={"username": user, "password": PASSWORDS[user]})
+                page = self._open(action, {"username": user, "password": PASSWORDS[user]})
             elif 'name="accept"' in page.text:
-                page = self._client.post(
-                    action, data=_hidden(page) | ({"accept": "Yes"} if consent else {"cancel": "No"})
-                )
+                page = self._open(action, _hidden(page) | ({"accept": "Yes"} if consent else {"cancel": "No"}))
             else:
                 return page
         raise AssertionError(f"the pages go round in circles at {page.url}")
 
-    def close(self) -> None:
-        """Forget all sessions."""
-        self._client.close()
+    def _open(self, address: str, form: dict[str, str] | None = None) -> Page:
+        body = urllib.parse.urlencode(form).encode() if form is not None else None
+        try:
+            answer = self._opener.open(address, body, timeout=30)
+        except urllib.error.HTTPError as error:
+            answer = error
+        with answer:
+            return Page(answer.url, answer.status, answer.read().decode())
 
 
-def _form(page: httpx.Response) -> str | None:
+def _form(page: Page) -> str | None:
     found = re.search(r'<form[^>]*\baction="([^"]*)"', page.text)
-    return urljoin(str(page.url), unescape(found.group(1))) if found else None
+    return urllib.parse.urljoin(page.url, unescape(found.group(1))) if found else None
 
 
-def _hidden(page: httpx.Response) -> dict[str, str]:
+def _hidden(page: Page) -> dict[str, str]:
     fields = re.findall(r'<input[^>]*type="hidden"[^>]*>', page.text)
     named = [(re.search(r'name="([^"]*)"', f), re.search(r'value="([^"]*)"', f)) for f in fields]
     return {unescape(n.group(1)): unescape(v.group(1)) for n, v in named if n and v}

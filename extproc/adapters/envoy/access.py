@@ -37,6 +37,7 @@ ACCESS_FIELDS = {
     "server_name": "%REQUESTED_SERVER_NAME%",
     "iss": f"%DYNAMIC_METADATA({NAMESPACE}:iss)%",
     "sub": f"%DYNAMIC_METADATA({NAMESPACE}:sub)%",
+    "session": f"%DYNAMIC_METADATA({NAMESPACE}:session)%",
 }
 """The members, beside `via`: the listener's kind, of which a CONNECT is a `proxy`. What is not known is null.
 

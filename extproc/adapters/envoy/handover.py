@@ -33,7 +33,9 @@ def hand_over() -> dict[str, Any]:
     values = [
         FilterStateValue(
             object_key=key,
-            factory_key="envoy.string",
+            # Part of what connections are told apart by: one that was made for a client who left in the meantime is
+            # never given to another, who would be taken for the first.
+            factory_key="envoy.hashable_string",
             format_string=SubstitutionFormatString(
                 text_format_source=DataSource(inline_string=text), omit_empty_values=True
             ),

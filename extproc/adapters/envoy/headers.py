@@ -42,7 +42,7 @@ IMMUTABLE = r"(?i)^(:.*|host|x-request-id|x-envoy-.*|x-forwarded-.*)$"
 and our own names out of answers; what it would put into a request's is overwritten by the credential injector."""
 
 REFUSED_METHODS = r"(?i)TRACE|TRACK|DEBUG|CONNECT"
-"""TRACE and its kin return the request, credential and all; CONNECT is a tunnel that nobody could inspect."""
+"""TRACE and its kin return the request, credential and all; what is written like CONNECT and is not, is no method."""
 
 AMBIGUOUS_PATH = r"(?i)(.*/)?\.{1,2}(;|%3b).*|.*%25(2e|2f|5c|25|00).*|.*%0[0ad].*"
 """Paths that upstreams read in several ways once Envoy has normalised them: dot segments with path parameters (Envoy

@@ -41,7 +41,8 @@ from extproc.domain.target import Inspect
 EXT_PROC = "envoy.filters.http.ext_proc"
 RBAC = "envoy.filters.http.rbac"
 NAMESPACE = "holdpoint"
-"""Dynamic metadata namespace of the processor: `decision` is `allow` where it let a request through, `id` names why."""
+"""Dynamic metadata namespace of the processor: `decision` is `allow` where it let a request through, `id` names why,
+`iss` and `sub` say who asked. `ticket`, on a CONNECT, is what it will be shown of the tunnel by each request inside."""
 
 ATTRIBUTES = (
     "source.address",

@@ -18,6 +18,8 @@ block would never end."""
 UNEXPECTED = "unexpected-destination"
 LONGEST = 256
 """Characters that are kept of a name, a resource or a kind."""
+MOST = 1 << 50
+"""What one record may add; more is nonsense, and sums must stay within 64 bits."""
 # The agent was told no. (Not: people have yet to answer, nobody answered in time, the gateway could not decide.)
 _REFUSED = frozenset({"blocked", "denied", "refused"})
 
@@ -150,7 +152,7 @@ def _delivery(body: Mapping[str, Any], common: dict[str, Any]) -> Fact:
 
 def _numbers(values: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
     for name, n in values.items():
-        if isinstance(n, int) and not isinstance(n, bool) and n > 0:
+        if isinstance(n, int) and not isinstance(n, bool) and 0 < n <= MOST:
             yield name, n
 
 

@@ -19,7 +19,8 @@ from extproc.domain.json import JSON
 from extproc.domain.principal import Principal
 from extproc.domain.target import Protocol, Target
 from extproc.masking.build import build, find, mask_value
-from extproc.masking.detect import ALL
+from extproc.masking.detect import ALL, detector
+from extproc.masking.fingerprint import CREDENTIAL, NONE, Fingerprints
 from extproc.masking.redact import redact
 from extproc.masking.stage import MaskError
 from extproc.protocols.http import headers
@@ -33,7 +34,8 @@ _EXCERPT_CHARACTERS = 1000
 # Longer than any one value that a rule matches in full, so that cutting leaves no half of one behind.
 _EXCERPT_MARGIN = 4000
 _RENDER_BYTES = 1 << 20
-_HIDDEN = Mask("holdpoint", tuple(sorted(ALL - {"email", "iban"})), (), Operator.REDACT, (Lane.REQUEST.value,))
+_HIDDEN_KINDS = tuple(sorted({*ALL, CREDENTIAL} - {"email", "iban"}))
+_HIDDEN = Mask("holdpoint", _HIDDEN_KINDS, (), Operator.REDACT, (Lane.REQUEST.value,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,9 @@ class Body:
     data: bytes | None
 
 
-def interpret(key: bytes, principal: Principal, target: Target, head: RequestHead, body: Body) -> Interpretation:
+def interpret(
+    key: bytes, principal: Principal, target: Target, head: RequestHead, body: Body, known: Fingerprints = NONE
+) -> Interpretation:
     """Build the action. `key` keys the digest. Raises MalformedRequest."""
     data = body.data
     facts: dict[str, JSON] = {
@@ -69,7 +73,7 @@ def interpret(key: bytes, principal: Principal, target: Target, head: RequestHea
     }
     chat = _read_body(head, data, shown) if data else None
     facts["body"] = shown
-    facts["sensitive"] = _sensitive(head, data)
+    facts["sensitive"] = _sensitive(head, data, known)
     if chat is not None:
         facts["llm"] = chat.facts()
     action = Action(
@@ -77,8 +81,8 @@ def interpret(key: bytes, principal: Principal, target: Target, head: RequestHea
         head.method,
         head.path,
         facts,
-        _summary(head, shown, chat, data),
-        partial(_render, head, data),
+        _summary(head, shown, chat, data, known),
+        partial(_render, head, data, known),
         digest(key, principal, target, head, data or b""),
     )
     return Interpretation(action, chat)
@@ -142,37 +146,45 @@ def _no_constant(name: str) -> Any:
     raise MalformedRequest(f"the JSON has {name}, which is not JSON")
 
 
-def _sensitive(head: RequestHead, data: bytes | None) -> dict[str, JSON]:
+def _sensitive(head: RequestHead, data: bytes | None, known: Fingerprints) -> dict[str, JSON]:
     values = [value for name, value in head.headers if headers.masked(name) and headers.goes_on(name, value)]
     return {
-        "address": _found(unquote(head.target_path)),
-        "headers": _found("\n".join(values)),
-        "body": dict(find(data, head.content_type_value)) if data else {},
+        "address": _found(unquote(head.target_path), known),
+        "headers": {**_found("\n".join(values), known), **_credentials(head, known)},
+        "body": dict(find(data, head.content_type_value, known)) if data else {},
     }
 
 
-def _found(text: str) -> dict[str, JSON]:
-    return dict(find(text.encode("utf-8", "surrogatepass"), "text/plain"))
+def _credentials(head: RequestHead, known: Fingerprints) -> dict[str, JSON]:
+    """Real credentials in any header, also in those that are shown to nobody: no agent should have one."""
+    text = "\n".join(value for name, value in head.headers if name[0] != ":")
+    return dict(detector(frozenset(), fingerprints=known).counts(text)) if known else {}
 
 
-def _summary(head: RequestHead, shown: dict[str, JSON], chat: Chat | None, data: bytes | None) -> dict[str, JSON]:
+def _found(text: str, known: Fingerprints) -> dict[str, JSON]:
+    return dict(find(text.encode("utf-8", "surrogatepass"), "text/plain", known))
+
+
+def _summary(
+    head: RequestHead, shown: dict[str, JSON], chat: Chat | None, data: bytes | None, known: Fingerprints
+) -> dict[str, JSON]:
     summary: dict[str, JSON] = {"host": head.host, "content_type": head.content_type, "size": shown["size"]}
     if head.query:
-        summary["query"] = redact(unquote(head.target_path.partition("?")[2]))[0]
+        summary["query"] = redact(unquote(head.target_path.partition("?")[2]), known)[0]
     if chat is not None:
-        summary["llm"] = {**chat.facts(), "prompt": excerpt(chat.last_user)}
+        summary["llm"] = {**chat.facts(), "prompt": excerpt(chat.last_user, known)}
     elif data and ("json" in shown or "text" in shown or "form" in shown):
-        summary["body"] = excerpt(data[: 4 * _EXCERPT_MARGIN].decode("utf-8", "replace"))
+        summary["body"] = excerpt(data[: 4 * _EXCERPT_MARGIN].decode("utf-8", "replace"), known)
     return summary
 
 
-def excerpt(text: str) -> str:
+def excerpt(text: str, known: Fingerprints = NONE) -> str:
     """The start of a text for a record: masked first, cut after, so that no half of a value is left."""
-    masked = redact(text[: _EXCERPT_CHARACTERS + _EXCERPT_MARGIN])[0]
+    masked = redact(text[: _EXCERPT_CHARACTERS + _EXCERPT_MARGIN], known)[0]
     return masked if len(masked) <= _EXCERPT_CHARACTERS else masked[:_EXCERPT_CHARACTERS] + "…"
 
 
-def _render(head: RequestHead, data: bytes | None, masks: tuple[Mask, ...]) -> str:
+def _render(head: RequestHead, data: bytes | None, known: Fingerprints, masks: tuple[Mask, ...]) -> str:
     """What an approver sees: the request as it will go on, after the masks, and without the values that nobody should
     read in a list of requests. Names and accounts stay: a payee must be told from another."""
     if data is None:
@@ -180,12 +192,12 @@ def _render(head: RequestHead, data: bytes | None, masks: tuple[Mask, ...]) -> s
     if len(data) > _RENDER_BYTES:
         raise Unrenderable(f"The body has more than the {_RENDER_BYTES} bytes that a person is shown")
     hidden = (*masks, _HIDDEN)
-    lines = [f"{head.method} {mask_value(hidden, Lane.REQUEST.value, head.target_path)[0]}"]
+    lines = [f"{head.method} {mask_value(hidden, Lane.REQUEST.value, head.target_path, known)[0]}"]
     for name, value in head.binding_headers():
-        shown = mask_value(hidden, Lane.REQUEST.value, value)[0] if headers.masked(name) else "(not shown)"
+        shown = mask_value(hidden, Lane.REQUEST.value, value, known)[0] if headers.masked(name) else "(not shown)"
         lines.append(f"{name}: {shown}")
     try:
-        stage = build(hidden, Lane.REQUEST.value, head.content_type_value)
+        stage = build(hidden, Lane.REQUEST.value, head.content_type_value, known)
         body = stage.feed(data) + stage.finish() if stage is not None else data
         if stage is not None and "private-key" in stage.counts:
             raise Unrenderable("The body holds a private key, and what stands between its ends can't be shown")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from extproc.domain.decision import Mask
 from extproc.domain.grant import Grant, Lane
 from extproc.masking.build import build, mask_value
+from extproc.masking.fingerprint import NONE, Fingerprints
 from extproc.masking.stage import MaskError, Stage
 from extproc.protocols.http import headers
 from extproc.protocols.http.message import RequestHead
@@ -19,8 +20,9 @@ _STREAMED = "text/event-stream"
 class Masked:
     """Bytes through a stage, counted. Without a stage, bytes through. `held` estimates what the stage holds back."""
 
-    def __init__(self, stage: Stage | None) -> None:
+    def __init__(self, stage: Stage | None, known: Fingerprints) -> None:
         self.stage = stage
+        self.known = known
         self.bytes = 0
         self.held = 0
         self.header_counts: dict[str, int] = {}
@@ -46,12 +48,12 @@ class Masked:
     def headers(self, masks: Sequence[Mask], lane: Lane, head: Head) -> list[tuple[str, str]]:
         """The headers whose values the masks change, with their new values. Raises MaskError."""
         visible = [(n, v) for n, v in head.headers if headers.masked(n)]
-        if not mask_value(masks, lane.value, "\n".join(v for _, v in visible))[1]:
+        if not mask_value(masks, lane.value, "\n".join(v for _, v in visible), self.known)[1]:
             return []
         changed: dict[str, list[str]] = {}
         touched: set[str] = set()
         for name, value in visible:
-            text, counts = mask_value(masks, lane.value, value)
+            text, counts = mask_value(masks, lane.value, value, self.known)
             changed.setdefault(name, []).append(text)
             if counts:
                 touched.add(name)
@@ -63,8 +65,8 @@ class Masked:
 class RequestLane(Masked):
     """What the client sent, on its way to the upstream."""
 
-    def __init__(self, grant: Grant, head: RequestHead) -> None:
-        super().__init__(build(grant.decision.masks, Lane.REQUEST.value, head.content_type_value))
+    def __init__(self, grant: Grant, head: RequestHead, known: Fingerprints = NONE) -> None:
+        super().__init__(build(grant.decision.masks, Lane.REQUEST.value, head.content_type_value, known), known)
         self._grant = grant
         self._head = head
 
@@ -80,9 +82,11 @@ class RequestLane(Masked):
                 changes.append(("content-length", str(len(out))))
             else:
                 remove.append("content-length")
-        if any("response" in m.lanes for m in masks):
-            # What can't be read can't be masked: ask for it whole and uncoded.
+        masked = any("response" in m.lanes for m in masks)
+        if masked or self.known:
+            # What can't be read can't be masked: ask for it uncoded, and whole.
             changes.append(("accept-encoding", "identity"))
+        if masked:
             remove += ["if-range", "range"]
         commands: list[Command] = [SendHead(Lane.REQUEST, grant, tuple(changes), tuple(remove))]
         if has_body and (out or end):
@@ -98,7 +102,7 @@ class RequestLane(Masked):
 class ResponseLane(Masked):
     """What the upstream answered, on its way to the client."""
 
-    def __init__(self, grant: Grant, head: Head, end: bool) -> None:
+    def __init__(self, grant: Grant, head: Head, end: bool, known: Fingerprints = NONE) -> None:
         self._grant = grant
         self._head = head
         named = dict(head.headers)
@@ -106,9 +110,11 @@ class ResponseLane(Masked):
         # Every one of them counts: the last may say `identity` and the first not.
         codings = {v.strip().lower() for n, v in head.headers if n == "content-encoding"}
         self.status = int(named.get(":status", "0"))
-        super().__init__(None if end else build(grant.decision.masks, Lane.RESPONSE.value, kind))
+        super().__init__(None if end else build(grant.decision.masks, Lane.RESPONSE.value, kind, known), known)
         self.unreadable = self.stage is not None and not codings <= {"identity"}
-        self._withheld = self.stage is not None and not kind.lower().startswith(_STREAMED)
+        masked = any(Lane.RESPONSE.value in m.lanes for m in grant.decision.masks)
+        # Where credentials alone are looked for, no body is refused, and a watch's head must not wait for its body.
+        self._withheld = masked and self.stage is not None and not kind.lower().startswith(_STREAMED)
 
     def open(self, end: bool) -> list[Command]:
         """Send the head, or withhold it until the masks have vouched for some of the body."""
@@ -148,7 +154,9 @@ class ResponseLane(Masked):
         if rest:
             commands.append(Send(Lane.RESPONSE, rest, self._grant, False))
         masks = self._grant.decision.masks
-        unfit = {n for n, v in head.headers if _not_for_agents(n) or mask_value(masks, Lane.RESPONSE.value, v)[1]}
+        unfit = {
+            n for n, v in head.headers if _not_for_agents(n) or mask_value(masks, Lane.RESPONSE.value, v, self.known)[1]
+        }
         return [*commands, SendTrailers(Lane.RESPONSE, self._grant, tuple(sorted(unfit)))]
 
     def _send_head(self, length: int | None) -> SendHead:

@@ -91,6 +91,8 @@ def stopped(event: Stopped) -> Answer:
     match event.cause:
         case Cause.LIMIT:
             return problem(429, event.code, "Too much at one time", event.message, ("retry-after", "1"), retry=True)
+        case Cause.TARGET:
+            return problem(404, event.code, "No such target any more", event.message)
         case Cause.UNAVAILABLE:
             return problem(503, event.code, "Nobody can be let in now", event.message, ("retry-after", "1"))
     return problem(403, event.code, "This identity may not go on", event.message)

@@ -15,6 +15,7 @@ from extproc.domain.grant import Grant, Lane, Refusal
 from extproc.domain.json import JSON
 from extproc.domain.principal import Principal
 from extproc.domain.target import Inspect, Target
+from extproc.masking.fingerprint import NONE, Fingerprints
 from extproc.masking.stage import MaskError
 from extproc.protocols.http.chat_response import ChatObserver
 from extproc.protocols.http.interpret import Body, interpret
@@ -59,11 +60,15 @@ class HttpSession:
 
     `prefix` is what the route takes off the path; `key` keys the action's digest."""
 
-    def __init__(self, target: Target, principal: Principal, prefix: str, key: bytes) -> None:
+    def __init__(
+        self, target: Target, principal: Principal, prefix: str, key: bytes, known: Fingerprints = NONE
+    ) -> None:
         self._target = target
         self._principal = principal
         self._prefix = prefix
         self._key = key
+        # Where bodies do not come here, nothing of them is asked for or looked at.
+        self._known = NONE if target.inspect is Inspect.HEADERS else known
         self._state = _State.IDLE
         self._head: RequestHead | None = None
         self._body = bytearray()
@@ -208,7 +213,7 @@ class HttpSession:
         inspected = self._target.inspect is Inspect.FULL or not self._has_body
         body = Body(bytes(self._body) if inspected else None)
         try:
-            found = interpret(self._key, self._principal, self._target, self._head, body)
+            found = interpret(self._key, self._principal, self._target, self._head, body, self._known)
         except (MalformedRequest, MaskError) as error:
             return [problem(400, "malformed-request", "The request can't be read", f"{error}.")]
         self._state, self._chat = _State.DECIDING, found.chat
@@ -223,7 +228,7 @@ class HttpSession:
         self._grant, self._state = outcome, _State.OPEN
         if self._chat is not None:
             self._observer = ChatObserver(self._chat.stream)
-        lane = self._request = RequestLane(outcome, self._head)
+        lane = self._request = RequestLane(outcome, self._head, self._known)
         if lane.stage is not None and self._has_body and self._head.content_encoding not in ("", "identity"):
             return [problem(415, "unreadable-coding", "The body can't be masked", "Send it without content-encoding.")]
         body, self._body = bytes(self._body), bytearray()
@@ -236,7 +241,7 @@ class HttpSession:
         if self._grant is None or self._response is not None:
             return [Abort("response-not-asked-for")]
         try:
-            self._response = lane = ResponseLane(self._grant, head, end)
+            self._response = lane = ResponseLane(self._grant, head, end, self._known)
             return lane.open(end)
         except (MaskError, ValueError):
             return [Abort("unreadable-response-head")]

@@ -1,7 +1,7 @@
 # METADATA
 # scope: package
 # title: Secrets stay with the agent
-# description: Tokens and keys found in a request are masked before it goes on; a private key is refused, and so is a secret where no mask reaches.
+# description: Tokens and keys found in a request are masked before it goes on; a private key or a target's own credential is refused, and so is a secret where no mask reaches.
 # custom:
 #   id: http.secrets_in_requests
 #   severity: high
@@ -39,11 +39,13 @@ findings contains finding if {
 	some kind in settings.block_kinds
 	found(kind)
 	finding := {
-		"code": "private-key",
+		"code": kind,
 		"effect": "block",
-		"message": "The request carries a private key.",
+		"message": sprintf("The request carries %s.", [object.get(named, kind, kind)]),
 	}
 }
+
+named := {"private-key": "a private key", "credential": "a credential that the gateway holds for a target"}
 
 # Masks change bodies and headers. An address is logged by everything on its way and is not changed.
 findings contains finding if {
