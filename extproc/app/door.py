@@ -38,7 +38,8 @@ _log = logging.getLogger("holdpoint.config")
 def write_addresses(folder: Path, target: TargetSettings, addresses: Sequence[str]) -> bool:
     """Write down for Envoy where a target is, below its working directory; True if something changed. Raises
     OSError."""
-    return write_endpoints(folder, target.name, [(address, target.upstream.port) for address in addresses])
+    key = f"{target.name}-{target.revision}"
+    return write_endpoints(folder, key, [(address, target.upstream.port) for address in addresses])
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,7 @@ def _leftovers(old: EnvoyPlan, new: EnvoyPlan, before: Resources, after: Resourc
     """What goes with this change. A request may be held for as long as its target lets it wait, and then finds what
     it was decided for; a target that was removed is gone as soon as nobody can be on the way to it."""
     there, names = {c.name for c in after.clusters}, {t.name for t in new.targets}
-    waits = {cluster_name(t.name): t.wait_seconds + _SPARE_SECONDS for t in old.targets if t.name in names}
+    waits = {cluster_name(t.key): t.wait_seconds + _SPARE_SECONDS for t in old.targets if t.name in names}
     longest = max(waits.values(), default=REMOVED_SECONDS)
     gone = [c for c in before.clusters if c.name not in there]
     soon, late = [c for c in gone if c.name not in waits], [c for c in gone if c.name in waits]

@@ -17,7 +17,7 @@ from extproc.app.layout import Layout
 from extproc.config import AgentIssuer, Settings
 from extproc.config.identity import ApproverIssuer
 from extproc.domain.identity import Identified, Shown
-from extproc.domain.principal import Kind
+from extproc.domain.principal import Kind, Principal
 
 
 class Doorkeeper:
@@ -51,6 +51,24 @@ def gatekeeper(settings: Settings, standing: Standing) -> Gatekeeper:
         Certificates([CertificateRule(c.spiffe, c.name, c.kind, c.groups) for c in identity.certificates]),
         standing,
     )
+
+
+class People:
+    """approvals.ports.Verifier of the configuration in force."""
+
+    def __init__(self, settings: Settings, standing: Standing) -> None:
+        self._standing = standing
+        self._identity = settings.identity
+        self._now = approvers(settings, standing)
+
+    def follow(self, settings: Settings) -> None:
+        """Take a new configuration."""
+        if settings.identity != self._identity:
+            self._identity, self._now = settings.identity, approvers(settings, self._standing)
+
+    async def verify(self, token: str) -> Principal:
+        """See Verifier."""
+        return await self._now.verify(token)
 
 
 def approvers(settings: Settings, standing: Standing) -> Approvers:

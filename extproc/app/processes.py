@@ -28,7 +28,7 @@ from extproc.adapters.signals_reader import SignalsReader
 from extproc.app import logs, probe
 from extproc.app.engine import engine, engine_token
 from extproc.app.fingerprints import Known, following
-from extproc.app.identities import Doorkeeper, approvers
+from extproc.app.identities import Doorkeeper, People
 from extproc.app.layout import Layout
 from extproc.app.live import Live
 from extproc.app.redaction import redact_record
@@ -223,11 +223,16 @@ def _control(settings: Settings) -> Main:
             holds = Holds(store, live.settings.limits.holds)
             access = Access(tokens, lambda: [t.name for t in live.settings.targets])
             signing, issuer = read_private_key(layout.keys), issuer_of(settings.listen.domain)
-            people = [a.issuer for a in live.settings.identity.approvers]
+            people = People(live.settings, standing)
+            live.on_change(people.follow)
+
+            def issuers() -> list[str]:
+                return [a.issuer for a in live.settings.identity.approvers]
+
             administration = Administration(
-                live.settings.identity.administrators,
+                lambda: live.settings.identity.administrators,
                 [
-                    *token_routes(access, written, lambda token: issue(signing, token, issuer), people),
+                    *token_routes(access, written, lambda token: issue(signing, token, issuer), issuers),
                     *freeze_routes(access, holds, written),
                     *target_routes(Targets(live, written)),
                 ],
@@ -235,9 +240,8 @@ def _control(settings: Settings) -> Main:
             address = settings.listen.ops
             where = ControlSettings(settings.listen.control, (address.host, address.port), layout.metrics)
             await end.enter_async_context(live.following())
-            people_of = approvers(live.settings, standing)
             sweep = partial(cancel_frozen, access, holds, written)
-            await run_control(where, holds, people_of, written, checks(settings), stop, administration, sweep)
+            await run_control(where, holds, people, written, checks(settings), stop, administration, sweep)
 
     return main
 

@@ -11,7 +11,7 @@ from prometheus_client import multiprocess
 
 from extproc import resources
 from extproc.adapters.envoy.files import command as envoy_command
-from extproc.adapters.envoy.listener import LISTENER
+from extproc.adapters.envoy.listener import LISTENER, PROXY_LISTENER
 from extproc.adapters.opa.server import prepare as prepare_opa
 from extproc.app import probe
 from extproc.app.engine import managed_opa
@@ -49,7 +49,7 @@ def stages(settings: Settings, layout: Layout) -> list[list[Program]]:
     door = Program(
         "envoy",
         envoy_command(str(resources.executable("envoy"))),
-        partial(_envoy_alive, layout.envoy_admin),
+        partial(_envoy_alive, layout.envoy_admin, settings.listen.proxy is not None),
         cwd=layout.envoy,
         ready_seconds=60.0,
         before_stop=partial(_drain, layout.envoy_admin),
@@ -84,16 +84,19 @@ async def _opa_alive(where: Path, token: str) -> bool:
     return await probe.http(where, "GET /health", token) == 200
 
 
-async def _envoy_alive(where: Path) -> bool:
-    # It is ready without its listener too, where it could not have the port.
-    ready = await probe.http(where, "GET /ready") == 200
-    return ready and LISTENER in await probe.text(where, "GET /listeners")
+async def _envoy_alive(where: Path, proxy: bool) -> bool:
+    # It is ready without its listeners too, where it could not have a port.
+    wanted = {f"{name}::" for name in ((LISTENER, PROXY_LISTENER) if proxy else (LISTENER,))}
+    if await probe.http(where, "GET /ready") != 200:
+        return False
+    listening = await probe.text(where, "GET /listeners")
+    return all(name in listening for name in wanted)
 
 
 async def _drain(where: Path) -> None:
     """Stop taking connections, and let what runs finish; the caller bounds how long."""
     await probe.http(where, "POST /drain_listeners?graceful&skip_exit")
-    active = "GET /stats?filter=^http.agents.downstream_rq_active$"
+    active = "GET /stats?filter=^http.(agents|proxy|tunnels).downstream_rq_active$"
     while _ACTIVE.search(await probe.text(where, active)):  # noqa: ASYNC110 - Envoy has no event for it
         await asyncio.sleep(0.1)
 

@@ -95,6 +95,9 @@ _FLAGS = {
 def code_of(details: str, flags: str) -> Code:
     """The code of a refusal; OTHER where neither text is known. Both are as Envoy logs them, empty for none."""
     text = details.lower().replace(" ", "_")
+    if text.startswith("connection:") and "NR" in re.split(r"[,\s]+", flags):
+        # No filter chain for the server name that was asked for: another host than the tunnel was opened to.
+        return Code.TUNNEL_MISMATCH
     for pattern, code in _DETAILS:
         if pattern.search(text):
             return code

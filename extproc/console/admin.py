@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -25,10 +25,10 @@ _STATUS = {Refused.UNKNOWN_TOKEN: 404, Refused.NOT_FROZEN: 404}
 
 @dataclass(frozen=True, slots=True)
 class Administration:
-    """What administrators may do (`routes`, each behind the administrators' door), and the groups of approvers that
-    make one; without any, that are only root and the gateway's user."""
+    """What administrators may do (`routes`, each behind the administrators' door), and what gives the groups of
+    approvers that make one; without any, that are only root and the gateway's user."""
 
-    groups: tuple[str, ...]
+    groups: Callable[[], Collection[str]]
     routes: Sequence[web.RouteDef]
 
 

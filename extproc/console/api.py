@@ -19,7 +19,7 @@ def application(
 ) -> web.Application:
     """The API as an aiohttp application. `journal` must be safe to append to from another thread: what is changed is
     recorded in the stores'."""
-    doors = Doors(verifier, administration.groups if administration is not None else ())
+    doors = Doors(verifier, administration.groups if administration is not None else tuple)
     app = web.Application(middlewares=[problems, access_problems, _nowhere(doors)], client_max_size=MAX_BODY_BYTES)
     app.add_routes([behind(doors.person, route) for route in hold_routes.routes(holds, journal)])
     if administration is not None:

@@ -43,10 +43,10 @@ def behind(door: Door, route: web.RouteDef) -> web.RouteDef:
 class Doors:
     """The ways in."""
 
-    def __init__(self, verifier: Verifier, administrators: Collection[str] = ()) -> None:
-        """`administrators` are the groups of approvers who may change who and what is let in."""
+    def __init__(self, verifier: Verifier, administrators: Callable[[], Collection[str]] = tuple) -> None:
+        """`administrators` gives the groups of approvers who may change who and what is let in."""
         self._verifier = verifier
-        self._administrators = frozenset(administrators)
+        self._administrators = administrators
 
     async def person(self, request: web.Request) -> Principal:
         """An approver, by their Bearer token. Raises IdentityRefused."""
@@ -62,8 +62,9 @@ class Doors:
         and NotAdministrator."""
         if "Authorization" in request.headers:
             person = await self.person(request)
-            if self._administrators.isdisjoint(person.groups):
-                groups, yours = sorted(self._administrators), ", ".join(sorted(person.groups)) or "none"
+            groups = sorted(set(self._administrators()))
+            if set(groups).isdisjoint(person.groups):
+                yours = ", ".join(sorted(person.groups)) or "none"
                 who = f"members of: {', '.join(groups)}" if groups else "root and the gateway's user on its machine"
                 raise NotAdministrator(f"this is for {who} (identity.administrators); yours: {yours}")
             return person

@@ -41,13 +41,13 @@ def routes(
     access: Access,
     journal: Journal,
     sign: Callable[[AgentToken], str],
-    issuers: Sequence[str],
+    issuers: Callable[[], Sequence[str]],
     settle_seconds: float = SETTLE_SECONDS,
 ) -> Sequence[web.RouteDef]:
-    """The routes above. `sign` makes the token's text, in the store's thread; `issuers` are the approvers', one of
+    """The routes above. `sign` makes the token's text, in the store's thread; `issuers` gives the approvers', one of
     which an owner named by its subject alone is of. `journal` must be safe to append to from another thread. A token is
     shown `settle_seconds` after it was issued, when all workers know it."""
-    of = _Tokens(access, journal, sign, tuple(dict.fromkeys(issuers)), settle_seconds)
+    of = _Tokens(access, journal, sign, issuers, settle_seconds)
     return (web.post("/tokens", of.issue), web.get("/tokens", of.list), web.delete("/tokens/{id}", of.revoke))
 
 
@@ -70,7 +70,7 @@ class _Tokens:
         access: Access,
         journal: Journal,
         sign: Callable[[AgentToken], str],
-        issuers: tuple[str, ...],
+        issuers: Callable[[], Sequence[str]],
         settle_seconds: float,
     ) -> None:
         self._access, self._journal, self._sign, self._issuers = access, journal, sign, issuers
@@ -139,10 +139,11 @@ class _Tokens:
             return by.issuer, by.subject
         if owner["issuer"] is not None:
             return owner["issuer"], owner["subject"]
-        if len(self._issuers) != 1:
-            there = ", ".join(self._issuers) or "none in identity.approvers"
+        issuers = list(dict.fromkeys(self._issuers()))
+        if len(issuers) != 1:
+            there = ", ".join(issuers) or "none in identity.approvers"
             raise AccessRefused(Refused.BAD_TOKEN, f"owner: name the issuer too; there are: {there}")
-        return self._issuers[0], owner["subject"]
+        return issuers[0], owner["subject"]
 
 
 def _named(token: AgentToken) -> dict[str, JSON]:

@@ -65,10 +65,10 @@ async def control(folder: Path, *further: Issuer, sign: Callable[[AgentToken], s
         standing = AccessList.open(store.path)
         verifier = Approvers([Provider(i, AUDIENCE, keys) for i in issuers], ["holdpoint"], standing)
         routes = (
-            *tokens.routes(store.access, journal, sign, issuers, settle_seconds=0),
+            *tokens.routes(store.access, journal, sign, lambda: issuers, settle_seconds=0),
             *freezes.routes(store.access, holds, journal),
         )
-        runner = web.AppRunner(api.application(holds, verifier, journal, Administration(("platform",), routes)))
+        runner = web.AppRunner(api.application(holds, verifier, journal, Administration(lambda: ("platform",), routes)))
         await runner.setup()
         await web.SockSite(runner, listener).start()
         async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(folder / "control.sock"))) as session:

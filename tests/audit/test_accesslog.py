@@ -74,6 +74,14 @@ def follow(tmp_path: Path) -> Any:
 @pytest.mark.parametrize(
     ("details", "flags", "code"),
     [
+        ("connection:-:-", "NR", Code.TUNNEL_MISMATCH),
+        (
+            "connection:-:TLS_error:|268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED",
+            "-",
+            Code.CLIENT_CERTIFICATE,
+        ),
+        ("connection:-:TLS_error:|268435612:SSL routines:OPENSSL_internal:HTTP_REQUEST", "-", Code.TLS_FAILED),
+        ("connection:something:-", "DC", Code.CONNECTION_REFUSED),
         ("rbac_access_denied_matched_policy[none]", "-", Code.NO_DECISION),
         ("ext_proc_error_per-message_timeout_exceeded", "-", Code.PROCESSOR_TIMEOUT),
         ("ext_proc_error_gRPC_error_14{upstream_connect_error}", "-", Code.PROCESSOR_ERROR),

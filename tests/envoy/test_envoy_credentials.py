@@ -84,8 +84,8 @@ def test_missing_file_refuses(gateway: Gateway, upstream: RecordingUpstream) -> 
         until(lambda: gateway.request("/lost/a").status == 401, "the filter to be without its credential")
         assert upstream.seen == []
         replace_file(gateway.state / "creds" / "lost", "found")
-        (gateway.state / "envoy" / "secrets" / "lost.json").rename(gateway.state / "envoy" / "secrets" / "moved")
-        (gateway.state / "envoy" / "secrets" / "moved").rename(gateway.state / "envoy" / "secrets" / "lost.json")
+        (gateway.state / "envoy" / "secrets" / "lost-r1.json").rename(gateway.state / "envoy" / "secrets" / "moved")
+        (gateway.state / "envoy" / "secrets" / "moved").rename(gateway.state / "envoy" / "secrets" / "lost-r1.json")
         until(lambda: gateway.request("/lost/a").status == 200, "the credential to be found")
         assert sent(upstream) == ["Bearer found"]
     finally:

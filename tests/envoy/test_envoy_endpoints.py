@@ -37,12 +37,12 @@ def test_name_leads_where_it_is_said_to(
     first, second = upstreams
     directory = gateway.state / "envoy"
     assert gateway.request("/crm/a").status == 503
-    assert write_endpoints(directory, "crm", [("127.0.0.1", first.port)])
+    assert write_endpoints(directory, "crm-0", [("127.0.0.1", first.port)])
     until(lambda: gateway.request("/crm/a").status == 200, "the first address")
     assert first.seen[0].headers["host"] == [f"crm.test:{first.port}"]
-    assert write_endpoints(directory, "crm", [("127.0.0.1", second.port)])
+    assert write_endpoints(directory, "crm-0", [("127.0.0.1", second.port)])
     until(lambda: gateway.request("/crm/b").status == 200 and len(second.seen) > 0, "the second address")
-    assert write_endpoints(directory, "crm", [])
+    assert write_endpoints(directory, "crm-0", [])
     until(lambda: gateway.request("/crm/c").status == 503, "no address")
 
 
@@ -50,18 +50,18 @@ def test_address_survives_other_changes(gateway: Gateway, upstreams: tuple[Recor
     """Another configuration does not forget where a name leads, and forgets what no target names."""
     upstream = upstreams[0]
     directory = gateway.state / "envoy"
-    write_endpoints(directory, "crm", [("127.0.0.1", upstream.port)])
+    write_endpoints(directory, "crm-0", [("127.0.0.1", upstream.port)])
     until(lambda: gateway.request("/crm/a").status == 200, "the address")
     before = gateway.plan
     other = replace(before.targets[0], name="other", upstream=Upstream(Scheme.HTTP, "other.test", 80))
     assert gateway.apply(replace(before, targets=(*before.targets, other))) == (
-        "eds/other.json",
+        "eds/other-0.json",
         "cds.json",
         "rds.json",
     )
     assert gateway.request("/crm/a").status == 200
     until(lambda: gateway.request("/other/a").status == 503, "the other target")
-    assert gateway.apply(before) == ("cds.json", "rds.json", "eds/other.json")
+    assert gateway.apply(before) == ("cds.json", "rds.json", "eds/other-0.json")
     assert gateway.request("/crm/a").status == 200
 
 

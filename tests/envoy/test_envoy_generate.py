@@ -51,7 +51,7 @@ PLAN = EnvoyPlan("127.0.0.1", 8080, "holdpoint.test", (CRM, FILES), 2)
 
 def test_plan_gives_these_files() -> None:
     """What is pointed to stands before what points to it."""
-    assert list(documents(generate(PLAN))) == ["secrets/crm.json", "cds.json", "lds.json", "rds.json"]
+    assert list(documents(generate(PLAN))) == ["secrets/crm-0.json", "cds.json", "lds.json", "rds.json"]
 
 
 def test_generation_is_stable() -> None:
@@ -77,11 +77,11 @@ def test_tunnels_are_told_apart() -> None:
 def test_write_replaces_what_differs(tmp_path: Path) -> None:
     """Nothing is written twice, what is no longer named goes, and only the owner can read any of it."""
     directory = tmp_path / "envoy"
-    everything = ("eds/files.json", "bootstrap.yaml", "secrets/crm.json", "cds.json", "lds.json", "rds.json")
+    everything = ("eds/files-0.json", "bootstrap.yaml", "secrets/crm-0.json", "cds.json", "lds.json", "rds.json")
     assert write(generate(PLAN), directory) == everything
     assert write(generate(PLAN), directory) == ()
     without = replace(PLAN, targets=(FILES,))
-    assert write(generate(without), directory) == ("cds.json", "rds.json", "secrets/crm.json")
+    assert write(generate(without), directory) == ("cds.json", "rds.json", "secrets/crm-0.json")
     assert not (directory / "secrets" / "crm.json").exists()
     modes = {stat.S_IMODE(path.stat().st_mode) for path in directory.rglob("*") if path.is_file()}
     assert (modes, stat.S_IMODE(directory.stat().st_mode)) == ({0o600}, 0o700)

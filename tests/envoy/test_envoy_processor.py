@@ -323,7 +323,7 @@ def test_stalled_client_does_not_stop_the_others(
         else [SECRET_BODY]
     )
     stalled = [gateway.open(gateway.head("GET", "/crm/big")) for _ in range(6)]
-    flow = "cluster.target-crm.upstream_flow_control"
+    flow = "cluster.target-crm-r1.upstream_flow_control"
     try:
         # Each paused connection stays paused once its client's buffers are full.
         until(

@@ -250,7 +250,7 @@ def resolve(directory: Path, plan: EnvoyPlan) -> None:
     """Say where `localhost` is; every other name stays without an address."""
     for target in plan.targets:
         if target.upstream.host == "localhost":
-            write_endpoints(directory, target.name, [("127.0.0.1", target.upstream.port)])
+            write_endpoints(directory, target.key, [("127.0.0.1", target.upstream.port)])
 
 
 def read_reply(connection: socket.socket) -> Reply:

@@ -35,22 +35,40 @@ def free_port() -> int:
 
 
 class Gateway:
-    """Runs until `stop`. `settings` are lines that go into its holdpoint.yaml's sections."""
+    """Runs until `stop`. `targets` and `identity` are lines that go into these sections of its holdpoint.yaml, UPSTREAM
+    standing for the upstream's address; `policy`, `audit`, `listen` and `limits` are members of theirs. `proxy` opens
+    the forward proxy."""
 
-    def __init__(self, *, workers: int = 1, targets: str = "", policy: str = "", audit: str = "otlp: null") -> None:
+    def __init__(
+        self,
+        *,
+        workers: int = 1,
+        targets: str = "",
+        policy: str = "",
+        audit: str = "otlp: null",
+        listen: str = "",
+        identity: str = "",
+        limits: str = "",
+        proxy: bool = False,
+    ) -> None:
         # Unix sockets have short paths, and pytest's folders have long ones.
         self.folder = Path(tempfile.mkdtemp(prefix="hp-"))
         self.state = self.folder / "state"
         self.upstream = RecordingUpstream()
         self.agents = TokenIssuer("https://agents.test", "holdpoint-agents")
         self.people = TokenIssuer("https://people.test", "holdpoint-approvers", "p1")
-        self.port, self.ops = free_port(), free_port()
+        self.port, self.ops, self.proxy_port = free_port(), free_port(), free_port()
         self.log: list[dict[str, Any]] = []
         self._lines: queue.Queue[dict[str, Any] | None] = queue.Queue()
-        self._write(workers, targets, policy, audit)
+        at = [listen] if listen else []
+        if proxy:
+            at.append(f"proxy: 127.0.0.1:{self.proxy_port}")
+        self._write(workers, targets, policy, audit, at, identity, limits)
         self._process: subprocess.Popen[str] | None = None
 
-    def _write(self, workers: int, targets: str, policy: str, audit: str) -> None:
+    def _write(
+        self, workers: int, targets: str, policy: str, audit: str, listen: list[str], identity: str, limits: str
+    ) -> None:
         self.agents.write(self.folder / "agents.json")
         self.people.write(self.folder / "people.json")
         secret = self.folder / "credential"
@@ -61,12 +79,14 @@ class Gateway:
         crm = f'crm: {{upstream: "{upstream}", environment: production, credential: credential}}'
         lines = [
             "version: 1",
-            f"listen: {{address: 127.0.0.1:{self.port}, ops: 127.0.0.1:{self.ops}}}",
+            f"listen: {{{', '.join([f'address: 127.0.0.1:{self.port}', f'ops: 127.0.0.1:{self.ops}', *listen])}}}",
             "identity:",
             f"  agents: [{{issuer: {self.agents.issuer}, audience: {self.agents.audience}, jwks: agents.json}}]",
             f"  approvers: [{{issuer: {self.people.issuer}, audience: {self.people.audience}, jwks: people.json}}]",
+            *(f"  {line}" for line in identity.splitlines()),
             "targets:",
-            *(f"  {line}" for line in [crm, *targets.splitlines()]),
+            *(f"  {line}" for line in [crm, *targets.replace("UPSTREAM", upstream).splitlines()]),
+            f"limits: {{{limits}}}",
             f"policy: {{{policy}}}",
             f"audit: {{{audit}}}",
             f"workers: {workers}",
@@ -173,6 +193,29 @@ class Gateway:
             [sys.executable, "-m", "extproc.cli", *words, "--config", str(self.config)],
             env={**os.environ, "HOLDPOINT_TOKEN": token}, capture_output=True, text=True, check=False, timeout=60,
         )  # fmt: skip
+
+    def administer(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        """Run a `holdpoint` command as the user whom the gateway runs as, without a token."""
+        environment = {name: value for name, value in os.environ.items() if name != "HOLDPOINT_TOKEN"}
+        return subprocess.run(
+            [sys.executable, "-m", "extproc.cli", *words, "--config", str(self.config)],
+            env=environment, capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+
+    def issue(self, subject: str, *words: str) -> tuple[str, str]:
+        """A new agent token's id, and the token itself."""
+        issued = self.administer("tokens", "issue", "--subject", subject, "--json", *words)
+        if issued.returncode:
+            raise AssertionError(issued.stderr)
+        document = json.loads(issued.stdout)
+        return str(document["id"]), str(document["token"])
+
+    def freeze(self, name: str) -> dict[str, Any]:
+        """Freeze a principal; what the command says of it."""
+        frozen = self.administer("freeze", name, "--reason", "a test", "--json")
+        if frozen.returncode:
+            raise AssertionError(frozen.stderr)
+        return dict(json.loads(frozen.stdout))
 
     def pending(self) -> list[dict[str, Any]]:
         """The holds that wait for people."""

@@ -138,7 +138,7 @@ def opaque_cluster(target: TargetPlan) -> Cluster:
 def _upstream_cluster(target: TargetPlan) -> Cluster:
     """An address stands in it; what a name stands for comes from a file, because Envoy must not resolve names that
     nobody has checked."""
-    name, upstream = cluster_name(target.name), target.upstream
+    name, upstream = cluster_name(target.key), target.upstream
     cluster = Cluster(
         name=name,
         connect_timeout=seconds(5),
@@ -151,7 +151,7 @@ def _upstream_cluster(target: TargetPlan) -> Cluster:
     else:
         cluster.type = ClusterDiscoveryType.EDS
         cluster.eds_cluster_config = ClusterEdsClusterConfig(
-            eds_config=watched(endpoints_file(target.name), ENDPOINTS), service_name=name
+            eds_config=watched(endpoints_file(target.key), ENDPOINTS), service_name=name
         )
     return cluster
 

@@ -68,7 +68,7 @@ def generate(plan: EnvoyPlan) -> Resources:
         routes=_routes(plan),
         clusters=(workers_cluster(plan), *targets, *tunnel_clusters(plan)),
         secrets=_secrets(plan),
-        resolved=tuple(t.name for t in plan.targets if not is_address(t.upstream.host)),
+        resolved=tuple(t.key for t in plan.targets if not is_address(t.upstream.host)),
     )
     check_modes(resources.listeners, tuple(resources.routes.values()))
     return resources
@@ -99,7 +99,7 @@ def _routes(plan: EnvoyPlan) -> dict[str, RouteConfiguration]:
 
 def _secrets(plan: EnvoyPlan) -> dict[str, Secret]:
     found = {
-        f"{SECRETS}/{target.name}.json": credential_secret(target.name, target.credential)
+        f"{SECRETS}/{target.key}.json": credential_secret(target.key, target.credential)
         for target in plan.targets
         if target.credential is not None
     }

@@ -100,6 +100,12 @@ class TargetPlan:
     revision: str = "0"
     opaque: bool = False
 
+    @property
+    def key(self) -> str:
+        """Names what leads to this very upstream with this very credential: what a request was decided for must not
+        become another while it waits."""
+        return f"{self.name}-{self.revision}"
+
 
 @dataclass(frozen=True, slots=True)
 class EnvoyPlan:

@@ -80,7 +80,7 @@ def forward(target: TargetPlan, via: Via, match: RouteMatch, *, rewrite: str = "
         name=target.name,
         match=match,
         route=RouteAction(
-            cluster=cluster_name(target.name),
+            cluster=cluster_name(target.key),
             prefix_rewrite="" if match.prefix == rewrite else rewrite,
             host_rewrite_literal=authority(target.upstream),
             # The answer may come as late as a person's; only silence for longer than any hold ends a stream.

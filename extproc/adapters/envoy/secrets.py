@@ -104,7 +104,7 @@ def upstream_filters(target: TargetPlan) -> list[HttpFilter]:
     if target.credential is None:
         return []
     generic = Generic(
-        credential=SdsSecretConfig(name=target.name, sds_config=watched(f"{SECRETS}/{target.name}.json", SECRETS)),
+        credential=SdsSecretConfig(name=target.key, sds_config=watched(f"{SECRETS}/{target.key}.json", SECRETS)),
         header=target.credential.header,
         header_value_prefix=target.credential.prefix,
     )

@@ -78,7 +78,7 @@ def _read(target: TargetPlan) -> Filter:
 
 
 def _through(target: TargetPlan) -> Filter:
-    proxy = TcpProxy(stat_prefix="opaque", cluster=cluster_name(target.name))
+    proxy = TcpProxy(stat_prefix="opaque", cluster=cluster_name(target.key))
     return Filter(name=TCP_PROXY, typed_config=Any.pack(proxy))
 
 
