@@ -68,6 +68,8 @@ def configure(folder: Path, identity: Identity, upstream: int, workers: int) -> 
         # An overloaded cell is to show its queue; with the default of 250 ms it would show refusals instead.
         "policy: {data: policy-data.yaml, deadline: 5s}\n"
         "audit: {otlp: null}\n"
+        # One agent sends all of it.
+        "limits: {requests: 10000, bytes: 4GiB}\n"
         f"workers: {workers}\n"
         "state: state\n"
     )

@@ -4,30 +4,39 @@ import contextlib
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from bench.cases import Payload, request_body
+from extproc.adapters.access import AccessList
+from extproc.adapters.counters import Counters, Wanted
 from extproc.adapters.holds import SqliteHolds
+from extproc.adapters.signals_history import PolicyHistory
+from extproc.adapters.signals_reader import SignalsReader
 from extproc.app.engine import engine
+from extproc.app.fingerprints import read as read_fingerprints
+from extproc.app.identities import Doorkeeper
+from extproc.app.layout import Layout
+from extproc.app.processes import may_go_on
 from extproc.app.redaction import redact_record
 from extproc.approvals.service import Holds
 from extproc.audit.journal import FileJournal
 from extproc.config import Settings, load
 from extproc.domain.decision import Decision, parse
 from extproc.domain.grant import Grant, Lane
+from extproc.domain.identity import Shown
 from extproc.domain.json import JSON, Document
 from extproc.domain.ports import Journal, PolicyEngine
 from extproc.masking.build import find, warm
+from extproc.masking.fingerprint import Fingerprints
 from extproc.protocols.http.interpret import excerpt
 from extproc.protocols.http.session import HttpSession
-from extproc.protocols.session import Command, Decide, Decided, Event, Send, SendHead
-from extproc.server.claims import ClaimRules, principal_of
+from extproc.protocols.session import Command, Decide, Decided, Event, HeadReceived, Send, SendHead
+from extproc.server.arrival import arrival_of
 from extproc.server.gate import Asker, Gate
 from extproc.server.metrics import Metrics
 from extproc.server.wire import translate
 from extproc.server.wire.ext_proc_pb2 import ProcessingRequest
-from extproc.server.wire.structs import plain
 
 Work = Callable[[], Awaitable[object] | object]
 
@@ -35,7 +44,6 @@ WITHIN = "– of which "
 """How the name of a step begins that is part of the one before it."""
 
 _KEY = b"k" * 32
-_JWT, _EXT_PROC = "envoy.filters.http.jwt_authn", "envoy.filters.http.ext_proc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,23 +85,32 @@ class Worker:
     """One exchange, opened so that each of its steps can be repeated by itself."""
 
     def __init__(
-        self, settings: Settings, payload: Payload, messages: list[bytes], gates: Gates, metrics: Metrics, raw: _Canned
+        self,
+        settings: Settings,
+        payload: Payload,
+        messages: list[bytes],
+        gates: Gates,
+        metrics: Metrics,
+        raw: _Canned,
+        doorkeeper: Doorkeeper,
+        known: Fingerprints,
     ) -> None:
         self._messages, self._gates, self._metrics, self._raw = messages, gates, metrics, raw
         self._target = next(t.target for t in settings.targets if t.name == payload)
-        self._rules = {(a.issuer, a.audience): ClaimRules(a.kind, a.groups_claim) for a in settings.identity.agents}
+        self._doorkeeper, self._known = doorkeeper, known
         self._body = request_body() if payload is Payload.BODIES else b""
         self._first = ProcessingRequest.FromString(messages[0])
         self._events = self._read()
         self._asker = self._who()
         self._action = self._asked()[1].action
         self._decision: Decision | None = None
+        self.history: Document = {"known": False}
+        self.past: PolicyHistory | None = None
 
     @classmethod
     @contextlib.asynccontextmanager
     async def open(cls, config: Path, payload: Payload, messages: list[bytes]) -> AsyncIterator["Worker"]:
         """A worker beside the running gateway: its OPA, and a journal and a store of its own. Raises OSError."""
-        warm()
         settings = load(config)
         async with contextlib.AsyncExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-", dir=settings.state)))
@@ -108,11 +125,27 @@ class Worker:
             stack.callback(policy.close)
             metrics, raw = _metrics(), _Canned()
 
+            layout = Layout(settings.state)
+            standing = AccessList.open(layout.access)
+            stack.callback(standing.close)
+            signals = SignalsReader(layout.signals)
+            signals.start()
+            stack.callback(signals.close)
+            counters = Counters(folder / "counters.db")
+            stack.push_async_callback(counters.close)
+            past = PolicyHistory(signals, counters, Wanted(layout.policy_reads))
+
             def gate(policy: PolicyEngine, journal: Journal) -> Gate:
-                return Gate(policy, Holds(store), journal, metrics)
+                check = partial(may_go_on, standing)
+                return Gate(policy, Holds(store), journal, metrics, past, check)
 
             gates = Gates(gate(policy, journal), gate(raw, journal), gate(policy, unredacted), gate(raw, _Nowhere()))
-            worker = cls(settings, payload, messages, gates, metrics, raw)
+            doorkeeper, known = Doorkeeper(settings, standing), read_fingerprints(layout)
+            await doorkeeper.identify(shown(messages[0]))
+            worker = cls(settings, payload, messages, gates, metrics, raw, doorkeeper, known)
+            worker.history = await past.of(worker._asker.principal, payload, "GET", "127.0.0.1")
+            worker.past = past
+            warm(known)
             raw.answer = await policy.evaluate(worker._document())
             worker._decision = parse("0" * 24, raw.answer)
             yield worker
@@ -120,10 +153,11 @@ class Worker:
     def steps(self) -> Iterator[Step]:
         """The steps in the order of the path."""
         yield Step("messages in: protobuf to events", self._read)
-        yield Step("who asks: claims and attributes", self._who)
+        yield Step("who asks: attributes, a remembered credential", self._who)
         yield Step("session up to the question: parse, facts, digest, summary", self._asked)
         yield Step(WITHIN + "detectors over address, headers and body", self._detect)
         yield Step(WITHIN + "the excerpt for the record", self._excerpt)
+        yield Step("what the principal did before", self._remember)
         yield Step("policy input, reading the decision", self._evaluate_canned)
         yield Step("asking OPA: encode, write, await, decode", self.ask, self._evaluate_canned)
         yield Step("both records: build, count", lambda: self._record(self._gates.unrecorded))
@@ -142,24 +176,34 @@ class Worker:
 
     async def ask(self) -> Decision:
         """One decision of OPA's, as the gate gets it."""
-        return await self._gates.real.evaluate(self._asker, self._action, [])
+        return await self._gates.real.evaluate(self._asker, self._action, [], self.history)
+
+    async def _remember(self) -> Document:
+        if self.past is None:
+            raise ValueError("no history yet")
+        return await self.past.of(self._asker.principal, self._target.name, "GET", self._asker.source)
 
     async def _evaluate_canned(self) -> Decision:
-        return await self._gates.canned.evaluate(self._asker, self._action, [])
+        return await self._gates.canned.evaluate(self._asker, self._action, [], self.history)
 
     def _read(self) -> list[Event]:
         return [translate.event_of(ProcessingRequest.FromString(message)) for message in self._messages]
 
     def _who(self) -> Asker:
-        claims = plain(self._first.metadata_context.filter_metadata[_JWT])["claims"]
-        attributes = plain(self._first.attributes[_EXT_PROC])
-        context: dict[str, JSON] = {"trace": None}
-        request, source = str(attributes["request.id"]), str(attributes["source.address"])
-        return Asker(principal_of(claims, self._rules), self._target, "5" * 32, request, source, context)
+        head = translate.event_of(self._first)
+        if not isinstance(head, HeadReceived):
+            raise ValueError("the exchange does not begin with a head")
+        arrival = arrival_of(self._first, head)
+        found = self._doorkeeper.remembered(arrival.shown)
+        if found is None:
+            raise ValueError("the agent was not identified before")
+        self._events[0] = arrival.for_session(found.used)
+        context: dict[str, JSON] = {"trace": arrival.trace}
+        return Asker(found.principal, self._target, "5" * 32, arrival.request, arrival.shown.source, context)
 
     def _asked(self) -> tuple[HttpSession, Decide, list[Event]]:
         """A session that waits for its decision, its question, and the events that are still to come."""
-        session = HttpSession(self._target, self._asker.principal, "", _KEY)
+        session = HttpSession(self._target, self._asker.principal, "", _KEY, self._known)
         for i, event in enumerate(self._events):
             for command in session.handle(event):
                 if isinstance(command, Decide):
@@ -228,8 +272,17 @@ class Worker:
             "action": self._action.document(),
             "context": {"time": "2026-01-01T00:00:00Z", "source": {"address": self._asker.source}},
             "approvals": [],
-            "history": {"known": False},
+            "history": self.history,
         }
+
+
+def shown(message: bytes) -> Shown:
+    """What the first message of an exchange shows of who asks. Raises ValueError."""
+    first = ProcessingRequest.FromString(message)
+    head = translate.event_of(first)
+    if not isinstance(head, HeadReceived):
+        raise ValueError("the exchange does not begin with a head")
+    return arrival_of(first, head).shown
 
 
 @cache

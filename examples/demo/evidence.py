@@ -3,18 +3,21 @@
 import json
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from examples.demo import checks_outside as say
 from examples.demo.agent_runtime import Runtime, run_as
 from examples.demo.checks import Check, check_silence, check_trace
 from examples.demo.customer_api import CUSTOMERS
-from examples.demo.gateway import Gateway, spans_of
+from examples.demo.gateway import Gateway
+from examples.demo.jaeger import PAUSE_SECONDS, SHIPPING_SECONDS, all_traces, spans_of, tags_of, wait_for_tags
+from examples.demo.outside import Outside
 from examples.demo.processes import DemoFailed
+from examples.demo.stolen import Stolen, Token
 from examples.demo.upstream import read_log
 from examples.demo.workplace import Workplace
-
-SHIPPING_SECONDS = 20.0
 
 
 def try_ways_in(place: Workplace, runtime: Runtime, gateway: Gateway) -> list[dict[str, Any]]:
@@ -45,7 +48,7 @@ def try_ways_in(place: Workplace, runtime: Runtime, gateway: Gateway) -> list[di
     return results
 
 
-def silence(place: Workplace, jaeger: str | None) -> Check:
+def silence(place: Workplace, issued: Sequence[Token], jaeger: str | None) -> Check:
     """Look for every secret of the run in all that the gateway wrote down."""
     state = place.gateway / "state"
     # Where secrets have their place: the gateway's own keys, and the credentials that it hands to Envoy.
@@ -54,7 +57,7 @@ def silence(place: Workplace, jaeger: str | None) -> Check:
     logs = [place.log(name) for name in ("holdpoint", "jaeger")]
     contents = {str(path.relative_to(place.root)): path.read_bytes() for path in [*files, *logs] if path.exists()}
     if jaeger is not None:
-        contents["the trace"] = json.dumps(spans_of(jaeger, trace_of_run(place))).encode()
+        contents["Jaeger"] = json.dumps(all_traces(jaeger)).encode()
     return check_silence(
         contents,
         {
@@ -63,8 +66,10 @@ def silence(place: Workplace, jaeger: str | None) -> Check:
             "an SSN": str(CUSTOMERS[0]["ssn"]),
             "the agent's token": place.agent_token,
             "the approver's token": place.approver_token,
+            "the operator's token": place.operator_token,
             "an upstream's credential": place.customer_credential,
             "the model's credential": place.model_credential,
+            **{f"the job's token {token.id}": token.text for token in issued},
         },
     )
 
@@ -75,11 +80,28 @@ def in_jaeger(place: Workplace, trail: list[dict[str, Any]], jaeger: str) -> Che
     decisions = [str(row["decision"].get("id")) for row in trail]
     deadline = time.monotonic() + SHIPPING_SECONDS
     while True:
-        tags = [tag for span in spans_of(jaeger, trace_id) for tag in span.get("tags") or []]
-        traced = [str(tag["value"]) for tag in tags if tag.get("key") == "holdpoint.decision.id"]
+        found = [tags_of(span) for span in spans_of(jaeger, trace_id)]
+        traced = [tags["holdpoint.decision.id"] for tags in found if "holdpoint.decision.id" in tags]
         if set(decisions) <= set(traced) or time.monotonic() > deadline:
             return check_trace(decisions, traced, trace_id)
-        time.sleep(0.5)
+        time.sleep(PAUSE_SECONDS)
+
+
+def strangers(place: Workplace, outside: Outside, stolen: Stolen | None, jaeger: str | None) -> list[Check]:
+    """What is claimed of those beside the agent; `stolen` None: this machine can't show it."""
+    received = read_log(place.upstream("customer_api", "received"))
+    checks = [say.check_outside(outside)]
+    if jaeger is not None:
+        spans = wait_for_tags(jaeger, say.OUTSIDE_TAGS, len(outside.refused))
+        checks.append(say.check_outside_traced(outside, spans))
+    checks.append(say.check_proxied(outside, received))
+    if stolen is None:
+        return checks
+    checks.append(say.check_copied(stolen, received))
+    if jaeger is not None:
+        spans = wait_for_tags(jaeger, say.COPIED_TAGS, 1)
+        checks.append(say.check_copied_traced(spans, wait_for_tags(jaeger, say.REVOKED_TAGS, 2)))
+    return [*checks, say.check_revoked(stolen)]
 
 
 def trace_of_run(place: Workplace) -> str:

@@ -1,4 +1,4 @@
-"""The pieces that the demo starts around its agent: OPA, Jaeger, upstreams, the gateway and its command line."""
+"""The pieces that the demo starts around its agent: OPA, upstreams, the gateway and its command line."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,13 @@ from examples.demo.workplace import Addresses, Workplace, configuration, write_c
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 FETCH = REPOSITORY / "deploy" / "tools" / "fetch"
-JAEGER_CONFIG = REPOSITORY / "deploy" / "jaeger" / "config.yaml"
 JAEGER_LIMIT_SECONDS = 180.0
 OPA_LIMIT_SECONDS = 900.0
 NEWS_SECONDS = 15.0
 
 Say = Callable[[str], None]
 # Everything here is on loopback; a proxy of the environment must not get between.
-_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def free_addresses(count: int) -> list[str]:
@@ -40,7 +39,7 @@ def free_addresses(count: int) -> list[str]:
 def answers(url: str) -> bool:
     """Whether a GET of `url` is answered with success now."""
     try:
-        with _direct.open(url, timeout=2) as response:
+        with direct.open(url, timeout=2) as response:
             return bool(200 <= response.status < 300)
     except OSError:
         return False
@@ -48,7 +47,7 @@ def answers(url: str) -> bool:
 
 def get_json(url: str) -> Any:
     """The JSON at `url`. Raises OSError or ValueError."""
-    with _direct.open(url, timeout=10) as response:
+    with direct.open(url, timeout=10) as response:
         return json.load(response)
 
 
@@ -107,36 +106,6 @@ def start_upstream(processes: Processes, place: Workplace, name: str) -> Callabl
     return address
 
 
-def start_jaeger(processes: Processes, place: Workplace, binary: Path) -> tuple[str, str]:
-    """Start Jaeger, all in one process, traces in memory. Returns the addresses of its OTLP receiver and its pages."""
-    names = [f"HOLDPOINT_JAEGER_{part}" for part in ("HTTP", "OTLP", "GRPC", "HEALTH")]
-    pages, receiver, *others = free_addresses(len(names))
-    ports = [address.rpartition(":")[2] for address in (pages, receiver, *others)]
-    # Jaeger traces itself, to a port that is not ours, and would take ten seconds at its end to give up on it.
-    env = {**os.environ, **dict(zip(names, ports, strict=True)), "OTEL_TRACES_SAMPLER": "always_off"}
-    child = processes.start("jaeger", [binary, "--config", JAEGER_CONFIG], place.log("jaeger"), env=env)
-    processes.wait_for(child, lambda: answers(f"http://{pages}/"), 60, "Jaeger")
-    return receiver, pages
-
-
-def has_pages(jaeger: str) -> bool:
-    """Whether this Jaeger has its web pages. One that was built here has not, and serves a placeholder for them."""
-    try:
-        with _direct.open(f"http://{jaeger}/", timeout=5) as response:
-            return b"not the Jaeger UI" not in response.read(65536)
-    except OSError:
-        return False
-
-
-def spans_of(jaeger: str, trace_id: str) -> list[dict[str, Any]]:
-    """The spans of a trace that Jaeger has by now; none when it does not know the trace."""
-    try:
-        document = get_json(f"http://{jaeger}/api/traces/{trace_id}")
-    except (OSError, ValueError):
-        return []
-    return [span for trace in document.get("data") or [] for span in trace.get("spans") or []]
-
-
 class Gateway:
     """The running gateway and its command line."""
 
@@ -163,7 +132,14 @@ class Gateway:
 
     def run(self, *arguments: str) -> str:
         """Run one command of `holdpoint` as the approver; returns what it printed. Raises DemoFailed when it fails."""
-        env = self._env | self.shell_environment
+        return self._run(self.place.approver_token, arguments)
+
+    def administer(self, *arguments: str) -> str:
+        """The same as the operator."""
+        return self._run(self.place.operator_token, arguments)
+
+    def _run(self, token: str, arguments: Sequence[str]) -> str:
+        env = self._env | self.shell_environment | {"HOLDPOINT_TOKEN": token}
         argv = [*command(), *arguments]
         done = subprocess.run(argv, cwd=REPOSITORY, env=env, capture_output=True, text=True, check=False, timeout=60)
         if done.returncode != 0:

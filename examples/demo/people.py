@@ -1,4 +1,4 @@
-"""The demo's two identity providers, for agents and for people who approve. A token of one is none of the other."""
+"""The demo's two identity providers, for agents and for people. A token of one is none of the other."""
 
 import json
 import time
@@ -17,6 +17,10 @@ APPROVER_ISSUER = "https://people.demo.holdpoint.internal"
 APPROVER_AUDIENCE = "holdpoint-approvals"
 APPROVER_SUBJECT = "dana"
 APPROVER_GROUPS = ("finance",)
+
+# Issues and revokes agent tokens (identity.administrators).
+OPERATOR_SUBJECT = "omar"
+OPERATOR_GROUPS = ("operators",)
 
 LIFETIME_SECONDS = 12 * 3600
 

@@ -18,6 +18,11 @@ DIRECTORY_VARIABLE = "HOLDPOINT_DEMO_DIR"
 # A unix socket's path has 108 bytes on Linux and 104 elsewhere, its end included. This is the longest name below us.
 LONGEST_SOCKET = "gateway/state/run/envoy-admin.sock"
 SOCKET_PATH_LIMIT = 103
+POLICY_DATA_FILE = "policy-data.yaml"
+# A credential that is seen in two networks is blocked in both: nobody can tell which of the two is its owner.
+POLICY_DATA = {
+    "policies": {"any.copied_token": {"mode": "enforce", "networks": {"hold_at": 0, "block_at": 2}}},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,7 @@ class Workplace:
     model_credential: str
     agent_token: str
     approver_token: str
+    operator_token: str
     pasted_secret: str
 
     @property
@@ -59,6 +65,11 @@ class Workplace:
         """The approver's token."""
         return self.root / "people" / "approver.token"
 
+    @property
+    def operator_file(self) -> Path:
+        """The operator's token."""
+        return self.root / "people" / "operator.token"
+
     def upstream(self, name: str, suffix: str) -> Path:
         """A file of one upstream: `credential`, `address` or `received`."""
         return self.root / "upstreams" / f"{name}.{suffix}"
@@ -84,6 +95,7 @@ def create(owner: Owner | None) -> Workplace:
             model_credential=secrets.token_urlsafe(32),
             agent_token=agents.token(people.AGENT_SUBJECT, people.AGENT_GROUPS),
             approver_token=approvers.token(people.APPROVER_SUBJECT, people.APPROVER_GROUPS),
+            operator_token=approvers.token(people.OPERATOR_SUBJECT, people.OPERATOR_GROUPS),
             # Made up at each start, so that no scanner takes this repository for a leak.
             pasted_secret="AKIA" + "".join(secrets.choice(string.ascii_uppercase + "234567") for _ in range(16)),
         )
@@ -96,6 +108,7 @@ def create(owner: Owner | None) -> Workplace:
             _write(place.gateway / "secrets" / target, credential)
             _write(place.upstream(name, "credential"), credential)
         _write(place.approver_file, place.approver_token)
+        _write(place.operator_file, place.operator_token)
         if owner is not None:
             os.chown(place.agent, owner.uid, owner.gid)
     except OSError as error:
@@ -129,6 +142,7 @@ class Addresses:
 
     listen: str
     ops: str
+    proxy: str
     customer_api: str
     model_server: str
     otlp: str | None = None
@@ -139,7 +153,7 @@ def configuration(at: Addresses) -> dict[str, Any]:
     """The gateway's configuration as a document."""
     return {
         "version": 1,
-        "listen": {"address": at.listen, "ops": at.ops},
+        "listen": {"address": at.listen, "ops": at.ops, "proxy": at.proxy},
         "identity": {
             "agents": [
                 {
@@ -152,11 +166,13 @@ def configuration(at: Addresses) -> dict[str, Any]:
             "approvers": [
                 {"issuer": people.APPROVER_ISSUER, "audience": people.APPROVER_AUDIENCE, "jwks": "approvers.jwks.json"}
             ],
+            "administrators": list(people.OPERATOR_GROUPS),
         },
         "targets": {
             "crm": _target(at.customer_api, "secrets/crm"),
             "models": _target(at.model_server, "secrets/models"),
         },
+        "policy": {"data": POLICY_DATA_FILE},
         "audit": {"otlp": at.otlp and f"http://{at.otlp}", "jaeger": at.jaeger and f"http://{at.jaeger}"},
         "workers": 2,
         "state": "state",
@@ -168,7 +184,8 @@ def _target(address: str, credential: str) -> dict[str, Any]:
 
 
 def write_configuration(place: Workplace, document: dict[str, Any]) -> None:
-    """Write holdpoint.yaml."""
+    """Write holdpoint.yaml, and the data of its policies."""
+    _write(place.gateway / POLICY_DATA_FILE, yaml.safe_dump(POLICY_DATA, sort_keys=False))
     _write(place.config, yaml.safe_dump(document, sort_keys=False))
 
 

@@ -46,7 +46,7 @@ from extproc.console.tokens import routes as token_routes
 from extproc.domain.principal import Principal
 from extproc.domain.target import Target
 from extproc.masking.build import warm
-from extproc.server.caps import Caps, Limits
+from extproc.server.caps import Caps, Knocks, Limits
 from extproc.server.ext_proc import Service
 from extproc.server.gate import Gate
 from extproc.server.live import Exchanges
@@ -155,13 +155,13 @@ def _worker(settings: Settings, index: int) -> Main:
             end.callback(signals.close)
             counters = Counters(layout.counters)
             end.push_async_callback(counters.close)
-            may_go_on = partial(_may_go_on, standing)
+            check_now = partial(may_go_on, standing)
             history = PolicyHistory(signals, counters, Wanted(layout.policy_reads))
             holds = Holds(store, live.settings.limits.holds)
-            gate = Gate(policy, holds, written, Metrics(), history, may_go_on)
+            gate = Gate(policy, holds, written, Metrics(), history, check_now)
             _reserve(layout.metrics)
             doorkeeper = Doorkeeper(live.settings, standing)
-            exchanges = Exchanges(may_go_on, partial(_is_as_it_was, live))
+            exchanges = Exchanges(check_now, partial(_is_as_it_was, live))
             caps = Caps(_share(live.settings))
             standing.on_change(exchanges.review)
             live.on_change(doorkeeper.follow)
@@ -180,6 +180,7 @@ def _worker(settings: Settings, index: int) -> Main:
                 Tickets(key),
                 exchanges,
                 caps,
+                Knocks(),
                 lambda: known.now,
                 key,
                 os.environ.get("HOLDPOINT_EPOCH", ""),
@@ -191,7 +192,8 @@ def _worker(settings: Settings, index: int) -> Main:
     return main
 
 
-def _may_go_on(standing: AccessList, principal: Principal, now: float) -> None:
+def may_go_on(standing: AccessList, principal: Principal, now: float) -> None:
+    """Raises IdentityRefused for a principal that may not go on at a time (seconds since the epoch)."""
     check(principal, standing, now)
 
 

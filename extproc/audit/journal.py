@@ -9,8 +9,10 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 
+from extproc.audit.bound import RECORD_BYTES, ROOMY_BYTES, shorter
 from extproc.audit.frame import FORMAT, HEAD, ZERO, FrameError, Record, Unencodable, decode, encode, split
 from extproc.domain.json import Document
 from extproc.domain.ports import JournalUnwritable
@@ -26,9 +28,10 @@ class FileJournal:
     """Appends to one stream. Thread-safe; holds an exclusive lock on the file until `close`.
 
     `clock` gives seconds since the epoch. `sync_seconds` is how long a record may wait for its fsync; 0 syncs every
-    record before `append` returns. `redact` sees every body, once, before it is written. Opening cuts a torn tail
-    (kept beside the journal as `<stream>.cut-<offset>`) and records that, raises JournalUnwritable where the file
-    can't be had or another process has it, and JournalCorrupt for damage that no crash leaves.
+    record before `append` returns. `redact` sees every body, once, before it is written; what is too long after
+    it is shortened (see `bound`). Opening cuts a torn tail (kept beside the journal as `<stream>.cut-<offset>`) and
+    records that, raises JournalUnwritable where the file can't be had or another process has it, and JournalCorrupt
+    for damage that no crash leaves.
     """
 
     def __init__(
@@ -112,10 +115,7 @@ class FileJournal:
 
     def _write(self, kind: str, body: object) -> int:
         """Encode and write under the lock. The whole frame, or nothing that a reader would take for one."""
-        try:
-            frame, digest = encode(self._stream, self._seq, kind, self._now(), self._prev, body)
-        except Unencodable as error:
-            raise JournalUnwritable(str(error)) from error
+        frame, digest = self._encode(kind, body)
         try:
             written = os.pwrite(self._fd, frame, self._offset)
         except OSError as error:
@@ -127,6 +127,21 @@ class FileJournal:
         seq = self._seq
         self._seq, self._prev, self._offset = seq + 1, digest, self._offset + len(frame)
         return seq
+
+    def _encode(self, kind: str, body: object) -> tuple[bytes, str]:
+        """The frame of a record, shortened where it is long or has no canonical form, and its hash."""
+        now, why, most = self._now(), "", ROOMY_BYTES
+        for form in chain((body,), shorter(body)):
+            try:
+                frame, digest = encode(self._stream, self._seq, kind, now, self._prev, form)
+            except Unencodable as error:
+                why = str(error)
+            else:
+                if len(frame) <= most:
+                    return frame, digest
+                why = f"record {self._seq} of {self._stream}: {len(frame)} bytes"
+            most = RECORD_BYTES
+        raise JournalUnwritable(why)
 
     def _spoil(self, why: str) -> None:
         """A write failed: cut what it left. Where that fails too, the next append tries again."""

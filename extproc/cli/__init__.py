@@ -40,6 +40,7 @@ COMMANDS = (
     Command("login", "extproc.cli.login", "sign in as a person, at your identity provider"),
     Command("logout", "extproc.cli.login", "forget the token that `login` stored"),
     Command("ca", "extproc.cli.ca", "show the authority that agents behind the proxy have to trust"),
+    Command("envoy", "extproc.cli.envoy", "put the gateway's filters into an Envoy of your own"),
     Command("doctor", "extproc.cli.doctor", "find ways round the gateway, on its host and on an agent's"),
     Command("worker", "extproc.cli.internal"),
     Command("shipper", "extproc.cli.internal"),

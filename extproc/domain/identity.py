@@ -23,6 +23,7 @@ class Why(StrEnum):
     WRONG_NETWORK = "identity-wrong-network"
     CONFLICT = "identity-conflict"
     UNAVAILABLE = "identity-unavailable"
+    TOO_MANY = "identity-too-many-failures"
 
 
 class IdentityRefused(Exception):

@@ -214,4 +214,6 @@ def _shape(content_type: str) -> _Shape:
         return _Shape.FORM
     if essence in _UNSURE:
         return _UNSURE[essence]
+    if "json" in essence:  # in words of its own: whatever begins like JSON is read as JSON
+        return _Shape.UNSURE_BINARY
     return _Shape.BINARY if not _TEXT.fullmatch(essence) else _Shape.TEXT

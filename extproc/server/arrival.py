@@ -6,14 +6,14 @@ from typing import Any
 
 from extproc.domain.identity import CARRIERS, Certificate, Shown
 from extproc.domain.json import JSON
+from extproc.protocols.http.edge import TICKET_HEADER
 from extproc.protocols.session import Head, HeadReceived
 from extproc.server.wire.ext_proc_pb2 import ProcessingRequest
 from extproc.server.wire.structs import plain
 
 EXT_PROC = "envoy.filters.http.ext_proc"
-_TICKET = "x-holdpoint-ticket"
 # Of the two that carry nothing else, and of our own: no session sees them.
-_NOT_FOR_SESSIONS = frozenset({"authorization", "proxy-authorization", _TICKET})
+_NOT_FOR_SESSIONS = frozenset({"authorization", "proxy-authorization", TICKET_HEADER})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,17 @@ class Arrival:
     def pseudo(self, name: str) -> str:
         """A pseudo-header of the request (":method" and its like), or an empty text."""
         return next((v for n, v in self.head.head.headers if n == name), "")
+
+    @property
+    def placed(self) -> bool:
+        """True if Envoy says from which address and on which connection it comes: without both, one client's session
+        would be another's."""
+        return bool(self.shown.source) and all(self.connection)
+
+    @property
+    def kept_back(self) -> frozenset[str]:
+        """The names of those of its headers that no session sees, and that must not go on either."""
+        return frozenset(n for n, _ in self.head.head.headers if n in _NOT_FOR_SESSIONS)
 
     @property
     def path(self) -> str:
@@ -55,7 +66,7 @@ def arrival_of(first: ProcessingRequest, head: HeadReceived) -> Arrival:
     return Arrival(
         head,
         Shown(carried, _certificate(attributes), source.rpartition(":")[0]),
-        headers.get(_TICKET),
+        headers.get(TICKET_HEADER),
         _text(attributes, "request.id") or headers.get("x-request-id", ""),
         (source, str(attributes.get("connection.id", ""))),
         trace,

@@ -1,6 +1,7 @@
 """How much one principal may have under way in this worker, so that none takes the gateway from the others."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -74,3 +75,28 @@ class Caps:
             account.exchanges -= 1
             if not account.exchanges:
                 del self._accounts[key]
+
+
+class Knocks:
+    """Credentials that were found wanting lately, by peer: to check a signature costs more than anything else that
+    nobody can make us do. Whoever is remembered is not asked about here. Belongs to one event loop."""
+
+    def __init__(self, most: int = 200, clock: Callable[[], float] = time.monotonic) -> None:
+        """`most` is how many a peer may show within a second. `clock` gives seconds."""
+        self._most = most
+        self._clock = clock
+        self._second = float("-inf")
+        self._failed: dict[str, int] = {}
+
+    def check(self, peer: str) -> None:
+        """Raises Capped where this peer has shown too many."""
+        now = self._clock()
+        if now - self._second >= 1.0:
+            self._second = now
+            self._failed.clear()
+        if self._failed.get(peer, 0) >= self._most:
+            raise Capped("too-many-failures", "Too many credentials from here did not count; try again in a second.")
+
+    def failed(self, peer: str) -> None:
+        """One more of this peer's did not count."""
+        self._failed[peer] = self._failed.get(peer, 0) + 1

@@ -21,12 +21,13 @@ from extproc.domain.identity import Identified, Identities, IdentityRefused, Why
 from extproc.domain.json import JSON
 from extproc.domain.target import NOWHERE, Inspect, Target
 from extproc.masking.fingerprint import Fingerprints
+from extproc.protocols.http.edge import unfit
 from extproc.protocols.http.refuse import problem, stopped, unidentified
 from extproc.protocols.http.session import HttpSession
 from extproc.protocols.session import Answer, Cause, Event, HeadReceived, Session, Stopped
 from extproc.protocols.tunnel.session import TunnelSession
 from extproc.server.arrival import EXT_PROC, Arrival, arrival_of
-from extproc.server.caps import Capped, Caps
+from extproc.server.caps import Capped, Caps, Knocks
 from extproc.server.driver import Aborted, Driver
 from extproc.server.gate import Asker, Gate
 from extproc.server.live import Exchanges
@@ -58,7 +59,7 @@ _DEAD_ENDS = {
     DeadEnd.MISDIRECTED: (421, "Another host than the tunnel's", "Open a tunnel of its own for each host."),
 }
 # What an origin answers where nobody is let in; everything else is 401.
-_STATUS = {Why.FROZEN: 403, Why.WRONG_NETWORK: 403, Why.CONFLICT: 403, Why.UNAVAILABLE: 503}
+_STATUS = {Why.FROZEN: 403, Why.WRONG_NETWORK: 403, Why.CONFLICT: 403, Why.UNAVAILABLE: 503, Why.TOO_MANY: 429}
 
 Context = grpc.aio.ServicerContext[ProcessingRequest, ProcessingResponse]
 
@@ -86,6 +87,7 @@ class Service:
     tickets: Tickets
     exchanges: Exchanges
     caps: Caps
+    knocks: Knocks
     known: Callable[[], Fingerprints]
     digest_key: bytes
     epoch: str
@@ -130,6 +132,8 @@ class Service:
         if not isinstance(event, HeadReceived) or event.lane is not Lane.REQUEST:
             raise Refused("the stream does not start with a request's head")
         arrival = arrival_of(first, event)
+        if not arrival.placed:
+            raise Refused("Envoy does not tell source.address and connection.id; add them to request_attributes")
         try:
             who, source = await self._identify(route, arrival)
         except IdentityRefused as error:
@@ -144,13 +148,19 @@ class Service:
         if target is None:
             raise Refused(f"the route names no target of ours: {route.target} in revision {route.revision}")
         _check_modes(first.protocol_config, target, route)
+        fault = unfit(event.head, tunnel=route.via is Via.TUNNEL, connect=route.via is Via.CONNECT)
+        if fault is not None:
+            status = 405 if fault.code == DeadEnd.METHOD_REFUSED else 400
+            answer = problem(status, fault.code, "Not a request that can be decided on", fault.detail)
+            await self._refuse(wire, arrival, self._asker(arrival, who, target, source), answer, fault.detail)
+            return
         await self._exchange(wire, route, arrival, who, self._asker(arrival, who, target, source))
 
     async def _identify(self, route: Route, arrival: Arrival) -> tuple[Identified, str]:
         """Who asks, and from which address."""
         if route.via is not Via.TUNNEL:
-            found = self.identities.remembered(arrival.shown) or await self.identities.identify(arrival.shown)
-            return found, arrival.shown.source
+            found = self.identities.remembered(arrival.shown)
+            return found or await self._verify(arrival), arrival.shown.source
         if arrival.ticket is None:
             raise IdentityRefused("the tunnel has no ticket", Why.MISSING)
         target, principal, source = self.tickets.read(arrival.ticket)
@@ -158,6 +168,19 @@ class Service:
             raise IdentityRefused("the tunnel was opened to another target")
         self.gate.check(principal, time.time())
         return Identified(principal), source
+
+    async def _verify(self, arrival: Arrival) -> Identified:
+        """Who it is that nobody remembers; a peer that guesses gets only so many guesses a second."""
+        source = arrival.shown.source
+        try:
+            self.knocks.check(source)
+        except Capped as error:
+            raise IdentityRefused(str(error).rstrip("."), Why.TOO_MANY) from error
+        try:
+            return await self.identities.identify(arrival.shown)
+        except IdentityRefused:
+            self.knocks.failed(source)
+            raise
 
     async def _turn_away(self, wire: GrpcWire, route: Route, arrival: Arrival, error: IdentityRefused) -> None:
         """Nobody known asks: nothing but a refusal is said, and recorded."""
@@ -195,7 +218,7 @@ class Service:
             session = TunnelSession(target, principal, self.digest_key)
         else:
             session = HttpSession(target, principal, route.strip, self.digest_key, self.known())
-        wire.hide = who.used
+        wire.hide = who.used | arrival.kept_back
         wire.told = {"iss": principal.issuer, "sub": principal.subject, "session": asker.session}
         if route.via is Via.CONNECT and target.inspect is not Inspect.OPAQUE:
             wire.told["ticket"] = self.tickets.sign(principal, target.name, asker.source)

@@ -36,6 +36,8 @@ from extproc.server.turnstile import Turnstile
 _LANES = frozenset(Lane)
 # An approval, a changed policy that wants another one, and one more change under way: beyond that, refuse.
 _ROUNDS = 3
+# Longer than it takes a worker to learn of a freeze, which the process that cancels holds knows first.
+_HEARSAY_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +267,9 @@ class _Ruling:
                 return decision
             if hold.state is not HoldState.APPROVED:
                 settled = True
+                if hold.state is HoldState.CANCELLED:
+                    # Most often its asker was just frozen. We hear of that in a moment, and then it is what is said.
+                    await asyncio.sleep(_HEARSAY_SECONDS)
                 kind = RefusalKind.DENIED if hold.state is HoldState.DENIED else RefusalKind.EXPIRED
                 return self._refuse(decision, kind, hold)
             try:

@@ -30,7 +30,10 @@ class Turnstile:
         self._began = time.monotonic()
 
     def turn_away(self, code: str, peer: str, target: str, body: dict[str, JSON]) -> None:
-        """Record one, or count it with its like. Raises JournalUnwritable."""
+        """Record one, or, where its `body` names no principal, count it with its like. Raises JournalUnwritable."""
+        if body.get("principal") is not None:
+            self._append(code, body)
+            return
         if time.monotonic() - self._began >= SECONDS:
             self.flush()
         kind = (code, peer, target) if len(self._seen) < _MOST else (code, "", "")

@@ -14,7 +14,21 @@ method := input.action.facts.method
 # description: The method in upper case, as a lax upstream would read it.
 any_case := upper(method)
 
-read if method in {"GET", "HEAD", "OPTIONS"}
+# METADATA
+# description: |
+#   True for what changes nothing on a well-behaved upstream: a method that reads, and no body. With one, frameworks that
+#   route by it, or take it for the parameters, may do anything.
+read if {
+	method in {"GET", "HEAD", "OPTIONS"}
+	bodiless
+}
+
+# METADATA
+# description: True when there is surely no body. One that nobody read may be there whatever its announced size.
+bodiless if {
+	input.action.facts.body.inspected
+	input.action.facts.body.size == 0
+}
 
 # METADATA
 # description: |
@@ -59,6 +73,7 @@ llm_call if {
 
 llm_call if {
 	method == "GET"
+	bodiless
 	llm_place
 }
 

@@ -40,7 +40,7 @@ def arrived_as_decided(
         requests += [ln[14:].decode() for ln in data.split(b"\r\n") if ln.startswith(b"x-request-id: ")]
     everywhere.journal.follow()
     mine = [d["request"] for d in everywhere.journal.of(subject) if d["outcome"] == "granted"]
-    assert wrong == []
+    assert wrong == [], f"{wrong}"
     arrived = {t: sorted(x) for t, x in found.items()}
     meant = {t: sorted(x) for t, x in expected.items() if x}
     assert arrived == meant, f"{arrived} arrived, expected {meant}"

@@ -6,9 +6,8 @@ from tests.attacks.rows import Row, Status, ask
 
 _JSON = b"application/json"
 _FORM = b"application/x-www-form-urlencoded"
+_BYTES = b"application/octet-stream"
 _TWICE = b'{"a": 1, "a": 2}'
-_SURROGATE = "half a surrogate pair in JSON: policy is shown U+FFFD in its place"
-_UNREAD = "JSON under a type that says JSON in other words is not read: policy is shown neither text nor document"
 
 _BODIES: list[tuple[str, bytes, bytes, Status]] = [
     ("JSON", _JSON, b'{"a": [1, "\xc3\xa4", null, -0.0, 1e-7]}', 200),
@@ -25,6 +24,14 @@ _BODIES: list[tuple[str, bytes, bytes, Status]] = [
     ("a member twice, tab", b"application/json\t;x", _TWICE, 400),
     ("a member twice, two types", b"application/json, text/plain", _TWICE, 400),
     ("a member twice, text/json", b"text/json", _TWICE, 400),
+    ("a member twice, blank in the type", b"application /json", _TWICE, 400),
+    ("a member twice, x-json", b"application/x-json", _TWICE, 400),
+    ("a member twice, bytes", _BYTES, _TWICE, 400),
+    ("a member twice, json-seq", b"application/json-seq", b"\x1e" + _TWICE, 200),
+    ("a member twice, bytes with a byte order mark", _BYTES, b"\xef\xbb\xbf" + _TWICE, 200),
+    ("half a surrogate pair", _JSON, b'{"adm\\ud800in": 1}', 400),
+    ("half a surrogate pair, bytes", _BYTES, b'{"adm\\udc00in": 1}', 400),
+    ("UTF-16, bytes", _BYTES, '{"a": 1}'.encode("utf-16"), 400),
     ("NaN", _JSON, b'{"a": NaN}', 400),
     ("two documents", _JSON, b'{"a": 1}{"b": 2}', 400),
     ("two lines", _JSON, b'{"a": 1}\n{"b": 2}', 400),
@@ -65,6 +72,15 @@ _BODIES: list[tuple[str, bytes, bytes, Status]] = [
     ("1 MiB and a byte", b"application/octet-stream", b"\1" * ((1 << 20) + 1), 413),
 ]
 
+_CHAT = b'{"model": "%b", "messages": [{"role": "user", "content": "%b"}], "tools": [%b]}'
+_LONG = [
+    ("model", b"m" * 1_000_000, b"", b""),
+    ("model in control characters", b"\\u0001" * 100_000, b"", b""),
+    ("prompt", b"", b"\\u0001" * 100_000, b""),
+    ("list of tools", b"", b"", b",".join(b'{"function": {"name": "t%d"}}' % i for i in range(20_000))),
+    ("tool", b"", b"", b'{"function": {"name": "%b"}}' % (b"\\u0001" * 100_000)),
+]
+
 _CODINGS: list[tuple[bytes, Status]] = [
     (b"gzip", 415),
     (b"GZIP", 415),
@@ -76,13 +92,6 @@ _CODINGS: list[tuple[bytes, Status]] = [
     (b"identity", 200),
 ]
 
-_FINDINGS = [
-    ("half a surrogate pair", _JSON, b'{"adm\\ud800in": 1}', _SURROGATE),
-    ("a member twice, blank in the type", b"application /json", _TWICE, _UNREAD),
-    ("a member twice, x-json", b"application/x-json", _TWICE, _UNREAD),
-    ("a member twice, json-seq", b"application/json-seq", b"\x1e" + _TWICE, _UNREAD),
-]
-
 
 def _ask(kind: bytes, body: bytes, *more: bytes) -> bytes:
     typed = [b"Content-Type: " + kind] if kind else []
@@ -92,13 +101,14 @@ def _ask(kind: bytes, body: bytes, *more: bytes) -> bytes:
 def _rows() -> list[Row]:
     x = ("POST /x",)
     rows = [Row(f"body: {name}", (_ask(kind, body),), (status,), x) for name, kind, body, status in _BODIES]
+    for name, *parts in _LONG:
+        body, line = _CHAT % tuple(parts), b"POST /v1/chat/completions"
+        typed = (b"Content-Type: " + _JSON, b"Content-Length: %d" % len(body))
+        rows.append(Row(f"a chat's long {name}", (ask(line, *typed, body=body),), (200,), (line.decode(),)))
     zipped = gzip.compress(b"abc", mtime=0)
     for coding, status in _CODINGS:
         sent = _ask(b"text/plain", zipped, b"Content-Encoding: " + coding)
         rows.append(Row(f"coding: {coding.decode()!r}", (sent,), (status,), x))
-    rows += [
-        Row(f"body: {name}", (_ask(kind, body),), ((200, 400),), x, finding=why) for name, kind, body, why in _FINDINGS
-    ]
     return rows
 
 

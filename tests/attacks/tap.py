@@ -101,12 +101,13 @@ def _chunks(rest: bytes) -> tuple[bytes, bytes]:
 
 
 class Tap:
-    """Listens on a loopback port. Gives its `answer` once, when the first request of a connection looks complete, and
-    records what else comes until the peer ends it."""
+    """Listens on a loopback port. Gives its `answer` once, when the first request of a connection looks complete, ends
+    its side with `hang_up`, and records what else comes until the peer ends it."""
 
     def __init__(self) -> None:
         self.connections: list[Connection] = []
         self.answer = ANSWER
+        self.hang_up = True
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         threading.Thread(target=self._accept, daemon=True).start()
@@ -127,7 +128,8 @@ class Tap:
                 if not answered and _complete(bytes(connection.data)):
                     answered = True
                     peer.sendall(self.answer)
-                    peer.shutdown(socket.SHUT_WR)
+                    if self.hang_up:
+                        peer.shutdown(socket.SHUT_WR)
         connection.ended.set()
 
     def stop(self) -> None:

@@ -2,6 +2,8 @@
 
 import pytest
 
+from extproc.audit.bound import RECORD_BYTES
+from extproc.audit.reader import records
 from tests.attacks import table_bodies, table_framing, table_heads, table_paths, wire
 from tests.attacks.checks import answered_as_meant, arrived_as_decided, traced
 from tests.attacks.conftest import Range
@@ -56,7 +58,8 @@ def test_credentials_never_come_back(everywhere: Range, target: str, status: byt
     )
     tap.answer = ANSWER
     assert [name for name, _ in everywhere.since(marks)] == [target]
-    assert got.data.startswith(b"HTTP/1.1 " + status[:3]) or status[:1] == b"1"
+    # Nobody asked for another protocol.
+    assert got.data.startswith(b"HTTP/1.1 " + (b"502" if status[:1] == b"1" else status[:3]))
     assert CREDENTIAL.encode() not in got.data
     assert b"CLAIM" not in got.data
 
@@ -75,6 +78,33 @@ def test_credentials_never_come_back_in_trailers(everywhere: Range, target: str)
     assert got.data.startswith(b"HTTP/1.1 200")
     assert CREDENTIAL.encode() not in got.data
     assert b"CLAIM" not in got.data
+
+
+@pytest.mark.parametrize("more", [b"", b"\r\ncontent-length: 0", b"\r\nupgrade: x\r\nconnection: upgrade"])
+@pytest.mark.parametrize("target", ["tap", "flow", "lean"])
+def test_a_protocol_that_nobody_asked_for_ends_the_connection(everywhere: Range, target: str, more: bytes) -> None:
+    """What an upstream says after its 101 is nobody's answer, least of all the next one's."""
+    _, token = everywhere.identity()
+    tap, marks = everywhere.taps[target], everywhere.marks()
+    tap.answer = b"HTTP/1.1 101 Switching Protocols" + more + b"\r\n\r\n" + ANSWER.replace(b"ok", b"no")
+    tap.hang_up = False
+    sent = CLEAN.replace(b"tap.", target.encode() + b".").replace(b"<TOKEN>", token.encode())
+    got = wire.exchange(everywhere.gateway.port, (sent,), 1)
+    ((_, connection),) = everywhere.since(marks)
+    ended = connection.ended.wait(wire.SECONDS)
+    tap.answer, tap.hang_up = ANSWER, True
+    again = wire.exchange(everywhere.gateway.port, (sent,), 1)
+    assert [r.status for r in got.replies] == [502]
+    assert ended
+    assert [(r.status, b"ok" in r.body) for r in again.replies] == [(200, True)]
+    everywhere.replies += [*got.replies, *again.replies]
+
+
+def test_no_record_is_large(everywhere: Range) -> None:
+    """Whatever clients said at whatever length: of it a record has the start."""
+    files = list((everywhere.gateway.state / "journal").glob("*.journal"))
+    sizes = [r.end - r.offset for file in files for r in records(file)]
+    assert 8 << 10 < max(sizes) <= RECORD_BYTES
 
 
 def test_every_answer_left_a_trace(everywhere: Range) -> None:

@@ -30,7 +30,7 @@ def decision(**changed: Any) -> dict[str, Any]:
         "outcome": "granted",
         "target": {"name": "tap"},
         "action": {"verb": "POST", "resource": "/a", "summary": {"size": 8}},
-        "decision": {"effect": "allow", "reasons": [{"code": "told", "message": spelled}]},
+        "decision": {"effect": "allow", "reasons": [{"code": "told-000", "message": spelled}]},
         **changed,
     }
 

@@ -8,9 +8,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from extproc.audit.bound import RECORD_BYTES
 from extproc.audit.frame import MAX_PAYLOAD
 from extproc.audit.journal import FileJournal, JournalCorrupt
 from extproc.audit.reader import records
@@ -97,17 +99,48 @@ def test_a_file_replaced_under_its_writer_is_refused(streams: Streams) -> None:
     assert [verdict.fault for verdict in verify(streams.state)] == [None]
 
 
+_WIDE = {"x": ["y" * 2000] * 255}
+
+
 @pytest.mark.parametrize(
-    "body",
-    [{"x": object()}, {"x": "\ud800"}, {"x": 2**70}, {"x": "y" * MAX_PAYLOAD}, {1: 2}],
-    ids=["object", "surrogate", "integer", "long", "key"],
+    ("body", "written"),
+    [
+        ({"x": object()}, {"x": "(object)"}),
+        ({"x": "\ud800"}, {"x": "?"}),
+        ({"x": 2**70}, {"x": hex(2**70)}),
+        ({1: 2}, {"1": 2}),
+        ({"x": "y" * MAX_PAYLOAD}, {"x": "y" * 2048 + "…"}),
+        ({"x": list(range(9999))}, {"x": [*range(256), "… 9743 more"]}),
+        (_WIDE, {"x": [*["y" * 512 + "…"] * 64, "… 191 more"]}),
+        ({"x": [_WIDE] * 200, "request": "r-1"}, {"request": "r-1"}),
+    ],
+    ids=["object", "surrogate", "integer", "key", "long", "list", "wide", "wider"],
 )
-def test_what_has_no_canonical_form_is_refused(streams: Streams, body: dict[str, str]) -> None:
-    """Such a body is not written in some other form, and the journal goes on."""
+def test_what_is_long_or_has_no_canonical_form_is_shortened(streams: Streams, body: Any, written: Any) -> None:
+    """No request is left without a record for what its client made of it, and no record is large."""
     journal = streams["worker-0"]
-    with pytest.raises(JournalUnwritable):
-        journal.append("decision", body)
-    assert journal.append("decision", decision()) == 1
+    before = journal.offset
+    assert journal.append("decision", body) == 1
+    assert list(records(streams.path("worker-0")))[1].body == {**written, "shortened": True}
+    assert journal.offset - before <= RECORD_BYTES
+
+
+def test_a_shortened_record_tells_who_did_what_and_how_it_was_decided(streams: Streams) -> None:
+    """Whatever else is in it, and however much: the parts that readers join and count by are there."""
+    journal = streams["worker-0"]
+    known = decision("d1")
+    long: Any = {
+        **known,
+        "trace": [["\x01" * 5000] * 500] * 50,
+        "claims": {f"c{i}" * 99: "y" * 9999 for i in range(999)},
+    }
+    journal.append("decision", long)
+    (record,) = list(records(streams.path("worker-0")))[1:]
+    assert record.end - record.offset < RECORD_BYTES
+    for name in ("principal", "target", "action", "decision"):
+        kept = {k: v for k, v in known[name].items() if not isinstance(v, dict | list)}  # type: ignore[union-attr]
+        assert kept.items() >= record.body[name].items() or record.body[name] == known[name]
+    assert record.body["decision"]["id"] == "d1"
 
 
 def test_two_writers_of_one_stream_are_refused(streams: Streams) -> None:

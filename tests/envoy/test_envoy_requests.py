@@ -263,4 +263,5 @@ def test_access_log_has_every_field(gateway: Gateway, upstream: RecordingUpstrea
         "server_name": None,
         "iss": "https://id.test",
         "sub": "agent-1",
+        "session": None,
     }

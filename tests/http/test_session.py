@@ -1,6 +1,7 @@
 """The HTTP session, as transcripts."""
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from extproc.domain.action import Unrenderable
 from extproc.domain.decision import Mask, Operator
 from extproc.domain.grant import Lane, RefusalKind
 from extproc.domain.target import Inspect
+from extproc.protocols.http.headers import NOT_FOR_AGENTS
 from extproc.protocols.session import (
     Abort,
     Answer,
@@ -167,7 +169,7 @@ def test_credentials_do_not_come_back() -> None:
     secret = (("authorization", "Bearer real"), ("set-cookie", "session=1"), ("x-holdpoint-decision", "fake"))
     (sent,) = p.feed(HeadReceived(Lane.RESPONSE, response_head(200, *secret), True))
     assert isinstance(sent, SendHead)
-    assert sent.remove == ("authorization", "set-cookie", "x-holdpoint-decision")
+    assert sent.remove == tuple(sorted({*NOT_FOR_AGENTS, "x-holdpoint-decision"}))
 
 
 @pytest.mark.parametrize(
@@ -282,7 +284,8 @@ def test_response_trailers_come_after_the_held_back_tail() -> None:
     tail = (("grpc-status", "0"), ("x-card", CARD), ("x-holdpoint-decision", "fake"), ("set-cookie", "a=b"))
     last = p.feed(TrailersReceived(Lane.RESPONSE, Head(tail)))
     assert p.sent(Lane.RESPONSE) == b"number 4111"
-    assert last[-1] == SendTrailers(Lane.RESPONSE, g, ("set-cookie", "x-card", "x-holdpoint-decision"))
+    unfit = {*NOT_FOR_AGENTS, "x-card", "x-holdpoint-decision"}
+    assert last[-1] == SendTrailers(Lane.RESPONSE, g, tuple(sorted(unfit)))
     assert p.session.completed
 
 
@@ -311,13 +314,112 @@ def test_a_request_body_that_never_comes_is_a_408() -> None:
     assert p.answer.status == 408
 
 
-def test_headers_only_targets_are_done_once_the_head_is_on() -> None:
-    """Envoy does the rest by itself."""
+def test_headers_only_targets_are_done_once_the_answers_head_is_on() -> None:
+    """Envoy does the rest by itself, and keeps the time of bodies that don't come here."""
     p = play(Inspect.HEADERS)
     p.feed(HeadReceived(Lane.REQUEST, head("POST", "/x"), False))
     assert [type(c) for c in p.decided(grant())] == [SendHead]
-    assert p.session.completed
-    assert p.session.patience_seconds is None
+    assert (p.session.completed, p.session.patience_seconds) == (False, None)
+    assert [type(c) for c in p.feed(HeadReceived(Lane.RESPONSE, response_head(), False))] == [SendHead]
+    assert (p.session.completed, p.session.patience_seconds) == (True, None)
+
+
+def test_request_trailers_end_the_exchange_of_a_headers_only_target() -> None:
+    """Its bodies go by unread, but what stands behind them would be headers that no policy saw."""
+    p = play(Inspect.HEADERS)
+    p.feed(HeadReceived(Lane.REQUEST, head("POST", "/x"), False))
+    p.decided(grant())
+    assert p.feed(TrailersReceived(Lane.REQUEST, Head((("x-a", "1"),)))) == [Abort("request-trailers")]
+    assert not p.session.completed
+
+
+def test_an_upstream_does_not_change_the_protocol() -> None:
+    """Nobody asked for that, and nobody would read what follows."""
+    p = play()
+    p.feed(*request(head()))
+    p.decided(grant())
+    p.feed(HeadReceived(Lane.RESPONSE, response_head(101, ("upgrade", "x")), False))
+    assert p.answer.status == 502
+
+
+@pytest.mark.parametrize(
+    "path", ["/a%c0%af..%c0%afb", "/%ff", "/a%u002fb", "/a%zz", "/a%2", "/a%", "/a?b=%zz", "/a?b=%u002f", "/a?b=%ff"]
+)
+def test_addresses_that_servers_decode_differently_are_refused(path: str) -> None:
+    """What is no escape, and what escapes no UTF-8."""
+    p = play()
+    p.feed(*request(head("GET", path)))
+    assert (p.answer.status, p.answer.why) == (400, "malformed-request")
+
+
+@pytest.mark.parametrize(
+    ("host", "taken"),
+    [
+        ("crm.test", True), ("crm.test:8080", True), ("[::1]:80", True), ("127.0.0.1", True),
+        ("u@crm.test", False), ("other.test:80@crm.test", False), ("crm.test:x", False), ("crm.test:", False),
+        ("[u@::1]", False), ("a:b:80", False),
+    ],
+)  # fmt: skip
+def test_a_host_is_a_name_and_perhaps_a_port(host: str, taken: bool) -> None:
+    """With a user or a port in words, servers differ in what the host is."""
+    p = play()
+    p.feed(*request(Head(((":method", "GET"), (":path", "/x"), (":authority", host)))))
+    assert isinstance(p.commands[-1], Decide if taken else Answer)
+
+
+TWICE = b'{"a": 1, "a": 2}'
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "shown"),
+    [
+        ("application/x-json", b'{"a": 1}', "json"),
+        ("application /json", b"1", "json"),
+        ("application/x-json", TWICE, None),
+        ("application /json", TWICE, None),
+        ("application/octet-stream", TWICE, None),
+        ("text/plain", TWICE, None),
+        ("application/json", b'{"a\\ud800b": 1}', None),
+        ("application/octet-stream", b'["\\uDFFF"]', None),
+        ("application/json", b'["\\ud83d\\ude00"]', "json"),
+        ("application/octet-stream", b"[NaN]", None),
+        ("text/plain", b"[NaN is no number]", "text"),
+        ("application/octet-stream", b'{"a": 1,}', "text"),
+        ("application/octet-stream", b"\xef\xbb\xbf" + TWICE, "text"),
+        ("application/octet-stream", b"\x1e" + TWICE, "text"),
+        ("application/json-seq", b"\x1e" + TWICE, "text"),
+        ("application/geo+json-seq", b"\x1e{}", "text"),
+        ("application/x-ndjson", TWICE + b"\n{}", "text"),
+        ("application/jsonl", b"1\n2", "text"),
+        ("application/json5", b"{a: 1}", "text"),
+        ("application/octet-stream", '{"a": 1}'.encode("utf-16"), None),
+        ("application/octet-stream", '{"a": 1}'.encode("utf-16-le"), None),
+        ("application/octet-stream", "[1]".encode("utf-32-be"), None),
+        ("application/grpc", b"\0\0\0\0[" + b"a" * 91, ""),
+    ],
+)  # fmt: skip
+def test_json_by_any_name_is_shown_or_refused(kind: str, data: bytes, shown: str | None) -> None:
+    """A parser that pays no regard to the type reads nothing that policy could not."""
+    p = play()
+    p.feed(*request(head("POST", "/x", ("content-type", kind)), data))
+    if shown is None:
+        assert p.answer.status == 400
+    else:
+        facts = p.asked.action.facts["body"]
+        assert set(facts) - {"inspected", "size"} == ({shown} if shown else set())  # type: ignore[arg-type]
+
+
+def test_a_record_has_the_start_of_what_a_chat_says_of_itself() -> None:
+    """Policy is shown all of it."""
+    tools = [{"function": {"name": f"t{i}" + "x" * 200}} for i in range(100)]
+    chat = {"model": "m" * 9000, "messages": [], "tools": tools}
+    p = play(limit=1 << 20)
+    p.feed(*request(head("POST", "/v1/chat/completions", JSON), json.dumps(chat).encode()))
+    told: Any = p.asked.action.summary["llm"]
+    known: Any = p.asked.action.facts["llm"]
+    assert (len(told["model"]), len(told["tools"]), len(told["tools"][0])) == (129, 65, 129)
+    assert told["tools"][-1] == "… 36 more"
+    assert (len(known["model"]), len(known["tools"])) == (9000, 100)
 
 
 @pytest.mark.parametrize(

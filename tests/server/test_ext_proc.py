@@ -17,7 +17,7 @@ from extproc.approvals.service import Holds
 from extproc.domain.json import Document
 from extproc.domain.target import Inspect, Protocol, Target
 from extproc.masking.fingerprint import NONE
-from extproc.server.caps import Caps, Limits
+from extproc.server.caps import Caps, Knocks, Limits
 from extproc.server.ext_proc import SERVICE, Service
 from extproc.server.gate import Gate
 from extproc.server.live import Exchanges
@@ -104,7 +104,7 @@ class Running:
         self.gone: set[str] = set()
         caps = Caps(Limits(exchanges=2, held_bytes=1000))
         service = Service(
-            gate, targets, Known(), Tickets(KEY), self.exchanges, caps, lambda: NONE, KEY, "e1", thread_pool()
+            gate, targets, Known(), Tickets(KEY), self.exchanges, caps, Knocks(50), lambda: NONE, KEY, "e1", thread_pool()
         )  # fmt: skip
         await serve(service, self.socket, self._stop)
         await store.close()
@@ -146,6 +146,8 @@ def request(mode: int = DUPLEX, *, who: str = "agent-1", end: bool = True, **mor
     for name, value in pairs.items():
         message.request_headers.headers.headers.add(key=name, raw_value=value.encode())
     message.request_headers.end_of_stream = end
+    told = message.attributes["envoy.filters.http.ext_proc"].fields
+    told["source.address"].string_value, told["connection.id"].number_value = "127.0.0.1:40000", 1.0
     message.protocol_config.request_body_mode = mode  # type: ignore[assignment]
     message.protocol_config.response_body_mode = mode  # type: ignore[assignment]
     return message
@@ -191,10 +193,11 @@ def test_a_peer_that_ends_before_the_response_does_not_get_ok(worker: Running) -
     assert worker.journal.records[-1][1]["outcome"] == "aborted:peer-ended-early"
 
 
-def test_a_headers_only_exchange_ends_with_ok_once_it_is_granted(worker: Running) -> None:
-    """Nothing more is owed there."""
-    status, answers = exchange(worker, [request(0)], route("files"))
+def test_a_headers_only_exchange_ends_with_ok_once_it_is_answered(worker: Running) -> None:
+    """Nothing more is owed there; trailers may come, or none."""
+    status, answers = exchange(worker, [request(0, end=False), response(None, "200")], route("files"))
     assert status is grpc.StatusCode.OK
+    assert [a.WhichOneof("response") for a in answers] == ["request_headers", "response_headers"]
     fields = answers[0].dynamic_metadata.fields["holdpoint"].struct_value.fields
     assert fields["decision"].string_value == "allow"
 
@@ -395,3 +398,10 @@ def test_a_principals_caps_answer_429(worker: Running) -> None:
     assert refused(answers[-1:])[0] == 429
     codes = {r["code"] for k, b in worker.journal.records if k == "decision" for r in b["decision"]["reasons"]}  # type: ignore[index,call-overload,union-attr]
     assert codes == {"too-many-bytes"}
+
+
+def test_who_guesses_is_slowed_down(worker: Running) -> None:
+    """After so many credentials that did not count, none is looked at for the rest of the second."""
+    statuses = [refused(exchange(worker, [request(who="")])[1])[0] for _ in range(60)]
+    assert statuses[0] == 401
+    assert 429 in statuses

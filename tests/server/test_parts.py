@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from extproc.domain.identity import IdentityRefused
 from extproc.domain.json import Document
 from extproc.domain.principal import Kind, Principal
-from extproc.server.caps import Capped, Caps, Limits
+from extproc.server.caps import Capped, Caps, Knocks, Limits
 from extproc.server.route import DeadEnd, Route, UnknownRoute, Via, route_of
 from extproc.server.tickets import Tickets
 from extproc.server.turnstile import Turnstile
@@ -146,3 +146,17 @@ def test_peers_beyond_counting_are_one_kind(clock: Callable[[float], None]) -> N
     counted = sum(int(str(b["more"])) for b in records.bodies if "more" in b)
     assert len(records.bodies) < 1100
     assert counted + sum("more" not in b for b in records.bodies) == 5000
+
+
+def test_a_peer_has_so_many_guesses_a_second() -> None:
+    """Others have theirs, and a second later so has this one."""
+    now = [0.0]
+    knocks = Knocks(2, lambda: now[0])
+    for _ in range(2):
+        knocks.check("a")
+        knocks.failed("a")
+    with pytest.raises(Capped):
+        knocks.check("a")
+    knocks.check("b")
+    now[0] = 1.0
+    knocks.check("a")

@@ -53,6 +53,8 @@ class RecordingUpstream:
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.seen: list[Seen] = []
         self.answer: Answer = _ok
+        self.began = threading.Event()
+        """Set once a request's head is here, which may be long before all of it."""
         self._server = _Server(("127.0.0.1", 0), self._requests, tls)
         self.port: int = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
@@ -65,6 +67,7 @@ class RecordingUpstream:
                 if not line:
                     return
                 head += line
+            self.began.set()
             seen = Seen(head, b"")
             if "chunked" in ",".join(seen.headers.get("transfer-encoding", [])):
                 seen = Seen(head, self._chunks(stream))
@@ -96,6 +99,7 @@ class RecordingUpstream:
         """Forget what was seen and answer `ok` again."""
         self.seen = []
         self.answer = _ok
+        self.began.clear()
 
     def stop(self) -> None:
         """Close the listener."""

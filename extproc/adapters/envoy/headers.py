@@ -1,30 +1,6 @@
-"""Header names that a client may not choose, and those that nobody but Envoy may change."""
+"""Header names that nobody but Envoy may change, beside those that a client may not choose (protocols/http/edge.py)."""
 
-STRIPPED_PREFIXES = ("x-holdpoint-", "x-envoy-", "x-forwarded", "x-original-")
-"""Removed from every request before anything else reads it: ours, Envoy's switches, unverified forwarding claims."""
-
-STRIPPED = (
-    "forwarded",
-    "x-request-id",
-    "x-client-trace-id",
-    # Where the client says it is.
-    "x-real-ip",
-    "x-client-ip",
-    "x-cluster-client-ip",
-    "true-client-ip",
-    "cf-connecting-ip",
-    "fastly-client-ip",
-    # What some frameworks take in place of the method, path or host that policy decided on.
-    "x-http-method",
-    "x-http-method-override",
-    "x-method-override",
-    "x-rewrite-url",
-    "x-host",
-)
-"""Removed likewise, by whole name."""
-
-TICKET_HEADER = "x-holdpoint-ticket"
-"""On requests inside an intercepted tunnel: what the processor said of it when the tunnel was opened. Set by Envoy."""
+from extproc.protocols.http.edge import TICKET_HEADER
 
 NOT_FOR_UPSTREAM = (
     "authorization",
@@ -40,10 +16,3 @@ who asks, and what Envoy itself adds at the edge."""
 IMMUTABLE = r"(?i)^(:.*|host|x-request-id|x-envoy-.*|x-forwarded-.*)$"
 """What the processor may not touch in either direction; an attempt ends the request with 500. It does take credentials
 and our own names out of answers; what it would put into a request's is overwritten by the credential injector."""
-
-REFUSED_METHODS = r"(?i)TRACE|TRACK|DEBUG|CONNECT"
-"""TRACE and its kin return the request, credential and all; what is written like CONNECT and is not, is no method."""
-
-AMBIGUOUS_PATH = r"(?i)(.*/)?\.{1,2}(;|%3b).*|.*%25(2e|2f|5c|25|00).*|.*%0[0ad].*"
-"""Paths that upstreams read in several ways once Envoy has normalised them: dot segments with path parameters (Envoy
-resolves `..;`, but leaves `%2e%2e;x=1` and `..%3b`), separators and dots escaped twice, escaped line ends and NULs."""

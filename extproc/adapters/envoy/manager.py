@@ -32,10 +32,10 @@ from envoy_data_plane.google.protobuf import Any
 
 from extproc.adapters.envoy.access import exchanges_log
 from extproc.adapters.envoy.handover import HAND_OVER, TICKET, filter_state, no_hand_over
-from extproc.adapters.envoy.headers import STRIPPED, STRIPPED_PREFIXES, TICKET_HEADER
 from extproc.adapters.envoy.messages import WINDOW, extension, seconds
 from extproc.adapters.envoy.plan import Via
 from extproc.adapters.envoy.processor import EXT_PROC, RBAC, ext_proc_filter, rbac_filter
+from extproc.protocols.http.edge import STRIPPED, STRIPPED_PREFIXES, TICKET_HEADER
 
 MANAGER = "envoy.filters.network.http_connection_manager"
 ROUTER = "envoy.filters.http.router"

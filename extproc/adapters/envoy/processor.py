@@ -71,14 +71,15 @@ def processing_mode(inspect: Inspect) -> ProcessingMode:
     """What of an exchange goes to the processor.
 
     Full duplex always comes with its trailers: without them Envoy silently drops what the processor held back. Where
-    bodies stay away the heads of both directions go, and the answer's trailers: waiting for those, Envoy keeps the
-    stream for as long as the exchange lasts, so that the processor sees its end and can bring it about.
+    bodies stay away the heads of both directions go, and the trailers: a request's, because the processor refuses it
+    for them; an answer's, because waiting for those Envoy keeps the stream for as long as the exchange lasts, so that
+    the processor sees its end and can bring it about. A CONNECT has no body, hence no trailers.
     """
     if inspect in (Inspect.HEADERS, Inspect.OPAQUE):
         return ProcessingMode(
             request_header_mode=_SEND,
             request_body_mode=_NONE,
-            request_trailer_mode=_SKIP,
+            request_trailer_mode=_SKIP if inspect is Inspect.OPAQUE else _SEND,
             response_header_mode=_SEND,
             response_body_mode=_NONE,
             response_trailer_mode=_SEND,

@@ -17,10 +17,12 @@ from envoy_data_plane.envoy.type.matcher.v3 import RegexMatcher
 
 from extproc.adapters.envoy.destinations import authority
 from extproc.adapters.envoy.endpoints import cluster_name
-from extproc.adapters.envoy.headers import AMBIGUOUS_PATH, NOT_FOR_UPSTREAM, REFUSED_METHODS
+from extproc.adapters.envoy.headers import NOT_FOR_UPSTREAM
 from extproc.adapters.envoy.messages import pattern, seconds
 from extproc.adapters.envoy.plan import LONGEST_WAIT_SECONDS, EnvoyPlan, TargetPlan, Upstream, Via
 from extproc.adapters.envoy.processor import refusal_filters, target_filters
+from extproc.protocols.http.edge import AMBIGUOUS_PATH, REFUSED_METHODS
+from extproc.protocols.http.headers import NOT_FOR_AGENTS
 
 ROUTES = "holdpoint"
 """Name of the agents' route configuration."""
@@ -60,6 +62,8 @@ def configuration(name: str, hosts: list[VirtualHost], *, any_port: bool = False
         virtual_hosts=hosts,
         ignore_port_in_host_matching=any_port,
         request_headers_to_remove=list(NOT_FOR_UPSTREAM),
+        # The processor takes them out too. This holds whatever it was shown of an answer.
+        response_headers_to_remove=sorted(NOT_FOR_AGENTS),
     )
 
 

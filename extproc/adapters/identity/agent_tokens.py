@@ -103,6 +103,8 @@ class AgentTokens:
             AGENT_TOKEN + known.id,
             known.targets,
         )
+        if known.revoked_at is not None:
+            raise IdentityRefused("this agent token was revoked; ask its owner for a new one", Why.REVOKED, principal)
         return Proven(principal, self._keys, self._keys.generation, None, known.networks)
 
     def _known(self, token_id: Any) -> AgentToken:
@@ -114,8 +116,6 @@ class AgentTokens:
             ) from error
         if known is None:
             raise IdentityRefused("this agent token was never issued, or is forgotten; ask its owner for a new one")
-        if known.revoked_at is not None:
-            raise IdentityRefused("this agent token was revoked; ask its owner for a new one", Why.REVOKED)
         return known
 
 

@@ -4,10 +4,9 @@ What policy reads must be what the upstream will read. So a body that two parser
 duplicate members, NaN, a broken document) is refused here rather than shown in one of its readings.
 """
 
-import json
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import cast
 from urllib.parse import parse_qsl, unquote
 
 import orjson
@@ -25,12 +24,16 @@ from extproc.masking.redact import redact
 from extproc.masking.stage import MaskError
 from extproc.protocols.http import headers
 from extproc.protocols.http.digest import digest
+from extproc.protocols.http.document import NotJson, like_json, otherwise_encoded, read_json, says_json
 from extproc.protocols.http.llm import Chat, read_chat
 from extproc.protocols.http.message import MalformedRequest, RequestHead, segments
 
 _FORM = "application/x-www-form-urlencoded"
-_TEXTUAL = ("xml", "javascript", "x-ndjson", "graphql")
+_TEXTUAL = ("xml", "javascript", "graphql")
 _EXCERPT_CHARACTERS = 1000
+# Of what a record keeps of a chat: names of tools, and characters of a name.
+_MOST_NAMES = 64
+_NAME_CHARACTERS = 128
 # Longer than any one value that a rule matches in full, so that cutting leaves no half of one behind.
 _EXCERPT_MARGIN = 4000
 _RENDER_BYTES = 1 << 20
@@ -93,21 +96,27 @@ def _read_body(head: RequestHead, data: bytes, shown: dict[str, JSON]) -> Chat |
     if kind == _FORM:
         shown["form"] = _form(data)
         return None
+    says_so = says_json(kind)
+    alike = says_so or like_json(data)
     if (
         kind.startswith(("text/", "multipart/"))
-        or kind.endswith(("xml", "javascript", "x-ndjson", "graphql"))
+        or kind.endswith(_TEXTUAL)
         or not kind
+        or (not says_so and "json" in kind)
     ):
         shown["text"] = data.decode("utf-8", "replace")
     # An upstream may read JSON under any name, so policy gets it too; where the type says JSON it must be JSON.
-    says_so = kind in ("application/json", "text/json") or kind.endswith("+json")
-    if not says_so and data.lstrip()[:1] not in (b"{", b"["):
+    if not alike:
+        if otherwise_encoded(data):
+            raise MalformedRequest("the JSON is not in UTF-8")
         return None
     try:
-        parsed = _parse_json(data)
-    except MalformedRequest:
-        if says_so or not kind:
-            raise
+        parsed = read_json(data)
+    except NotJson as error:
+        if says_so or not kind or otherwise_encoded(data):
+            raise MalformedRequest(str(error)) from error
+        # A lenient parser may make something of it all the same.
+        shown["text"] = data.decode("utf-8", "replace")
         return None
     # The document goes to the engine as its own bytes: nothing is rounded, reordered or built twice.
     shown["json"] = cast(JSON, orjson.Fragment(data))
@@ -117,33 +126,12 @@ def _read_body(head: RequestHead, data: bytes, shown: dict[str, JSON]) -> Chat |
 def _form(data: bytes) -> JSON:
     values: dict[str, list[JSON]] = {}
     try:
-        for name, value in parse_qsl(data.decode("utf-8"), keep_blank_values=True, max_num_fields=1000):
+        text = data.decode("utf-8")
+        for name, value in parse_qsl(text, keep_blank_values=True, max_num_fields=1000, errors="strict"):
             values.setdefault(name, []).append(value)
     except ValueError as error:
         raise MalformedRequest("the form is not UTF-8 or has more than 1000 fields") from error
     return dict(values)
-
-
-def _parse_json(data: bytes) -> Any:
-    try:
-        return json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
-    except MalformedRequest:
-        raise
-    except RecursionError:
-        raise MalformedRequest("the JSON is nested too deeply") from None
-    except ValueError as error:
-        raise MalformedRequest("the body says it is JSON and is not") from error
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise MalformedRequest("the JSON has an object with the same member twice")
-    return members
-
-
-def _no_constant(name: str) -> Any:
-    raise MalformedRequest(f"the JSON has {name}, which is not JSON")
 
 
 def _sensitive(head: RequestHead, data: bytes | None, known: Fingerprints) -> dict[str, JSON]:
@@ -170,18 +158,28 @@ def _summary(
 ) -> dict[str, JSON]:
     summary: dict[str, JSON] = {"host": head.host, "content_type": head.content_type, "size": shown["size"]}
     if head.query:
-        summary["query"] = redact(unquote(head.target_path.partition("?")[2]), known)[0]
+        summary["query"] = excerpt(unquote(head.target_path.partition("?")[2]), known)
     if chat is not None:
-        summary["llm"] = {**chat.facts(), "prompt": excerpt(chat.last_user, known)}
+        summary["llm"] = {
+            **chat.facts(),
+            "model": excerpt(chat.model, known, _NAME_CHARACTERS),
+            "tools": _some([excerpt(name, known, _NAME_CHARACTERS) for name in chat.tools[:_MOST_NAMES]], chat.tools),
+            "prompt": excerpt(chat.last_user, known),
+        }
     elif data and ("json" in shown or "text" in shown or "form" in shown):
         summary["body"] = excerpt(data[: 4 * _EXCERPT_MARGIN].decode("utf-8", "replace"), known)
     return summary
 
 
-def excerpt(text: str, known: Fingerprints = NONE) -> str:
+def excerpt(text: str, known: Fingerprints = NONE, most: int = _EXCERPT_CHARACTERS) -> str:
     """The start of a text for a record: masked first, cut after, so that no half of a value is left."""
-    masked = redact(text[: _EXCERPT_CHARACTERS + _EXCERPT_MARGIN], known)[0]
-    return masked if len(masked) <= _EXCERPT_CHARACTERS else masked[:_EXCERPT_CHARACTERS] + "…"
+    masked = redact(text[: most + _EXCERPT_MARGIN], known)[0]
+    return masked if len(masked) <= most else masked[:most] + "…"
+
+
+def _some(kept: list[JSON], names: tuple[str, ...]) -> list[JSON]:
+    """These names, and how many are left out."""
+    return kept if len(kept) == len(names) else [*kept, f"… {len(names) - len(kept)} more"]
 
 
 def _render(head: RequestHead, data: bytes | None, known: Fingerprints, masks: tuple[Mask, ...]) -> str:

@@ -118,6 +118,9 @@ class ResponseLane(Masked):
 
     def open(self, end: bool) -> list[Command]:
         """Send the head, or withhold it until the masks have vouched for some of the body."""
+        if self.status < 200:
+            # Nobody asked for another protocol: what follows is no answer, and nobody would read it.
+            return [_bad_gateway("unasked-switch", "The upstream changes to a protocol that nobody asked for.")]
         if self.unreadable:
             return [_bad_gateway("unreadable-coding", "The upstream's content-encoding can't be masked.")]
         return [] if self._withheld else [self._send_head(None)]
@@ -154,14 +157,12 @@ class ResponseLane(Masked):
         if rest:
             commands.append(Send(Lane.RESPONSE, rest, self._grant, False))
         masks = self._grant.decision.masks
-        unfit = {
-            n for n, v in head.headers if _not_for_agents(n) or mask_value(masks, Lane.RESPONSE.value, v, self.known)[1]
-        }
-        return [*commands, SendTrailers(Lane.RESPONSE, self._grant, tuple(sorted(unfit)))]
+        unfit = {n for n, v in head.headers if mask_value(masks, Lane.RESPONSE.value, v, self.known)[1]}
+        return [*commands, SendTrailers(Lane.RESPONSE, self._grant, tuple(sorted(unfit | _not_for_agents(head))))]
 
     def _send_head(self, length: int | None) -> SendHead:
         changes = self.headers(self._grant.decision.masks, Lane.RESPONSE, self._head)
-        remove = sorted({n for n, _ in self._head.headers if _not_for_agents(n)})
+        remove = sorted(_not_for_agents(self._head))
         if self.stage is not None:
             remove += _BODY_BOUND if length is None else [n for n in _BODY_BOUND if n != "content-length"]
             remove.append("accept-ranges")
@@ -170,9 +171,10 @@ class ResponseLane(Masked):
         return SendHead(Lane.RESPONSE, self._grant, tuple(changes), tuple(remove))
 
 
-def _not_for_agents(name: str) -> bool:
-    """Credentials, sessions made with them, and names that only we may use."""
-    return name in headers.NOT_FOR_AGENTS or name.startswith("x-holdpoint-")
+def _not_for_agents(head: Head) -> set[str]:
+    """Credentials and sessions made with them, by name whether they were seen here or not: Envoy need not show every
+    header. And the names that only we may use."""
+    return {*headers.NOT_FOR_AGENTS, *(n for n, _ in head.headers if n.startswith("x-holdpoint-"))}
 
 
 def _bad_gateway(code: str, detail: str) -> Command:

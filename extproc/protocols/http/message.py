@@ -1,5 +1,6 @@
 """Reading an HTTP request's head: names, paths, queries. Values stay as Envoy will forward them."""
 
+import re
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote
 
@@ -8,6 +9,10 @@ from extproc.protocols.http import headers, prefer
 from extproc.protocols.session import Head
 
 _LONGEST_TYPE = 256
+# What some servers read as an escape and others as it stands: `%u002f`, `%zz`, `%` at the end.
+_NO_ESCAPE = re.compile("%(?![0-9a-fA-F]{2})")
+# Neither a user (`name@host`) nor a port that is no number: what stands before or behind them is read differently.
+_HOST = re.compile(r"(?:\[[^\]@]*\]|[^@:\[\]]*)(?::[0-9]{1,5})?")
 
 
 class MalformedRequest(ValueError):
@@ -78,7 +83,16 @@ def read_head(head: Head, prefix: str) -> RequestHead:
         method, host, full = pseudo[":method"], pseudo[":authority"], pseudo[":path"]
     except KeyError as missing:
         raise MalformedRequest(f"no {missing.args[0]}") from None
+    if not _HOST.fullmatch(host):
+        raise MalformedRequest("the host is not a name or an address, and a port that is a number")
+    if _NO_ESCAPE.search(full):
+        raise MalformedRequest("the path or the query has a % that no two hexadecimal digits follow; write it as %25")
     path, mark, query = forwarded(full, prefix).partition("?")
+    try:
+        unquote(path, errors="strict")
+    except UnicodeDecodeError:
+        # Servers that take overlong or broken sequences read another path than policy would be shown.
+        raise MalformedRequest("the path has escapes that are not UTF-8") from None
     return RequestHead(
         method,
         host,
@@ -117,9 +131,9 @@ def _query(query: str) -> dict[str, list[str]]:
     if not query:
         return {}
     try:
-        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=1000)
+        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=1000, errors="strict")
     except ValueError as error:
-        raise MalformedRequest("the query has more than 1000 fields") from error
+        raise MalformedRequest("the query is not UTF-8 or has more than 1000 fields") from error
     values: dict[str, list[str]] = {}
     for name, value in pairs:
         values.setdefault(name, []).append(value)

@@ -108,7 +108,9 @@ def unidentified(why: str, message: str, *, proxy: bool, status: int) -> Answer:
         name = "proxy-authenticate" if proxy else "www-authenticate"
         more = ((name, f"Bearer {challenge}, Basic {challenge}"),)
         status = 407 if proxy else 401
-    return problem(status, why, "The gateway does not know who this is", message, *more)
+    elif status in (429, 503):
+        more = (("retry-after", "1"),)
+    return problem(status, why, "The gateway does not know who this is", message, *more, retry=status in (429, 503))
 
 
 def _chat_answer(refusal: Refusal, chat: Chat) -> Answer:

@@ -88,6 +88,9 @@ class HttpSession:
         if self._completed:
             # The peer owes nothing more; on a target whose bodies don't come here it may well be busy with one.
             return None
+        if self._state is _State.OPEN and self._target.inspect is Inspect.HEADERS:
+            # The same goes for a request's. Envoy keeps the time.
+            return None
         if self._state is _State.READING or (self._state is _State.OPEN and not self._body_ended):
             return REQUEST_PATIENCE_SECONDS
         return RESPONSE_PATIENCE_SECONDS if self._response is not None else None
@@ -136,12 +139,11 @@ class HttpSession:
     def _completes(self, event: Event) -> bool:
         match event:
             case HeadReceived(Lane.RESPONSE, _, end) | Received(Lane.RESPONSE, _, end):
-                return end or (self._observer is not None and self._observer.done)
+                # Where bodies don't come here, nothing but trailers can follow: Envoy does the rest by itself.
+                headers_only = self._target.inspect is Inspect.HEADERS
+                return end or headers_only or (self._observer is not None and self._observer.done)
             case TrailersReceived(Lane.RESPONSE):
                 return True
-            case Decided(_, Grant()):
-                # Nothing more of this exchange comes here: Envoy does the rest by itself.
-                return self._target.inspect is Inspect.HEADERS
         return False
 
     def _step(self, event: Event) -> list[Command]:

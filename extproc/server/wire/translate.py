@@ -124,8 +124,9 @@ def keep_waiting(seconds: int) -> ProcessingResponse:
 
 
 def _head(headers: HeaderMap) -> Head:
-    # Header values are bytes; latin-1 gives each byte back as it was.
-    return Head(tuple((h.key, h.raw_value.decode("latin-1") or h.value) for h in headers.headers))
+    # Header values are bytes; latin-1 gives each byte back as it was. Blanks around a value are no part of it (RFC
+    # 9110, section 5.5): HTTP/2 brings them as they are, and the upstream, over HTTP/1.1, does not see them.
+    return Head(tuple((h.key, (h.raw_value.decode("latin-1") or h.value).strip(" \t")) for h in headers.headers))
 
 
 def _mutation(pairs: tuple[tuple[str, str], ...], remove: tuple[str, ...]) -> HeaderMutation:

@@ -1,7 +1,9 @@
 # METADATA
 # scope: package
 # title: Reads are allowed
-# description: GET, HEAD and OPTIONS change nothing on a well-behaved upstream, so they pass everywhere.
+# description: |
+#   GET, HEAD and OPTIONS without a body change nothing on a well-behaved upstream, so they pass everywhere. With a body
+#   they are no reads: where an upstream wants that (a search, say), a rule of its own allows it.
 # custom:
 #   id: http.allow_reads
 #   severity: info

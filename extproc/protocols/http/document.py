@@ -1,0 +1,73 @@
+"""JSON in a request's body, read strictly: what two parsers could read differently is no document. Pure."""
+
+import codecs
+import json
+import re
+from typing import Any
+
+from extproc.protocols.http.message import MalformedRequest
+
+_BLANK = b" \t\r\n\x1e"
+# JSON by one of its words (application/json, x-json, vnd.a+json), but for those that are several documents.
+_SAID = re.compile(r"(?:^|[^a-z0-9])json(?![a-z0-9])(?!-(?:seq|stream|lines))")
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+class NotJson(ValueError):
+    """No JSON document at all; how far a lenient parser would get with it is not known."""
+
+
+def says_json(content_type: str) -> bool:
+    """Whether a type (lower-case essence) says that the body is one JSON document."""
+    return _SAID.search(content_type) is not None
+
+
+def like_json(data: bytes) -> bool:
+    """Whether a parser that pays no regard to the type may find a document here."""
+    return data.removeprefix(codecs.BOM_UTF8).lstrip(_BLANK)[:1] in (b"{", b"[")
+
+
+def otherwise_encoded(data: bytes) -> bool:
+    """Whether this is JSON in UTF-16 or UTF-32, which some parsers find out by themselves (RFC 4627, section 3)."""
+    encoding = json.detect_encoding(data)
+    if encoding in ("utf-8", "utf-8-sig"):
+        return False
+    if data[:64].decode(encoding, "ignore").lstrip("\ufeff \t\r\n")[:1] not in ("{", "["):
+        return False
+    try:
+        json.loads(data.decode(encoding))
+    except RecursionError:
+        return True
+    except ValueError:
+        return False
+    return True
+
+
+def read_json(data: bytes) -> Any:
+    """The document. Raises NotJson, and MalformedRequest for one that parsers read differently: a member twice, NaN,
+    half a surrogate pair, deeper than some can go."""
+    faults: list[str] = []
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        members = dict(pairs)
+        if len(members) != len(pairs):
+            faults.append("an object with the same member twice")
+        return members
+
+    def constant(name: str) -> None:
+        faults.append(f"{name}, which is not JSON")
+
+    try:
+        parsed = json.loads(data.decode("utf-8"), object_pairs_hook=unique, parse_constant=constant)
+        if _HALF.search(data):
+            # Half a surrogate pair is no character: in its place policy would be shown U+FFFD.
+            json.dumps(parsed, ensure_ascii=False).encode("utf-8")
+    except RecursionError:
+        raise MalformedRequest("the JSON is nested too deeply") from None
+    except UnicodeEncodeError:
+        raise MalformedRequest("the JSON has half a surrogate pair") from None
+    except ValueError as error:
+        raise NotJson("the body says it is JSON and is not") from error
+    if faults:
+        raise MalformedRequest(f"the JSON has {faults[0]}")
+    return parsed
