@@ -1,8 +1,9 @@
 """HTTP exactly as told: to a given address, from a given one, with any request target.
 
-The demo runs this as the agent's user, with its Python. CALLS in the environment is a JSON list of {"to", "source", "method", "target", "headers", "body"}: `to` is host:port,
-`source` the address to send from (null: any), `target` what stands in the request line: a path, a whole address for a
-proxy, or host:port for CONNECT. Prints a JSON list of {"status", "body"}, with status 0 where no answer came.
+The demo runs this as the agent's user, with its Python. CALLS in the environment is a JSON list of objects with to,
+source, method, target, headers and body. `to` is host:port; `source` the address to send from (null: any); `target`
+what stands in the request line: a path, a whole address for a proxy, or host:port for CONNECT. Prints a JSON list of
+{"status", "body"}, with status 0 where no answer came.
 """
 
 import http.client

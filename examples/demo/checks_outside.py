@@ -26,19 +26,20 @@ Tags = Mapping[str, str]
 
 def check_outside(outside: Outside) -> Check:
     """Every place that nobody configured was refused, and the one that listens here got no connection."""
-    claim = "what runs beside the agent can't take data to a place that nobody configured"
+    claim = "nothing goes through the proxy to a place that nobody configured"
     others = [answer for answer in outside.refused if (answer.status, answer.code) != (403, UNEXPECTED)]
     if others or not outside.refused:
         return Check(claim, False, _told(others))
-    if outside.connections or not outside.heard:
-        return Check(claim, False, f"the server there got {outside.connections} connections, or could not tell")
+    if outside.connections or outside.questions or not outside.heard:
+        seen = f"{outside.connections} connections there, {outside.questions} names asked for"
+        return Check(claim, False, seen if outside.heard else f"{seen}; who counts them was not heard")
     asked = ", ".join(answer.asked for answer in outside.refused)
-    return Check(claim, True, f"403 {UNEXPECTED} to {asked}; the server that listens on the last got no connection")
+    return Check(claim, True, f"403 to {asked}; no connection to the last, which listens; no name was looked up")
 
 
 def check_outside_traced(outside: Outside, spans: Sequence[Tags]) -> Check:
     """Each attempt is a span in error, with who it was and where to. `spans` are those found by OUTSIDE_TAGS."""
-    claim = f"Jaeger has each of these attempts under holdpoint.code.{UNEXPECTED}, with who and where to"
+    claim = f"Jaeger has each of these under holdpoint.code.{UNEXPECTED}, with who and where to"
     wanted = {(answer.call.method, destination(answer.call.target)) for answer in outside.refused}
     found = {
         (span.get("http.request.method"), span.get("url.path"))

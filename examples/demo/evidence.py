@@ -25,7 +25,8 @@ def try_ways_in(place: Workplace, runtime: Runtime, gateway: Gateway) -> list[di
 
     Only what exists is tried: a missing file is no proof.
     """
-    files = [place.config, place.gateway / "secrets" / "crm", place.approver_file, place.log("holdpoint")]
+    files = [place.config, place.gateway / "secrets" / "crm", place.log("holdpoint")]
+    files += [place.approver_file, place.operator_file]
     sockets = sorted((place.gateway / "state" / "run").glob("*.sock"))
     plan = {
         "read": [str(path) for path in [*files, Path(f"/proc/{gateway.pid}/environ")] if path.exists()],

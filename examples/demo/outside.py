@@ -18,12 +18,14 @@ LOOT = json.dumps({"customers": [{"id": "1042"}]})
 @dataclass(frozen=True, slots=True)
 class Outside:
     """What came of it. refused: of what nobody configured; known: a read of a target by the same proxy; blocked: a
-    deletion there; connections: how many the server got that nobody configured, and `heard` whether it hears at all."""
+    deletion there; connections: how many the server got that nobody configured; questions: how many names the gateway
+    asked for; heard: whether that server and the name server hear at all."""
 
     refused: list[Answer]
     known: Answer
     blocked: Answer
     connections: int
+    questions: int
     heard: bool
 
 
@@ -55,7 +57,32 @@ class Drop:
         return others, False
 
 
-def take_data_out(place: Workplace, runtime: Runtime, gateway: Gateway) -> Outside:
+class Names:
+    """The name server that the gateway is told to ask. It counts questions, and answers none."""
+
+    def __enter__(self) -> Self:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self._socket.settimeout(5.0)
+        self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def count(self) -> tuple[int, bool]:
+        """How many questions came since the last count, and whether one of our own was heard after them."""
+        others, own = 0, b"our own"
+        self._socket.sendto(own, self._socket.getsockname())
+        try:
+            while self._socket.recvfrom(2048)[0] != own:
+                others += 1
+        except TimeoutError:
+            return others, False
+        return others, True
+
+
+def take_data_out(place: Workplace, runtime: Runtime, gateway: Gateway, names: Names) -> Outside:
     """Try it through the gateway's forward proxy, with the agent's own token. Raises DemoFailed."""
     with Drop() as drop:
         plan = [
@@ -75,4 +102,5 @@ def take_data_out(place: Workplace, runtime: Runtime, gateway: Gateway) -> Outsi
         for answer in answers:
             tell(WHO, answer_lines(answer))
         *refused, known, blocked = answers
-        return Outside(refused, known, blocked, *drop.count())
+        (connections, heard), (questions, listened) = drop.count(), names.count()
+        return Outside(refused, known, blocked, connections, questions, heard and listened)

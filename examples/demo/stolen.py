@@ -35,9 +35,10 @@ class Token:
 class Stolen:
     """What came of it, in the order in which it happened.
 
-    before: the job's answer while nobody else had its token; thief: the first answer elsewhere; owner: the job's, once that
-    was counted; revoked: all answers to either after the operator's word, those of the last moment included; renewed: the job's with
-    a token for its own network; copied: the answer to a copy of that one elsewhere; tokens: both, old and new.
+    before: the job's answer while nobody else had its token; thief: the first answer elsewhere; owner: the job's, once
+    that was counted; revoked: all answers to either after the operator's word, those of the last moment included;
+    renewed: the job's with a token for its own network; copied: the answer to a copy of that one elsewhere;
+    tokens: both, old and new.
     """
 
     before: Answer

@@ -17,7 +17,7 @@ from examples.demo.gateway import (
     start_upstream,
 )
 from examples.demo.jaeger import has_pages, start_jaeger
-from examples.demo.outside import take_data_out
+from examples.demo.outside import Names, take_data_out
 from examples.demo.people import AGENT_SUBJECT
 from examples.demo.processes import DemoFailed, Processes
 from examples.demo.stolen import ELSEWHERE, Theft, elsewhere_exists
@@ -46,14 +46,18 @@ class Story:
 
     def play(self, keep: bool) -> bool:
         """Tell the whole story; whether every claim held. With `keep`, stays until a signal. Raises DemoFailed."""
-        runtime, gateway = self._start()
+        with Names() as names:
+            return self._play(keep, names)
+
+    def _play(self, keep: bool, names: Names) -> bool:
+        runtime, gateway = self._start(names.address)
         shut = try_ways_in(self._place, runtime, gateway)
         theft = self._begin_job(runtime, gateway)
         vote = AgentRun(self._processes, gateway, self._say).play(runtime)
         run = [row for row in gateway.trail() if row["principal"]["subject"] == AGENT_SUBJECT]
         ids = {row["decision"]["id"] for row in run}
         self._say("beside the agent, somebody with its token asks the proxy for places that nobody configured")
-        outside = take_data_out(self._place, runtime, gateway)
+        outside = take_data_out(self._place, runtime, gateway, names)
         stolen = None
         if theft is not None:
             self._say("the job's token is used from another network, and the operator hears of it")
@@ -61,7 +65,7 @@ class Story:
         print()
         others = [row for row in gateway.trail() if row["decision"]["id"] not in ids]
         lines = trail_lines(run, gateway.at.jaeger is not None)
-        lines += ["", "and by others:", *trail_lines(others, False), *jaeger_lines(gateway.at.jaeger)]
+        lines += ["", "and beside the agent:", *trail_lines(others, False), *jaeger_lines(gateway.at.jaeger)]
         for line in lines:
             print(line)
         print()
@@ -87,7 +91,7 @@ class Story:
             self._stay(gateway)
         return good
 
-    def _start(self) -> tuple[Runtime, Gateway]:
+    def _start(self, names: str) -> tuple[Runtime, Gateway]:
         place, say, processes = self._place, self._say, self._processes
         opa_fetch, jaeger_fetch = ToolFetch(processes, place, "opa"), ToolFetch(processes, place, "jaeger")
         addresses = [start_upstream(processes, place, name) for name in ("customer_api", "model_server")]
@@ -111,7 +115,7 @@ class Story:
         customer_api, model_server = (address() for address in addresses)
         listen, ops, proxy = free_addresses(3)
         say(f"starting the gateway on {listen}")
-        at = Addresses(listen, ops, proxy, customer_api, model_server, receiver, pages)
+        at = Addresses(listen, ops, proxy, customer_api, model_server, names, receiver, pages)
         gateway = Gateway(processes, place, at, opa)
         say("the gateway is ready")
         return runtime, gateway

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from examples.demo.checks import Check
+from examples.demo.people import AGENT_SUBJECT
 from examples.demo.workplace import Addresses, Workplace
 
 EFFECTS = {"allow": "allowed", "hold": "held", "block": "blocked"}
@@ -74,7 +75,13 @@ def policies(row: dict[str, Any]) -> list[str]:
     effect = _text(row, "decision", "effect")
     strongest = [one for one in live if one.get("effect") == effect and effect != "allow"]
     approved = [one for one in live if one.get("code") == "approved"]
-    return list(dict.fromkeys(str(one.get("policy")) for one in strongest or approved or live))
+    return list(dict.fromkeys(_reason(one) for one in strongest or approved or live))
+
+
+def _reason(one: dict[str, Any]) -> str:
+    # Of what the gateway refuses by itself, the code says more than the name.
+    name = str(one.get("policy"))
+    return f"{name}/{one.get('code')}" if name == "holdpoint" else name
 
 
 def trace_of(row: dict[str, Any]) -> str:
@@ -115,18 +122,22 @@ def keep_lines(place: Workplace, at: Addresses, command: Sequence[str]) -> list[
     holdpoint = shlex.join(command)
     lines = [
         "Try it yourself, in this directory of another terminal. As the agent:",
-        f"  export GATEWAY={gateway} TOKEN={place.agent_token}",
+        f"  export GATEWAY={gateway} PROXY={at.proxy} TOKEN={place.agent_token}",
         '  curl -H "Authorization: Bearer $TOKEN" $GATEWAY/crm/customers/1042',
         '  curl -X DELETE -H "Authorization: Bearer $TOKEN" $GATEWAY/crm/customers',
         '  curl -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" -H "Prefer: wait=60" \\',
         '    -d \'{"amount": 15.0, "reason": "late delivery"}\' $GATEWAY/crm/customers/1042/refunds  # waits',
         "  examples/clients/read_refund_delete.sh",
+        "  curl -x http://any:$TOKEN@$PROXY https://files.example.net/  # refused, whatever the name",
         "As the approver:",
         f"  export HOLDPOINT_CONFIG={place.config}",
         f"  export HOLDPOINT_TOKEN=$(cat {place.approver_file})",
         f"  {holdpoint} holds list",
         f"  {holdpoint} holds approve ID --reason 'late delivery'",
         f"  {holdpoint} audit list",
+        "As the operator:",
+        f"  {holdpoint} tokens list --token-file {place.operator_file}",
+        f"  {holdpoint} freeze {AGENT_SUBJECT} --reason 'asks for too much' --token-file {place.operator_file}",
     ]
     if at.jaeger:
         lines.append(f"Traces: http://{at.jaeger}   ")

@@ -145,6 +145,7 @@ class Addresses:
     proxy: str
     customer_api: str
     model_server: str
+    names: str
     otlp: str | None = None
     jaeger: str | None = None
 
@@ -172,6 +173,7 @@ def configuration(at: Addresses) -> dict[str, Any]:
             "crm": _target(at.customer_api, "secrets/crm"),
             "models": _target(at.model_server, "secrets/models"),
         },
+        "dns": {"servers": [at.names]},
         "policy": {"data": POLICY_DATA_FILE},
         "audit": {"otlp": at.otlp and f"http://{at.otlp}", "jaeger": at.jaeger and f"http://{at.jaeger}"},
         "workers": 2,

@@ -37,6 +37,10 @@ class Doorkeeper:
         """See Identities."""
         return self._now.remembered(shown)
 
+    def ours(self, shown: Shown) -> frozenset[str]:
+        """See Identities."""
+        return self._now.ours(shown)
+
     async def identify(self, shown: Shown) -> Identified:
         """See Identities."""
         return await self._now.identify(shown)

@@ -72,6 +72,10 @@ class Identities(Protocol):
         """Who showed just this before, where that still counts; costs microseconds. Raises IdentityRefused."""
         ...
 
+    def ours(self, shown: Shown) -> frozenset[str]:
+        """The headers whose tokens are for us by what they say of themselves, valid or not: none of them may go on."""
+        ...
+
     async def identify(self, shown: Shown) -> Identified:
         """Who it is, from scratch: keys may have to be fetched. Raises IdentityRefused."""
         ...

@@ -167,7 +167,8 @@ class Service:
         if route.dead_end is None and target != route.target:
             raise IdentityRefused("the tunnel was opened to another target")
         self.gate.check(principal, time.time())
-        return Identified(principal), source
+        # A token of ours that the request inside shows counts for nothing, and is not for its upstream either.
+        return Identified(principal, self.identities.ours(arrival.shown)), source
 
     async def _verify(self, arrival: Arrival) -> Identified:
         """Who it is that nobody remembers; a peer that guesses gets only so many guesses a second."""

@@ -77,7 +77,7 @@ _LONG = [
     ("model", b"m" * 1_000_000, b"", b""),
     ("model in control characters", b"\\u0001" * 100_000, b"", b""),
     ("prompt", b"", b"\\u0001" * 100_000, b""),
-    ("list of tools", b"", b"", b",".join(b'{"function": {"name": "t%d"}}' % i for i in range(20_000))),
+    ("list of tools", b"", b"", b",".join(b'{"function": {"name": "t%d"}}' % i for i in range(300))),
     ("tool", b"", b"", b'{"function": {"name": "%b"}}' % (b"\\u0001" * 100_000)),
 ]
 

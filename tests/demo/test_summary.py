@@ -49,6 +49,7 @@ def test_a_decision_in_words(given: dict[str, Any], expected: str) -> None:
         (row("block", reason("http.a", "allow"), reason("http.b", "block")), ["http.b"]),
         (row("allow", reason("http.a", "allow", "approved"), reason("http.b", "allow")), ["http.a"]),
         (row("allow", reason("http.a", "allow"), reason("http.b", "block", mode="shadow")), ["http.a"]),
+        (row("block", reason("holdpoint", "block", "unexpected-destination")), ["holdpoint/unexpected-destination"]),
         (row("allow"), []),
     ],
 )

@@ -9,7 +9,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_every_claim_of_the_demo_is_true() -> None:
-    """A real AutoGen agent reads masked, is held and approved, is blocked, and leaves one trace in a real Jaeger."""
+    """A real AutoGen agent reads masked, is held and approved, is blocked, and leaves one trace in a real Jaeger.
+
+    Strangers come to nothing: no unknown place is reached, and a copied token is of no use."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         [sys.executable, "-m", "examples.demo"],
@@ -22,4 +24,4 @@ def test_every_claim_of_the_demo_is_true() -> None:
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     assert "✗" not in done.stdout
-    assert done.stdout.count("✓") >= 8
+    assert done.stdout.count("✓") >= 13

@@ -4,6 +4,7 @@ import json
 import stat
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import jwt
@@ -15,7 +16,7 @@ from examples.demo.processes import DemoFailed
 from examples.demo.workplace import Addresses, configuration, create, remove, write_configuration
 from extproc.config import load
 
-ADDRESSES = Addresses("127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3", "127.0.0.1:4", None, None)
+ADDRESSES = Addresses(*(f"127.0.0.1:{port}" for port in range(1, 7)))
 
 
 @pytest.fixture
@@ -44,15 +45,16 @@ def test_the_agent_is_given_nothing_that_is_not_its_own(short: Path) -> None:
     """No credential of an upstream and no approver's token is in the agent's directory or equal to its token."""
     place = create(None)
     assert list(place.agent.iterdir()) == []
-    tokens = {place.agent_token, place.approver_token, place.customer_credential, place.model_credential}
-    assert len(tokens) == 4
+    tokens = {place.agent_token, place.approver_token, place.operator_token}
+    tokens |= {place.customer_credential, place.model_credential}
+    assert len(tokens) == 5
 
 
 def test_the_configuration_is_one_that_the_gateway_reads(short: Path) -> None:
     """The product's own reader accepts it, with Jaeger and without."""
     place = create(None)
-    for otlp, jaeger in ((None, None), ("127.0.0.1:5", "127.0.0.1:6")):
-        document = configuration(Addresses("127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3", "127.0.0.1:4", otlp, jaeger))
+    for otlp, jaeger in ((None, None), ("127.0.0.1:7", "127.0.0.1:8")):
+        document = configuration(replace(ADDRESSES, otlp=otlp, jaeger=jaeger))
         write_configuration(place, document)
         settings = load(str(place.config))
         assert [target.name for target in settings.targets] == ["crm", "models"]

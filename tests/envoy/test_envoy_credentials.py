@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from extproc.protocols.http.headers import NOT_FOR_AGENTS
 from tests.support.envoy import Gateway, until
 from tests.support.envoy_processor import Processor
 from tests.support.envoy_upstream import RecordingUpstream
@@ -31,6 +32,21 @@ def test_only_the_upstream_sees_it(gateway: Gateway, processor: Processor, upstr
     shown = b"".join(message.SerializeToString() for message in processor.exchange().messages)
     assert SECRET.encode() not in shown
     assert SECRET not in str(reply)
+
+
+@pytest.mark.parametrize("path", ["/crm/a", "/files/a"])
+@pytest.mark.parametrize("status", ["200 OK", "204 No Content", "401 Unauthorized", "503 No"])
+def test_answers_lose_it_whatever_the_processor_says(
+    gateway: Gateway, upstream: RecordingUpstream, path: str, status: str
+) -> None:
+    """Headers that could only be the credential, or a session made with it, stay behind."""
+    lines = "".join(f"{name}: CLAIM\r\n" for name in sorted(NOT_FOR_AGENTS))
+    upstream.answer = lambda _: [f"HTTP/1.1 {status}\r\n{lines}x-other: b\r\ncontent-length: 0\r\n\r\n".encode()]
+    with gateway.open(gateway.head("GET", path, {"Connection": "close"})) as connection:
+        received = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert received.startswith(f"HTTP/1.1 {status[:3]}".encode())
+    assert b"x-other: b" in received
+    assert b"CLAIM" not in received
 
 
 def test_target_without_one_sends_none(gateway: Gateway, upstream: RecordingUpstream) -> None:

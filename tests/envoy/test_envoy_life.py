@@ -81,6 +81,25 @@ def test_breaking_off_ends_an_upload(gateway: Gateway, processor: Processor, ups
     assert all(seen.body == b"hello" for seen in upstream.seen)
 
 
+def test_trailers_of_a_request_wait_for_the_processor(
+    gateway: Gateway, processor: Processor, upstream: RecordingUpstream
+) -> None:
+    """They are shown to it before the request's end goes on; where it breaks off the upstream never has it whole."""
+
+    def script(exchange: Exchange) -> Iterator[wire.ProcessingResponse]:
+        while (message := exchange.next()) is not None:
+            if message.HasField("request_trailers"):
+                exchange.fail()
+            yield answer(message)
+
+    processor.script = script
+    head = gateway.head("POST", "/files/a", {"Transfer-Encoding": "chunked"})
+    with gateway.open(head + b"5\r\nhello\r\n0\r\nx-late: 1\r\n\r\n") as connection:
+        assert read_reply(connection).status == 500
+    assert processor.exchange().kinds == ["request_headers", "request_trailers"]
+    assert all(seen.body in (b"", b"5\r\nhello\r\n") for seen in upstream.seen)
+
+
 def test_processor_stays_to_the_end(gateway: Gateway, processor: Processor, download: Download) -> None:
     """The stream lasts as long as the exchange: Envoy waits for trailers that need not come."""
     with gateway.open(gateway.head("GET", "/files/a")) as connection:

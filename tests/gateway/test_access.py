@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 
 import httpx
@@ -48,7 +48,7 @@ def basic(user: str, password: str) -> str:
     return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
 
 
-WAYS = {
+WAYS: dict[str, Callable[[str], dict[str, str]]] = {
     "bearer": lambda t: {"authorization": f"Bearer {t}"},
     "basic password": lambda t: {"authorization": basic("anybody", t)},
     "basic user": lambda t: {"authorization": basic(t, "")},
@@ -177,7 +177,10 @@ def test_no_token_is_found_in_any_output(gateway: Gateway, crm_bot: tuple[str, s
     outputs = {f.relative_to(gateway.state).as_posix(): f.read_bytes() for f in gateway.state.rglob("*") if f.is_file()}
     outputs["log"] = json.dumps(gateway.log).encode()
     signature = token.rpartition(".")[2].encode()
-    forms = [signature, *(basic(*pair).removeprefix("Basic ")[8:-8].encode() for pair in (("anybody", token), (token, "")))]
+    forms = [
+        signature,
+        *(basic(*pair).removeprefix("Basic ")[8:-8].encode() for pair in (("anybody", token), (token, ""))),
+    ]
     assert [name for name, data in outputs.items() if any(form in data for form in forms)] == []
 
 
@@ -196,7 +199,7 @@ def doomed() -> Iterator[Gateway]:
 
 def test_nobody_is_let_in_by_a_damaged_list(doomed: Gateway, clean: ExitStack) -> None:
     """access.db deleted, put back, replaced by an older one, overwritten: while who is frozen can't be told nobody is
-    let in, what is under way ends, and nobody who was frozen is ever free. A gateway without its list does not start."""
+    let in, what is under way ends, and who was frozen is never free. A gateway without its list does not start."""
     file, kept = doomed.state / "access.db", doomed.folder / "kept.db"
     _, token = doomed.issue("bot")
     old = doomed.folder / "old.db"
@@ -246,5 +249,5 @@ def test_nobody_is_let_in_by_a_damaged_list(doomed: Gateway, clean: ExitStack) -
     closed()
     doomed.kill()
     file.unlink()
-    with pytest.raises(AssertionError, match="access.db is missing"):
+    with pytest.raises(AssertionError, match=r"access\.db is missing"):
         doomed.start()

@@ -1,6 +1,5 @@
 """`holdpoint freeze` through a whole gateway: whatever the principal has under way ends, and nothing new begins."""
 
-import ssl
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -10,7 +9,7 @@ import pytest
 
 from tests.support.envoy import read_reply
 from tests.support.flows import PIECE, Asking, Slow, chunk, ended, endless, opened, tunnel, until
-from tests.support.gateway import Gateway, running
+from tests.support.gateway import Gateway
 
 TARGETS = """
 flow: {upstream: "UPSTREAM", environment: staging, inspect: stream}
@@ -245,7 +244,12 @@ def test_an_open_tunnel_ends(gateway: Gateway, open_one: Callable[[Gateway, str]
     mine = open_one(gateway, subject)
     done = threading.Event()
     others = open_one(gateway, "bystander")
-    waiting = threading.Thread(target=lambda: (others(), done.set()))
+
+    def wait() -> None:
+        others()
+        done.set()
+
+    waiting = threading.Thread(target=wait)
     waiting.start()
     gateway.freeze(subject)
     assert mine() == 0

@@ -3,22 +3,18 @@ it for the worse is refused by the worker, or is on the list of the operator's d
 
 import http.client
 import json
-import os
 import socket
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from tests.support.envoy import Reply, envoy_program, read_reply, until
-from tests.support.envoy_upstream import RecordingUpstream, Seen
-from tests.support.gateway import CREDENTIAL, Gateway, running
+from tests.support.gateway import Gateway
 
 Listener = dict[str, Any]
 Change = Callable[[Listener], None]
@@ -138,7 +134,6 @@ def both(*changes: Change) -> Change:
             one(listener)
 
     return change
-
 
 
 class Own:

@@ -26,6 +26,10 @@ class Known:
         """Nobody is remembered."""
         return None
 
+    def ours(self, shown: Shown) -> frozenset[str]:
+        """None of them."""
+        return frozenset()
+
     async def identify(self, shown: Shown) -> Identified:
         """The agent. Raises IdentityRefused."""
         value = dict(shown.headers).get("authorization", "")

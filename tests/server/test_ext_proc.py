@@ -103,9 +103,10 @@ class Running:
         self.exchanges = Exchanges(self.checks, lambda target: target.name not in self.gone)
         self.gone: set[str] = set()
         caps = Caps(Limits(exchanges=2, held_bytes=1000))
+        who, tickets, knocks = Known(), Tickets(KEY), Knocks(50)
         service = Service(
-            gate, targets, Known(), Tickets(KEY), self.exchanges, caps, Knocks(50), lambda: NONE, KEY, "e1", thread_pool()
-        )  # fmt: skip
+            gate, targets, who, tickets, self.exchanges, caps, knocks, lambda: NONE, KEY, "e1", thread_pool()
+        )
         await serve(service, self.socket, self._stop)
         await store.close()
 

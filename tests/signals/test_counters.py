@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -13,6 +14,7 @@ from extproc.adapters.counters import LINGER_SECONDS, Counters, Wanted, wants_co
 from extproc.adapters.signals_history import PolicyHistory
 from extproc.adapters.signals_reader import SignalsReader
 from extproc.domain.decision import Mode
+from extproc.domain.json import Document
 from extproc.domain.ports import HistoryUnavailable
 from tests.signals.conftest import AGENT, START
 
@@ -116,7 +118,7 @@ def test_what_cannot_be_counted_stops_only_who_is_enforced(
         counters = Counters(tmp_path / "counters.db")
         history = PolicyHistory(SignalsReader(tmp_path / "signals.db"), counters, lambda: wanted)
         try:
-            return dict(await history.of(AGENT, "crm", "GET"))
+            return dict(await history.of(AGENT, "crm", "GET", "10.0.0.7"))
         finally:
             await counters.close()
 
@@ -133,10 +135,40 @@ def test_counted_where_it_is_wanted(tmp_path: Path) -> None:
     async def ask() -> dict[str, object]:
         counters = Counters(tmp_path / "counters.db")
         history = PolicyHistory(SignalsReader(tmp_path / "signals.db"), counters, lambda: Mode.ENFORCE)
-        await history.of(AGENT, "crm", "GET")
-        found = await history.of(AGENT, "crm", "GET")
+        await history.of(AGENT, "crm", "GET", "10.0.0.7")
+        found = await history.of(AGENT, "crm", "GET", "10.0.0.7")
         await counters.close()
         return dict(found)
 
     sums = {"minute": 2, "hour": 2, "day": 2}
     assert asyncio.run(ask()) == {"known": False, "used": {"all": sums, "target": sums, "verb": sums}}
+
+
+class Told:
+    """Figures as the watcher told them a moment ago."""
+
+    def of(self, *_: object) -> dict[str, object]:
+        """One network, as of then."""
+        return {"known": True, "credential": {"networks": ["10.0.0.0/24"], "environments": []}}
+
+
+@pytest.mark.parametrize(
+    ("source", "networks"),
+    [
+        ("10.0.0.9", ["10.0.0.0/24"]),
+        ("10.9.0.1", ["10.0.0.0/24", "10.9.0.0/24"]),
+        ("2001:db8::1", ["10.0.0.0/24", "2001:db8::/64"]),
+        ("", ["10.0.0.0/24"]),
+    ],
+)
+def test_where_this_request_comes_from_counts_at_once(tmp_path: Path, source: str, networks: list[str]) -> None:
+    """The watcher is a moment behind; a copied credential is found out at its first use."""
+
+    async def ask() -> Document:
+        counters = Counters(tmp_path / "counters.db")
+        found = await PolicyHistory(cast(SignalsReader, Told()), counters, lambda: None).of(AGENT, "crm", "GET", source)
+        await counters.close()
+        return found
+
+    found = asyncio.run(ask())
+    assert found["credential"] == {"networks": networks, "environments": []}

@@ -51,12 +51,11 @@ class Authority:
         (folder / "ca.pem").write_bytes(pem)
         self.revoke()
 
-    def issue(self, name: str) -> x509.Certificate:
-        """A client certificate with this common name, `spiffe://test/<name>` and `<name>.test`."""
+    def issue(self, name: str, *, spiffe: bool = True) -> x509.Certificate:
+        """A client certificate with this common name, `<name>.test` and, unless told otherwise, `spiffe://test/<name>`."""
         key = ec.generate_private_key(ec.SECP256R1())
-        names = x509.SubjectAlternativeName(
-            [x509.UniformResourceIdentifier(f"spiffe://test/{name}"), x509.DNSName(f"{name}.test")]
-        )
+        uris = [x509.UniformResourceIdentifier(f"spiffe://test/{name}")] if spiffe else []
+        names = x509.SubjectAlternativeName([*uris, x509.DNSName(f"{name}.test")])
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         builder = self._builder(subject, key.public_key()).add_extension(names, critical=False)
         certificate = builder.sign(self._key, hashes.SHA256())

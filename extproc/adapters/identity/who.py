@@ -63,6 +63,10 @@ class Gatekeeper:
                 return None
         return self._conclude(shown, proofs)
 
+    def ours(self, shown: Shown) -> frozenset[str]:
+        """See Identities."""
+        return frozenset(n for n, v in shown.headers if n in CARRIERS and (n in AUTHORIZATIONS or self._ours(v)))
+
     async def identify(self, shown: Shown) -> Identified:
         """See Identities."""
         proofs: list[tuple[str, Proven]] = []
