@@ -10,6 +10,7 @@ from extproc.adapters.opa.bundle import build
 from extproc.adapters.opa.refused import PolicyRefused
 from extproc.app.config_watch import ConfigRefused, checked
 from extproc.app.engine import policy_folder
+from extproc.app.fingerprints import collect
 from extproc.app.layout import Layout
 from extproc.app.place import Taken, addresses, check_free, runs, state_problem
 from extproc.config import Settings
@@ -33,6 +34,7 @@ def check(settings: Settings) -> Iterator[Finding]:
     yield finding
     if envoy is not None:
         yield _found("envoy configuration", f"{len(settings.targets)} targets", lambda: checked(settings, str(envoy)))
+    yield _credentials(settings)
     if settings.policy.managed:
         finding, opa = _program("opa", find_opa)
         yield finding
@@ -52,6 +54,12 @@ def _ports(settings: Settings) -> Finding:
         except Taken as error:
             taken.append(str(error))
     return Finding("ports", listed, "\n".join(taken) or None)
+
+
+def _credentials(settings: Settings) -> Finding:
+    """Whether each credential would be known again in an answer that repeats it."""
+    count = sum(target.credential is not None for target in settings.targets)
+    return Finding("credentials", f"{count} files", "\n".join(collect(settings, bytes(32)).problems) or None)
 
 
 def _program(name: str, find: Callable[[], Path]) -> tuple[Finding, Path | None]:

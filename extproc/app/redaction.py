@@ -13,7 +13,10 @@ from extproc.masking.fingerprint import NONE, Fingerprints
 from extproc.masking.redact import redact_json
 
 # An e-mail address as a verified subject is who it was, and the trail must say so.
-_KEPT = frozenset({"principal", "approver", "approvers", "request", "session", "hold", "digest", "revision", "masked"})
+_KEPT = frozenset(
+    {"principal", "approver", "approvers", "by", "owner", "issuer", "subject"}
+    | {"request", "session", "hold", "digest", "revision", "masked"}
+)
 _KEPT_INSIDE = {
     "action": frozenset({"digest"}),
     "decision": frozenset({"id", "revision"}),

@@ -43,10 +43,13 @@ class Arrival:
         """The names of those of its headers that no session sees, and that must not go on either."""
         return frozenset(n for n, _ in self.head.head.headers if n in _NOT_FOR_SESSIONS)
 
-    @property
-    def path(self) -> str:
-        """The path without its query, which may carry what no record should."""
-        return self.pseudo(":path").partition("?")[0]
+    def asked(self, strip: str) -> tuple[str, str]:
+        """Verb and resource, for a record of what never comes to an action: the path without its query, which may
+        carry what no record should, and without what the route takes off (`strip`); a tunnel's destination."""
+        verb = self.pseudo(":method")
+        if verb == "CONNECT":
+            return verb, self.pseudo(":authority")
+        return verb, self.pseudo(":path").partition("?")[0].removeprefix(strip) or "/"
 
     def for_session(self, used: frozenset[str]) -> HeadReceived:
         """The head without what said who it is."""

@@ -72,8 +72,16 @@ class Driver:
     """Drives one exchange from its first event to its end."""
 
     def __init__(
-        self, wire: Wire, session: Session, gate: Gate, asker: Asker, account: Account, pool: Executor
+        self,
+        wire: Wire,
+        session: Session,
+        gate: Gate,
+        asker: Asker,
+        account: Account,
+        pool: Executor,
+        asked: tuple[str, str],
     ) -> None:
+        """`asked` is the verb and the resource as a record has them where the session never comes to an action."""
         self._account = account
         self._held = 0
         self._task: asyncio.Task[object] | None = None
@@ -88,7 +96,7 @@ class Driver:
         self._refused: str | None = None
         self._waiting: set[Lane] = set()
         self._completed = False
-        self._verb = self._resource = ""
+        self._verb, self._resource = asked
         self._ahead: asyncio.Queue[Event | None] | None = None
         self._reader: asyncio.Task[None] | None = None
         self._deciding: asyncio.Task[object] | None = None
@@ -162,9 +170,6 @@ class Driver:
             return TimedOut()
 
     async def _handle(self, event: Event) -> None:
-        if isinstance(event, HeadReceived) and event.lane is Lane.REQUEST:
-            named = dict(event.head.headers)
-            self._verb, self._resource = named.get(":method", ""), named.get(":path", "").partition("?")[0]
         commands = await self._step(event)
         if not commands and isinstance(event, HeadReceived):
             # The head's answer is withheld until more of the message is here.

@@ -142,7 +142,8 @@ class Service:
         if route.dead_end is not None:
             status, title, detail = _DEAD_ENDS[route.dead_end]
             answer = problem(status, route.dead_end.value, title, detail)
-            await self._refuse(wire, arrival, self._asker(arrival, who, NOWHERE, source), answer, detail)
+            asked = arrival.pseudo(":method"), arrival.pseudo(":authority")
+            await self._refuse(wire, asked, self._asker(arrival, who, NOWHERE, source), answer, detail)
             return
         target = self.targets.target(route.target, route.revision)
         if target is None:
@@ -152,7 +153,8 @@ class Service:
         if fault is not None:
             status = 405 if fault.code == DeadEnd.METHOD_REFUSED else 400
             answer = problem(status, fault.code, "Not a request that can be decided on", fault.detail)
-            await self._refuse(wire, arrival, self._asker(arrival, who, target, source), answer, fault.detail)
+            asked = arrival.asked(route.strip)
+            await self._refuse(wire, asked, self._asker(arrival, who, target, source), answer, fault.detail)
             return
         await self._exchange(wire, route, arrival, who, self._asker(arrival, who, target, source))
 
@@ -200,19 +202,17 @@ class Service:
         refusal = self.gate.turned_away(body, error.why.value, arrival.shown.source, route.target)
         await wire.refuse(answer, refusal)
 
-    async def _refuse(self, wire: GrpcWire, arrival: Arrival, asker: Asker, answer: Answer, title: str) -> None:
-        """Refuse somebody known before there is an action to decide."""
-        connects = arrival.pseudo(":method") == "CONNECT" or asker.target is NOWHERE
-        resource = arrival.pseudo(":authority") if connects else arrival.path
-        decision = self.gate.refused(asker, arrival.pseudo(":method"), resource, answer.why, title)
+    async def _refuse(self, wire: GrpcWire, asked: tuple[str, str], asker: Asker, answer: Answer, title: str) -> None:
+        """Refuse somebody known before there is an action to decide. `asked` are verb and resource."""
+        decision = self.gate.refused(asker, *asked, answer.why, title)
         await wire.refuse(answer, decision)
 
     async def _exchange(self, wire: GrpcWire, route: Route, arrival: Arrival, who: Identified, asker: Asker) -> None:
-        principal, target = asker.principal, asker.target
+        principal, target, asked = asker.principal, asker.target, arrival.asked(route.strip)
         if principal.targets is not None and target.name not in principal.targets:
             detail = f"This credential is good for {', '.join(principal.targets) or 'no target'} only."
             answer = problem(403, "target-out-of-scope", "Not this credential's target", detail)
-            await self._refuse(wire, arrival, asker, answer, "The credential is not for this target")
+            await self._refuse(wire, asked, asker, answer, "The credential is not for this target")
             return
         session: Session
         if route.via is Via.CONNECT:
@@ -227,11 +227,11 @@ class Service:
         try:
             # Tunnels stay open for long, and what goes through them is counted by itself.
             with self.caps.exchange(f"{principal.key} tunnels" if tunnel else principal.key) as account:
-                driver = Driver(wire, session, self.gate, asker, account, self.pool)
+                driver = Driver(wire, session, self.gate, asker, account, self.pool, asked)
                 with self.exchanges.under_way(driver, principal, tunnel):
                     await driver.run(arrival.for_session(who.used))
         except Capped as error:
-            await self._refuse(wire, arrival, asker, stopped(Stopped(Cause.LIMIT, error.code, str(error))), str(error))
+            await self._refuse(wire, asked, asker, stopped(Stopped(Cause.LIMIT, error.code, str(error))), str(error))
 
     def _asker(self, arrival: Arrival, who: Identified, target: Target, source: str) -> Asker:
         # One client connection is one session. Envoy counts connections anew in each of its lives, hence the epoch.

@@ -20,6 +20,8 @@ CARD = "4111111111111111"
         {"masked": {"response": {"private-key": 1, "card": 2}}},
         {"llm": {"usage": {"token": 3, "total_tokens": 4}}},
         {"principal": {"subject": "jane@example.com"}},
+        {"by": {"subject": "ann@example.com", "credential": "jwt:4111111111111111"}, "subject": "bot@example.com"},
+        {"owner": {"issuer": "https://id.example", "subject": "ann@example.com"}, "issuer": "https://id.example"},
     ],
     ids=str,
 )

@@ -3,11 +3,7 @@
 import base64
 import getpass
 import json
-import os
-import shutil
-import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
 
 import httpx
 import pytest
@@ -182,72 +178,3 @@ def test_no_token_is_found_in_any_output(gateway: Gateway, crm_bot: tuple[str, s
         *(basic(*pair).removeprefix("Basic ")[8:-8].encode() for pair in (("anybody", token), (token, ""))),
     ]
     assert [name for name, data in outputs.items() if any(form in data for form in forms)] == []
-
-
-@pytest.fixture
-def clean() -> Iterator[ExitStack]:
-    """What a test leaves open."""
-    with ExitStack() as stack:
-        yield stack
-
-
-@pytest.fixture
-def doomed() -> Iterator[Gateway]:
-    """A gateway for one test."""
-    yield from running()
-
-
-def test_nobody_is_let_in_by_a_damaged_list(doomed: Gateway, clean: ExitStack) -> None:
-    """access.db deleted, put back, replaced by an older one, overwritten: while who is frozen can't be told nobody is
-    let in, what is under way ends, and who was frozen is never free. A gateway without its list does not start."""
-    file, kept = doomed.state / "access.db", doomed.folder / "kept.db"
-    _, token = doomed.issue("bot")
-    old = doomed.folder / "old.db"
-    with closing(sqlite3.connect(file)) as here, closing(sqlite3.connect(old)) as there:
-        here.backup(there)
-    doomed.freeze("rogue")
-    clients = [doomed.client("rogue"), doomed.client("agent-1"), bearer(doomed, token)]
-    for client in clients:
-        clean.enter_context(client)
-
-    def codes() -> set[str]:
-        found = set()
-        for client in clients:
-            reply = client.get("/x")
-            found.add("200" if reply.status_code == 200 else reply.json()["type"].rpartition(":")[2])
-        return found
-
-    def closed() -> None:
-        def shut() -> bool:
-            # Who is frozen is not let in at any moment in between.
-            assert clients[0].get("/x").status_code in (403, 503)
-            return codes() == {"identity-unavailable"}
-
-        until(shut, "the gate to close")
-
-    until(lambda: codes() == {"200", "identity-frozen"}, "the freeze")
-    doomed.upstream.answer = Slow()
-    stream = Asking(doomed.client("agent-1"), "GET", "/download").wait()
-    doomed.upstream.reset()
-    os.link(file, kept)
-    file.unlink()
-    closed()
-    assert stream.end().broken is not None
-    os.rename(kept, file)
-    until(lambda: codes() == {"200", "identity-frozen"}, "the file to be read again")
-
-    os.rename(file, kept)
-    shutil.copy(old, file)
-    closed()
-    refused = doomed.administer("freeze", "another", "--reason", "x")
-    assert refused.returncode != 0
-    os.rename(kept, file)
-    until(lambda: codes() == {"200", "identity-frozen"}, "the file to be read again")
-
-    with file.open("r+b") as damaged:
-        damaged.write(os.urandom(4096))
-    closed()
-    doomed.kill()
-    file.unlink()
-    with pytest.raises(AssertionError, match=r"access\.db is missing"):
-        doomed.start()

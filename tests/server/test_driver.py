@@ -98,7 +98,7 @@ def drive(session: Scripted, journal: Paper) -> Wire:
     account = Account(Limits(1, 1000))
     asker = Asker(ALICE, target(), "s1", "r1", "127.0.0.1", {})
     with ThreadPoolExecutor(1) as pool, pytest.raises(Aborted):
-        asyncio.run(Driver(wire, session, gate, asker, account, pool).run(FIRST))
+        asyncio.run(Driver(wire, session, gate, asker, account, pool, ("GET", "/x")).run(FIRST))
     return wire
 
 

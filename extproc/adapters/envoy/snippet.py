@@ -108,7 +108,9 @@ def _direct(plan: EnvoyPlan, run: str) -> EnvoyPlan:
     """Without the forward proxy, whose tunnels end with certificates of the gateway's own authority."""
     longest = f"{run}/worker-{plan.workers - 1}.sock"
     if len(longest.encode()) > _LONGEST_SOCKET:
-        raise BadPlan(f"{longest}: a unix socket's path has at most {_LONGEST_SOCKET} bytes; mount the folder elsewhere")
+        raise BadPlan(
+            f"{longest}: a unix socket's path has at most {_LONGEST_SOCKET} bytes; mount the folder elsewhere"
+        )
     return replace(plan, proxy=None, targets=tuple(target for target in plan.targets if not target.opaque))
 
 

@@ -110,7 +110,8 @@ def unidentified(why: str, message: str, *, proxy: bool, status: int) -> Answer:
         status = 407 if proxy else 401
     elif status in (429, 503):
         more = (("retry-after", "1"),)
-    return problem(status, why, "The gateway does not know who this is", message, *more, retry=status in (429, 503))
+    title = "This identity may not go on" if status == 403 else "The gateway does not know who this is"
+    return problem(status, why, title, message, *more, retry=status in (429, 503))
 
 
 def _chat_answer(refusal: Refusal, chat: Chat) -> Answer:
