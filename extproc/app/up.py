@@ -149,9 +149,7 @@ async def _kept(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         await asyncio.sleep(_AGAIN_SECONDS)
 
 
-async def _keepers(
-    settings: Settings, layout: Layout, written: FileJournal, credentials: Credentials
-) -> _Keepers:
+async def _keepers(settings: Settings, layout: Layout, written: FileJournal, credentials: Credentials) -> _Keepers:
     """Put policies and configuration in force, before anything runs on them. Raises CannotStart, PolicyRefused."""
     policies = PolicyKeeper(settings, written) if settings.policy.managed else None
     if policies is not None:
