@@ -32,7 +32,7 @@ class Bare:
     def __init__(self, settings: Settings, folder: Path, *, processors: bool) -> None:
         self.port = free_port()
         self.run = folder / "run"
-        self.run.mkdir(parents=True)
+        (self.run / "workers").mkdir(parents=True)
         self._processors: list[Child] = []
         self._envoy: Child | None = None
         plan = replace(envoy_plan(settings), port=self.port)
@@ -41,7 +41,7 @@ class Bare:
         try:
             if processors:
                 for i in range(plan.workers):
-                    self._processors.append(python("bench.passes", str(self.run / f"worker-{i}.sock")))
+                    self._processors.append(python("bench.passes", str(self.run / "workers" / f"worker-{i}.sock")))
                 for processor in self._processors:
                     processor.line()
             else:

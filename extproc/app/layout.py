@@ -109,9 +109,14 @@ class Layout:
         """Envoy's admin interface."""
         return self.run / "envoy-admin.sock"
 
+    @property
+    def workers(self) -> Path:
+        """The workers' sockets alone: the one folder that an Envoy of somebody's own has to see."""
+        return self.run / "workers"
+
     def worker_socket(self, index: int) -> Path:
         """Where worker `index` listens."""
-        return self.run / f"worker-{index}.sock"
+        return self.workers / f"worker-{index}.sock"
 
     def beat(self, program: str) -> Path:
         """What a program of ours touches while its event loop runs."""
@@ -126,7 +131,7 @@ class Layout:
         os.umask(0o077)
         try:
             inner = (
-                *(self.run, self.journal, self.envoy, self.config, self.metrics),
+                *(self.run, self.workers, self.journal, self.envoy, self.config, self.metrics),
                 *(self.bundle.parent, self.keys),
             )
             for folder in (self.state, *inner):

@@ -20,7 +20,8 @@ class Taken(Exception):
 def addresses(settings: Settings) -> tuple[Address, ...]:
     """Where the gateway listens."""
     listen = settings.listen
-    return tuple(address for address in (listen.address, listen.proxy, listen.ops) if address is not None)
+    ours = (listen.address, listen.proxy, listen.ops) if listen.managed else (listen.ops,)
+    return tuple(address for address in ours if address is not None)
 
 
 def check_free(address: Address) -> None:

@@ -283,7 +283,9 @@ def _shipper(settings: Settings) -> Main:
 def checks(settings: Settings) -> dict[str, Check]:
     """What must serve before agents can be served, by name."""
     layout = Layout(settings.state)
-    found: dict[str, Check] = {"envoy": partial(_status, layout.envoy_admin, "GET /ready", None, 200)}
+    found: dict[str, Check] = {}
+    if settings.listen.managed:
+        found["envoy"] = partial(_status, layout.envoy_admin, "GET /ready", None, 200)
     if settings.policy.managed:
         found["opa"] = partial(_status, layout.opa_socket, "GET /health", engine_token(settings), 200)
     for index in range(settings.workers):

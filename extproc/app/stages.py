@@ -55,7 +55,7 @@ def stages(settings: Settings, layout: Layout) -> list[list[Program]]:
         before_stop=partial(_drain, layout.envoy_admin),
         before_start=partial(_unlink, layout.envoy_admin),
     )
-    return [found, [door]]
+    return [found, [door]] if settings.listen.managed else [found]
 
 
 def _ours(settings: Settings, layout: Layout, environment: dict[str, str], name: str, *words: str) -> Program:

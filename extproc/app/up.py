@@ -87,7 +87,8 @@ async def _up(settings: Settings, layout: Layout, console: Console) -> None:
 
     try:
         keepers = await _keepers(settings, layout, written, credentials)
-        run(_rotate(layout))
+        if settings.listen.managed:
+            run(_rotate(layout))
         _clear(layout.metrics)
         supervisor = Supervisor(stages(settings, layout), console.say)
         written.append(
@@ -102,7 +103,8 @@ async def _up(settings: Settings, layout: Layout, console: Console) -> None:
                     loop.add_signal_handler(signal.SIGHUP, lambda: run(keepers.reload()))
                 for work in keepers.work():
                     run(_kept(work))
-                _log.info("ready: agents connect to %s", settings.listen.address)
+                where = settings.listen.address if settings.listen.managed else "an Envoy of your own"
+                _log.info("ready: agents connect to %s", where)
                 await _until_told(supervisor, stop)
         except StartFailed as error:
             raise CannotStart(str(error)) from error

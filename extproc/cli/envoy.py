@@ -39,7 +39,7 @@ def register(subparsers: Subparsers) -> None:
     show.add_argument(
         "--sockets",
         metavar="FOLDER",
-        help="the folder of the workers' unix sockets as that Envoy sees it (default: `run` in the state folder)",
+        help="the folder of the workers' sockets as that Envoy sees it (default: `run/workers` in the state folder)",
     )
     show.add_argument(
         "--access-log",
@@ -57,7 +57,7 @@ def _snippet(arguments: argparse.Namespace) -> int:
 
     settings = load_settings(arguments)
     layout = Layout(settings.state)
-    sockets = arguments.sockets or str(layout.run)
+    sockets = arguments.sockets or str(layout.workers)
     if not Path(sockets).is_absolute():
         raise CommandError(
             f"--sockets: expected the absolute path of a folder, found {sockets!r}; workers listen on unix sockets\n"

@@ -18,7 +18,7 @@ LONGEST_SOCKET = 107  # bytes in sockaddr_un.sun_path on Linux, without its clos
 
 def cross_check(reading: Reading) -> Iterator[Problem]:
     """The problems that only show when settings are compared."""
-    for check in (_audiences, _issuers, _hosts, _listeners, _loops, _opaque, _bodies, _authorities, _engine, _sockets):
+    for check in _CHECKS:
         for path, seen, message in check(reading):
             yield Problem(seen.mark, f"{path}: {message}")
 
@@ -159,7 +159,25 @@ def _sockets(reading: Reading) -> Iterator[_Finding]:
 
 def _socket_names(reading: Reading) -> Iterator[str]:
     yield from (CONTROL_SOCKET.name, "envoy-admin.sock", "opa.sock")
-    yield f"worker-{(reading.value('workers') or 1) - 1}.sock"
+    yield f"workers/worker-{(reading.value('workers') or 1) - 1}.sock"
+
+
+def _own_envoy(reading: Reading) -> Iterator[_Finding]:
+    """Tunnels are the work of two listeners that know of one another; a snippet has one."""
+    if reading.value("listen.envoy") != "own":
+        return
+    own = "an Envoy of your own (listen.envoy: own) serves no"
+    if reading.value("listen.proxy") is not None:
+        yield "listen.proxy", reading.seen["listen.proxy"], f"{own} forward proxy; leave one of the two out"
+    for path, seen in reading.matching(r"targets\.[^.]+\.opaque"):
+        if seen.value:
+            yield path, seen, f"{own} opaque targets; leave one of the two out"
+
+
+def _certificates(reading: Reading) -> Iterator[_Finding]:
+    if reading.value("identity.certificates") and reading.value("listen.tls.client_ca") is None:
+        message = "no client certificate is asked for; name its authorities in listen.tls.client_ca"
+        yield "identity.certificates", reading.seen["identity.certificates"], message
 
 
 def _any(address: Address) -> bool:
@@ -175,3 +193,9 @@ def _reaches(url: Url, address: Address) -> bool:
     except ValueError:
         return local and (_any(address) or ip_address(address.host).is_loopback)
     return str(host) == address.host or host.is_unspecified or (host.is_loopback and _any(address))
+
+
+_CHECKS = (
+    *(_audiences, _issuers, _certificates, _hosts, _listeners, _loops, _opaque, _bodies, _authorities),
+    *(_own_envoy, _engine, _sockets),
+)

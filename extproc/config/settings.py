@@ -4,6 +4,7 @@ Paths are absolute, durations are seconds, sizes are bytes. Nothing here holds a
 its file, and only Envoy reads it."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,13 @@ CONTROL_SOCKET = Path("run", "control.sock")
 def _control(reading: Reading) -> Path | None:
     state = reading.value("state")
     return state / CONTROL_SOCKET if state else None
+
+
+class EnvoyOwner(StrEnum):
+    """Whose Envoy it is."""
+
+    MANAGED = "managed"
+    OWN = "own"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +59,16 @@ class Listen:
     address: Annotated[
         Address,
         Setting(kinds.ADDRESS, "Where agents connect.", "0.0.0.0:8080", default="127.0.0.1:8080"),
+    ]
+    envoy: Annotated[
+        EnvoyOwner,
+        Setting(
+            kinds.Choice(EnvoyOwner),
+            "Whose Envoy agents connect to: `managed` (Holdpoint starts one), or `own`, configured with what "
+            "`holdpoint envoy snippet` prints; then nobody listens on `address`.",
+            "own",
+            default="managed",
+        ),
     ]
     ops: Annotated[
         Address,
@@ -101,6 +119,11 @@ class Listen:
             default=Derived(f"`<state>/{CONTROL_SOCKET}`", _control),
         ),
     ]
+
+    @property
+    def managed(self) -> bool:
+        """Whether Holdpoint starts Envoy itself."""
+        return self.envoy is EnvoyOwner.MANAGED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -204,7 +204,8 @@ class _Running:
             return None
         while True:
             with contextlib.suppress(TimeoutError):
-                return await asyncio.wait_for(process.wait(), _PROBE_SECONDS)
+                async with asyncio.timeout(_PROBE_SECONDS):
+                    return await process.wait()
             failures = 0 if await self._probe() else failures + 1
             if failures >= self.program.patience:
                 _log.error("%s does not answer; ending it", self.program.name)
@@ -213,7 +214,10 @@ class _Running:
 
     async def _probe(self) -> bool:
         try:
-            return await asyncio.wait_for(self.program.alive(), 2.0)
+            # Not wait_for: where a probe ends in the moment in which its keeper is cancelled, that would be forgotten
+            # (Python 3.11), and the gateway would never stop.
+            async with asyncio.timeout(2.0):
+                return await self.program.alive()
         except (OSError, TimeoutError, EOFError, ValueError):
             return False
 

@@ -73,7 +73,7 @@ YAML = [
     ("listen: {addres: 1}", [':1:10: listen: there is no setting "addres"; did you mean "address"?']),
     (
         "listen: {x: 1}",
-        [':1:10: listen: there is no setting "x"; the settings here are: address, ops, proxy, domain, tls, control'],
+        [':1:10: listen: there is no setting "x"; the settings here are: address, envoy, ops, proxy, domain, tls, control'],
     ),
     ("listen: []", [":1:9: listen: expected a mapping, found a list"]),
     ("listen: {tls: {}}", [
@@ -90,6 +90,7 @@ def test_shape(home: Path, text: str, expected: list[str]) -> None:
 
 
 LISTEN = [
+    ("envoy: theirs", '"theirs" is not one of: managed, own'),
     ("address: localhost:80", '"localhost" is not an IP address; write one, such as 127.0.0.1 or 0.0.0.0'),
     ("address: 127.0.0.1", f'"127.0.0.1" {NO_PORT}'),
     ("address: ::1:80", f'"::1:80" {NO_PORT}'),
@@ -194,7 +195,7 @@ AGENTS_TOO = (
 )
 NO_KEY_SET = 'is not a key set, or an empty one; it looks like {"keys": [...]}'
 ENGINE = "the policy engine (policy.engine); agents must not reach it"
-SHORTER = "choose a folder whose path is 15 bytes shorter"
+SHORTER = "choose a folder whose path is 20 bytes shorter"
 BETWEEN = [
     (
         "identity:\n  agents: [{issuer: x, audience: a, jwks: keys.json}]\n"
@@ -228,7 +229,14 @@ BETWEEN = [
     (f"{AGENTS}\n{TARGETS}\npolicy: {{engine: opa}}", [
         ':4:18: policy.engine: "opa" is not one of: managed, unix:///path, http://host:port']),
     (f"{AGENTS}\n{TARGETS}\nstate: /{'s' * 100}", [
-        f":4:8: state: the path of a unix socket in it would have 122 bytes and 107 is the most; {SHORTER}"]),
+        f":4:8: state: the path of a unix socket in it would have 127 bytes and 107 is the most; {SHORTER}"]),
+    (f"{AGENTS}\n{TARGETS}\nlisten: {{envoy: own, proxy: '127.0.0.1:3128'}}", [
+        ":4:29: listen.proxy: an Envoy of your own (listen.envoy: own) serves no forward proxy; "
+        "leave one of the two out"]),
+    ("identity:\n  agents: [{issuer: x, audience: a, jwks: keys.json}]\n"
+     "  certificates: [{spiffe: example.org}]\n" + TARGETS, [
+        ":4:17: identity.certificates: no client certificate is asked for; "
+        "name its authorities in listen.tls.client_ca"]),
     (f"{AGENTS}\ntargets: {{}}", [":3:10: targets: is empty; it needs 1 or more"]),
     (f"identity: {{agents: []}}\n{TARGETS}", [":2:20: identity.agents: is empty; it needs 1 or more"]),
     (f"identity: {{agents: {{}}}}\n{TARGETS}", [

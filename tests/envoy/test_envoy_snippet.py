@@ -57,7 +57,7 @@ def test_envoy_starts_on_the_snippet(plan: EnvoyPlan, tmp_path: Path) -> None:
 
 def test_the_snippet_says_what_our_own_configuration_says(plan: EnvoyPlan) -> None:
     """Filters, routes and the workers' cluster are the same."""
-    static = yaml.safe_load(envoy_snippet(plan, "holdpoint.yaml", "../run", "access.log"))["static_resources"]
+    static = yaml.safe_load(envoy_snippet(plan, "holdpoint.yaml", "../run/workers", "access.log"))["static_resources"]
     ours = generate(plan)
     manager = as_document(ours.listeners[0].filter_chains[0].filters[0])["typed_config"]
     theirs = static["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]

@@ -47,7 +47,7 @@ def state() -> Path:
 @pytest.fixture
 def workers(state: Path) -> Iterator[list[Worker]]:
     """Two of them."""
-    found = [Worker(state / "run" / f"worker-{i}.sock") for i in range(2)]
+    found = [Worker(state / "run" / "workers" / f"worker-{i}.sock") for i in range(2)]
     yield found
     for worker in found:
         worker.end()
@@ -89,7 +89,7 @@ def test_half_of_the_workers(gateway: Gateway, workers: list[Worker], upstream: 
     assert statuses.count(500) <= 4
     assert set(statuses) <= {200, 500}
     assert len(upstream.seen) == 10 + statuses.count(200)
-    workers[0] = Worker(state / "run" / "worker-0.sock")
+    workers[0] = Worker(state / "run" / "workers" / "worker-0.sock")
     until(lambda: gateway.stat("cluster.workers.membership_healthy") == 2, "both workers to be healthy")
     assert {gateway.request("/crm/a").status for _ in range(10)} == {200}
 
@@ -100,7 +100,7 @@ def test_all_of_the_workers(gateway: Gateway, workers: list[Worker], upstream: R
         worker.end()
     assert {gateway.request("/crm/a").status for _ in range(20)} == {500}
     assert upstream.seen == []
-    workers[:] = [Worker(state / "run" / f"worker-{i}.sock") for i in range(2)]
+    workers[:] = [Worker(state / "run" / "workers" / f"worker-{i}.sock") for i in range(2)]
     until(lambda: all(gateway.request("/crm/a").status == 200 for _ in range(10)), "the workers to be back")
 
 

@@ -307,7 +307,7 @@ CASES = REFUSED + HARMLESS + DUTIES
 @pytest.fixture(scope="module")
 def behind() -> Iterator[Gateway]:
     """A gateway with a target that has a credential, and one that has none."""
-    yield from running(targets="open: {upstream: UPSTREAM, environment: production}")
+    yield from running(targets="open: {upstream: UPSTREAM, environment: production}", listen="envoy: own")
 
 
 @pytest.fixture(scope="module")
@@ -367,3 +367,11 @@ def test_duties_are_duties(own: Own, behind: Gateway, case: Case) -> None:
     data = f"GET /accounts/1 HTTP/1.1\r\nHost: crm.holdpoint.internal\r\nAuthorization: Bearer {token}\r\n\r\n"
     reply = own.send(case.name, data.encode())
     assert (reply.status, len(behind.upstream.seen)) == (case.status, case.asked)
+
+
+def test_no_envoy_of_ours_runs_beside_it(behind: Gateway) -> None:
+    """Nobody listens on the agents' address, and the gateway is ready without."""
+    assert not [e for e in behind.log if e.get("message") == "envoy is ready"]
+    with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", behind.port), 5):
+        pass
+    assert behind.get_ops("/readyz")[0] == 200

@@ -189,7 +189,7 @@ def _lines(line: str, host: str, headers: dict[str, str]) -> bytes:
 def state_directory() -> Path:
     """A fresh state directory whose path is short enough for unix sockets."""
     state = Path(tempfile.mkdtemp(prefix="hp-"))
-    (state / "run").mkdir()
+    (state / "run" / "workers").mkdir(parents=True)
     return state
 
 
@@ -212,7 +212,7 @@ def start(
     certify(state, plan)
     write(generate(plan), state / "envoy")
     resolve(state / "envoy", plan)
-    processor = None if own_workers else Processor(state / "run" / "worker-0.sock")
+    processor = None if own_workers else Processor(state / "run" / "workers" / "worker-0.sock")
     process = subprocess.Popen(
         command(envoy_program(), concurrency=2, log_level="info"),
         cwd=state / "envoy",

@@ -122,7 +122,7 @@ class EnvoyPlan:
     targets: tuple[TargetPlan, ...]
     workers: int
     tls: TlsFiles | None = None
-    run: str = "../run"
+    run: str = "../run/workers"
     proxy: ProxyPlan | None = None
 
     def __post_init__(self) -> None:

@@ -147,7 +147,10 @@ def _sockets(settings: "Settings") -> list[Place]:
     engine = settings.policy.engine
     found.append(Place("the policy engine's socket", str(engine if isinstance(engine, Path) else run / "opa.sock")))
     found.append(Place("Envoy's admin socket", str(run / "envoy-admin.sock")))
-    return [*found, *(Place("a worker's socket", str(run / f"worker-{i}.sock")) for i in range(settings.workers))]
+    return [
+        *found,
+        *(Place("a worker's socket", str(run / "workers" / f"worker-{i}.sock")) for i in range(settings.workers)),
+    ]
 
 
 def _files(settings: "Settings") -> list[Place]:
