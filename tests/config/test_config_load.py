@@ -231,12 +231,12 @@ BETWEEN = [
     (f"{AGENTS}\n{TARGETS}\nstate: /{'s' * 100}", [
         f":4:8: state: the path of a unix socket in it would have 127 bytes and 107 is the most; {SHORTER}"]),
     (f"{AGENTS}\n{TARGETS}\nlisten: {{envoy: own, proxy: '127.0.0.1:3128'}}", [
-        ":4:29: listen.proxy: an Envoy of your own (listen.envoy: own) serves no forward proxy; "
-        "leave one of the two out"]),
+        (":4:29: listen.proxy: an Envoy of your own (listen.envoy: own) serves no forward proxy; "
+        "leave one of the two out")]),
     ("identity:\n  agents: [{issuer: x, audience: a, jwks: keys.json}]\n"
      "  certificates: [{spiffe: example.org}]\n" + TARGETS, [
-        ":4:17: identity.certificates: no client certificate is asked for; "
-        "name its authorities in listen.tls.client_ca"]),
+        (":4:17: identity.certificates: no client certificate is asked for; "
+        "name its authorities in listen.tls.client_ca")]),
     (f"{AGENTS}\ntargets: {{}}", [":3:10: targets: is empty; it needs 1 or more"]),
     (f"identity: {{agents: []}}\n{TARGETS}", [":2:20: identity.agents: is empty; it needs 1 or more"]),
     (f"identity: {{agents: {{}}}}\n{TARGETS}", [
