@@ -14,6 +14,7 @@ OURS = "name the service that agents are to reach"
 SENT_TOO = "which would be sent too; write it with"
 NO_PORT = "is not an address and a port; write both, such as 127.0.0.1:8080 or [::1]:8080"
 AGENTS = 'identity: {agents: [{issuer: "https://x", audience: a, jwks: keys.json}]}'
+HERE = "the settings here are"
 TARGETS = 'targets: {crm: {upstream: "http://127.0.0.1:9001"}}'
 
 
@@ -73,7 +74,7 @@ YAML = [
     ("listen: {addres: 1}", [':1:10: listen: there is no setting "addres"; did you mean "address"?']),
     (
         "listen: {x: 1}",
-        [':1:10: listen: there is no setting "x"; the settings here are: address, envoy, ops, proxy, domain, tls, control'],
+        [f':1:10: listen: there is no setting "x"; {HERE}: address, envoy, ops, proxy, domain, tls, control'],
     ),
     ("listen: []", [":1:9: listen: expected a mapping, found a list"]),
     ("listen: {tls: {}}", [
