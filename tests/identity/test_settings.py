@@ -22,14 +22,18 @@ def test_our_own_names_are_reserved() -> None:
 
 def text(identity: dict[str, Any]) -> bytes:
     """A configuration with this identity."""
-    targets = {"crm": {"upstream": "http://127.0.0.1:9001"}}
-    return yaml.safe_dump({"version": 1, "identity": {"agents": [ISSUER]} | identity, "targets": targets}).encode()
+    document: dict[str, Any] = {"version": 1, "targets": {"crm": {"upstream": "http://127.0.0.1:9001"}}}
+    document["identity"] = {"agents": [ISSUER]} | identity
+    if "certificates" in identity:
+        names = ("certificate", "key", "client_ca")
+        document["listen"] = {"tls": {name: f"{name}.pem" for name in names}}
+    return yaml.safe_dump(document).encode()
 
 
 def identity(folder: Path, **given: Any) -> Identity:
     """What is read of it, which is also read from what is written of it."""
-    settings = parse(text(given), folder / "c.yaml")
-    assert parse(settings_yaml(settings).encode(), settings.file) == settings
+    settings = parse(text(given), folder / "c.yaml", files=False)
+    assert parse(settings_yaml(settings).encode(), settings.file, files=False) == settings
     return settings.identity
 
 

@@ -62,13 +62,15 @@ def refusal_document(refusal: Refusal, status: int) -> dict[str, object]:
         for r in refusal.decision.reasons
         if r.mode is Mode.ENFORCE and r.effect is not Effect.ALLOW
     ]
+    detail = " ".join(str(r["message"]).rstrip(".") + "." for r in reasons)
     document: dict[str, object] = {
         "type": f"urn:holdpoint:refusal:{refusal.kind.value}",
         "title": _TITLE[refusal.kind],
         "status": status,
-        "detail": " ".join(str(r["message"]).rstrip(".") + "." for r in reasons),
+        "detail": detail,
         "instance": f"urn:holdpoint:decision:{refusal.decision.id}",
         "next": _NEXT[refusal.kind],
+        "message": f"{_TITLE[refusal.kind]}: {detail}",
         "decision": refusal.decision.id,
         "reasons": reasons,
     }
@@ -79,7 +81,14 @@ def refusal_document(refusal: Refusal, status: int) -> dict[str, object]:
 
 def problem(status: int, code: str, title: str, detail: str, *more: tuple[str, str], retry: bool = False) -> Answer:
     """A refusal that needs no policy: the request can't be vouched for as it is. `more` are further headers."""
-    body = {"type": f"urn:holdpoint:refusal:{code}", "title": title, "status": status, "detail": detail}
+    body = {
+        "type": f"urn:holdpoint:refusal:{code}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        # What OpenAI's clients put into the exception that an agent's developer reads.
+        "message": f"{title}: {detail}",
+    }
     headers = [("content-type", "application/problem+json"), ("cache-control", "no-store"), *more]
     if not retry:
         headers.append(("x-should-retry", "false"))
