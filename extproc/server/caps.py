@@ -1,5 +1,6 @@
 """How much one principal may have under way in this worker, so that none takes the gateway from the others."""
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,12 +31,15 @@ class Capped(Exception):
 class Account:
     """What one principal has under way here."""
 
-    __slots__ = ("_limits", "exchanges", "held")
+    __slots__ = ("_limits", "exchanges", "held", "turn")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self.exchanges = 0
         self.held = 0
+        # Heavy work (reading, masking and deciding on large bodies) of one principal is done one after the other, so
+        # that others never wait for more than one piece of it.
+        self.turn = asyncio.Lock()
 
     def hold(self, change: int) -> None:
         """Count bytes that an exchange holds in memory more than before (or, negative, fewer). Raises Capped, and

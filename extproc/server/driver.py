@@ -36,6 +36,8 @@ from extproc.server.gate import Asker, Gate
 
 # A larger step of work leaves the event loop, so that others' requests don't wait for it.
 INLINE_BYTES = 4 * 1024
+# Policy is asked about larger bodies of one principal one after the other.
+HEAVY_BYTES = 64 * 1024
 # How much of a peer's input is read ahead while people decide, only to notice its leaving.
 _READ_AHEAD = 16
 
@@ -183,9 +185,10 @@ class Driver:
         except Capped as error:
             return self._session.handle(Stopped(Cause.LIMIT, error.code, str(error)))
         if self._session.held_bytes + size > INLINE_BYTES:
-            self._stepping = True
-            commands = await asyncio.get_running_loop().run_in_executor(self._pool, self._session.handle, event)
-            self._stepping = False
+            async with self._account.turn:
+                self._stepping = True
+                commands = await asyncio.get_running_loop().run_in_executor(self._pool, self._session.handle, event)
+                self._stepping = False
         else:
             commands = self._session.handle(event)
         self._hold(self._session.held_bytes - self._held)
@@ -222,7 +225,8 @@ class Driver:
     async def _decide(self, command: Decide) -> None:
         self._deciding = asyncio.current_task()
         try:
-            outcome = await self._gate.decide(self._asker, command.action, command.wait_seconds, self._pend)
+            turn = self._account.turn if self._held > HEAVY_BYTES else None
+            outcome = await self._gate.decide(self._asker, command.action, command.wait_seconds, self._pend, turn)
         except asyncio.CancelledError:
             if self._left and self._ended is None:
                 raise Aborted("peer-left") from None

@@ -4,6 +4,7 @@ Nothing else mints a Grant, and it is minted only after the decision's record is
 """
 
 import asyncio
+import contextlib
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -75,11 +76,16 @@ class Gate:
         self._leaving: set[asyncio.Task[None]] = set()
 
     async def decide(
-        self, asker: Asker, action: Action, wait_seconds: float, pending: Callable[[str], Awaitable[None]]
+        self,
+        asker: Asker,
+        action: Action,
+        wait_seconds: float,
+        pending: Callable[[str], Awaitable[None]],
+        turn: asyncio.Lock | None = None,
     ) -> Grant | Refusal:
         """A Grant or a Refusal; never raises but for cancellation. `pending` is called with the hold's id once
-        people are waited for, `wait_seconds` long at most."""
-        ruling = _Ruling(self, asker, action, pending)
+        people are waited for, `wait_seconds` long at most. With a `turn`, policy is asked when it is this one's."""
+        ruling = _Ruling(self, asker, action, pending, turn)
         try:
             return await ruling.run(wait_seconds)
         except JournalUnwritable:
@@ -217,7 +223,15 @@ class Gate:
 class _Ruling:
     """One action on its way through the gate."""
 
-    def __init__(self, gate: Gate, asker: Asker, action: Action, pending: Callable[[str], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        gate: Gate,
+        asker: Asker,
+        action: Action,
+        pending: Callable[[str], Awaitable[None]],
+        turn: asyncio.Lock | None,
+    ) -> None:
+        self._turn = turn if turn is not None else contextlib.nullcontext()
         self._gate = gate
         self._asker = asker
         self._action = action
@@ -313,7 +327,8 @@ class _Ruling:
                 self._history = await self._gate.history.of(
                     asker.principal, asker.target.name, self._action.verb, asker.source
                 )
-            decision = await self._gate.evaluate(self._asker, self._action, approvals, self._history)
+            async with self._turn:
+                decision = await self._gate.evaluate(self._asker, self._action, approvals, self._history)
         except HistoryUnavailable as error:
             self._gate.metrics.engine_failure("history-unavailable", str(error))
             decision = unavailable(_new_id(), "history-unavailable", "What policy reads of the past can't be told")

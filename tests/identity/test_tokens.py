@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from jwt.algorithms import OKPAlgorithm, RSAAlgorithm
 
 from extproc.adapters.identity import Provider, Tokens
+from extproc.adapters.identity import claims as reading
 from extproc.adapters.identity.claims import LEEWAY_SECONDS, peek
 from extproc.domain.identity import IdentityRefused, Why
 from extproc.domain.principal import Kind, Principal
@@ -257,3 +258,12 @@ def test_a_token_with_one_character_changed(tokens: Tokens, cut: int, put: str) 
     cut = min(cut, len(token) - 1)
     with contextlib.suppress(IdentityRefused):
         assert proven(tokens, token[:cut] + put + token[cut + 1 :]).subject == "agent-1"
+
+
+def test_a_token_is_called_by_what_was_signed() -> None:
+    """Of an ECDSA signature there is a second one that is valid too; a copy with it is the same credential."""
+    claims = {"iss": "https://id.test", "sub": "bot"}
+    assert reading.credential(claims, "a.b.one", "https://id.test") == reading.credential(claims, "a.b.two", "i")
+    assert reading.credential(claims, "a.c.one", "https://id.test") != reading.credential(claims, "a.b.one", "i")
+    named = claims | {"jti": "7"}
+    assert reading.credential(named, "a.b.one", "i") == reading.credential(named, "a.c.one", "i")

@@ -126,9 +126,10 @@ def bound_to(claims: Claims) -> str | None:
 
 
 def credential(claims: Claims, token: str, issuer: str) -> str:
-    """What to call this token in records: by its id where it has one."""
+    """What to call this token in records: by its id where it has one, else by what was signed. Not by its signature:
+    of an elliptic curve's there is always a second one that is valid too, and it would be another credential's name."""
     jti = claims.get("jti")
-    name = f"{issuer} {jti}" if isinstance(jti, str) and jti else token
+    name = f"{issuer} {jti}" if isinstance(jti, str) and jti else token.rpartition(".")[0]
     return f"jwt:{hashlib.blake2b(name.encode(), digest_size=8).hexdigest()}"
 
 

@@ -7,6 +7,9 @@ from typing import Any
 
 from extproc.protocols.http.message import MalformedRequest
 
+MOST_VALUES = 50_000
+"""Values in one document. Policy is asked about all of them, and what it costs depends on their number, not on bytes."""
+
 _BLANK = b" \t\r\n\x1e"
 # JSON by one of its words (application/json, x-json, vnd.a+json), but for those that are several documents.
 _SAID = re.compile(r"(?:^|[^a-z0-9])json(?![a-z0-9])(?!-(?:seq|stream|lines))")
@@ -70,4 +73,25 @@ def read_json(data: bytes) -> Any:
         raise NotJson("the body says it is JSON and is not") from error
     if faults:
         raise MalformedRequest(f"the JSON has {faults[0]}")
+    if _many(data) and _too_many(parsed):
+        raise MalformedRequest(f"the JSON has more than {MOST_VALUES} values")
     return parsed
+
+
+def _many(data: bytes) -> bool:
+    """Whether there could be more values than policy is asked about; costs no more than looking for a byte."""
+    return sum(map(data.count, (b",", b"[", b"{"))) >= MOST_VALUES
+
+
+def _too_many(parsed: Any) -> bool:
+    left, waiting = MOST_VALUES, [parsed]
+    while waiting and left > 0:
+        value = waiting.pop()
+        left -= 1
+        if isinstance(value, dict):
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+        if len(waiting) > left:
+            return True
+    return bool(waiting)
