@@ -134,13 +134,14 @@ class Worker:
             counters = Counters(folder / "counters.db")
             stack.push_async_callback(counters.close)
             past = PolicyHistory(signals, counters, Wanted(layout.policy_reads))
+            doorkeeper = Doorkeeper(settings, standing)
 
             def gate(policy: PolicyEngine, journal: Journal) -> Gate:
-                check = partial(may_go_on, standing)
+                check = partial(may_go_on, standing, doorkeeper)
                 return Gate(policy, Holds(store), journal, metrics, past, check)
 
             gates = Gates(gate(policy, journal), gate(raw, journal), gate(policy, unredacted), gate(raw, _Nowhere()))
-            doorkeeper, known = Doorkeeper(settings, standing), read_fingerprints(layout)
+            known = read_fingerprints(layout)
             await doorkeeper.identify(shown(messages[0]))
             worker = cls(settings, payload, messages, gates, metrics, raw, doorkeeper, known)
             worker.history = await past.of(worker._asker.principal, payload, "GET", "127.0.0.1")

@@ -10,7 +10,8 @@ class AgentToken:
     """What is known of one token that the gateway signed; never the token itself.
 
     `id` is its `jti`: 16 hex digits. `owner` is the issuer and subject of the person or service that answers for it.
-    `targets` and `networks` (CIDR) restrict it; None means all. Times are seconds since the epoch.
+    `targets` and `networks` (CIDR) restrict it; None means all. `issued_by` is the issuer and subject of the
+    administrator; None where a release that did not write it down issued it. Times are seconds since the epoch.
     """
 
     id: str
@@ -24,6 +25,7 @@ class AgentToken:
     issued_at: float
     expires_at: float
     revoked_at: float | None = None
+    issued_by: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,9 +66,10 @@ class Access:
         self._targets = targets
 
     async def issue(
-        self, wanted: Wanted, sign: Callable[[AgentToken], str], witness: TokenWitness
+        self, wanted: Wanted, by: Principal, sign: Callable[[AgentToken], str], witness: TokenWitness
     ) -> tuple[AgentToken, str]:
-        """A new token, and the text that `sign` makes of it. Raises AccessRefused (bad-token, unknown-target)."""
+        """A new token, issued by `by`, and the text that `sign` makes of it. Raises AccessRefused (bad-token,
+        unknown-target)."""
         checked = self._checked(wanted)
 
         def work(ledger: Ledger, now: float) -> tuple[AgentToken, str]:
@@ -85,6 +86,7 @@ class Access:
                 note=checked.note,
                 issued_at=issued,
                 expires_at=issued + checked.lifetime,
+                issued_by=(by.issuer, by.subject),
             )
             signed = sign(token)
             witness(token)

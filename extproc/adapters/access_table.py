@@ -12,12 +12,12 @@ from extproc.domain.principal import Kind
 # Lists are JSON; an issuer of '' is none, for NULLs would all be distinct in the key.
 FORM = Form(
     "an access database",
-    1,
+    2,
     """
 CREATE TABLE tokens (
     id TEXT PRIMARY KEY, subject TEXT NOT NULL, kind TEXT NOT NULL, groups TEXT NOT NULL, owner_issuer TEXT NOT NULL,
     owner_subject TEXT NOT NULL, targets TEXT, networks TEXT, note TEXT NOT NULL, issued_at REAL NOT NULL,
-    expires_at REAL NOT NULL, revoked_at REAL
+    expires_at REAL NOT NULL, revoked_at REAL, issued_by_issuer TEXT, issued_by_subject TEXT
 ) STRICT;
 CREATE TABLE freezes (
     issuer TEXT NOT NULL, subject TEXT NOT NULL, by TEXT NOT NULL, reason TEXT NOT NULL, at REAL NOT NULL,
@@ -27,6 +27,8 @@ CREATE TABLE freezes (
     AccessUnavailable,
     "stop the gateway and restore the file from a backup; or move it and keys/tokens.key away and start again: no "
     "agent token counts then, and who was frozen must be frozen again (the journal has every freeze)",
+    # Who issued a token was not written down before.
+    {1: "ALTER TABLE tokens ADD COLUMN issued_by_issuer TEXT; ALTER TABLE tokens ADD COLUMN issued_by_subject TEXT"},
 )
 
 
@@ -44,9 +46,10 @@ class Rows:
     def add_token(self, token: AgentToken) -> None:
         """See Ledger."""
         self._db.execute(
-            "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (token.id, token.subject, token.kind.value, json.dumps(token.groups), *token.owner, _dump(token.targets),
-             _dump(token.networks), token.note, token.issued_at, token.expires_at, token.revoked_at),
+             _dump(token.networks), token.note, token.issued_at, token.expires_at, token.revoked_at,
+             *(token.issued_by or (None, None))),
         )  # fmt: skip
 
     def set_revoked(self, token_id: str, at: float) -> None:
@@ -101,4 +104,5 @@ def _token(row: sqlite3.Row) -> AgentToken:
         issued_at=row["issued_at"],
         expires_at=row["expires_at"],
         revoked_at=row["revoked_at"],
+        issued_by=None if row["issued_by_subject"] is None else (row["issued_by_issuer"], row["issued_by_subject"]),
     )

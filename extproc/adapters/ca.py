@@ -197,6 +197,8 @@ def _load_certificate(file: Path) -> x509.Certificate:
 
 
 def _load_key(file: Path) -> ec.EllipticCurvePrivateKey:
+    if file.stat().st_mode & 0o077:
+        raise CaUnusable(f"{file}: others can read it, and may have; chmod 600 {file}, or make a new authority")
     try:
         key = serialization.load_pem_private_key(file.read_bytes(), None)
     except (ValueError, TypeError):

@@ -13,9 +13,9 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,13 +29,15 @@ Work = Callable[[sqlite3.Connection, float], T]
 class Form:
     """What a file holds: its name for people, its schema (statements ended by semicolons) and that schema's version;
     `unavailable` makes the exception that is raised wherever the file can't be used, `repair` says what to do about
-    a file that is not whole."""
+    a file that is not whole. `migrations` lead from a version to the next, as statements like the schema's; whoever
+    opens a file of an earlier version to write brings it up to this one."""
 
     name: str
     version: int
     schema: str
     unavailable: Callable[[str], Exception]
     repair: str
+    migrations: Mapping[int, str] = field(default_factory=dict)
 
 
 class Database:
@@ -220,13 +222,22 @@ def _use_wal(db: sqlite3.Connection) -> None:
 
 def _migrate(db: sqlite3.Connection, form: Form, create: bool) -> None:
     version = _version(db)
+    while version in form.migrations:
+        _execute(db, form.migrations[version])
+        version += 1
+        db.execute(f"PRAGMA user_version = {version}")
     if version == form.version:
         return
     if not create or version != 0 or db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
         raise ValueError(_other_schema(form, version))
-    for statement in form.schema.split(";"):
-        db.execute(statement)
+    _execute(db, form.schema)
     db.execute(f"PRAGMA user_version = {form.version}")
+
+
+def _execute(db: sqlite3.Connection, statements: str) -> None:
+    """Inside the transaction, which `executescript` would end."""
+    for statement in statements.split(";"):
+        db.execute(statement)
 
 
 def _version(db: sqlite3.Connection) -> int:

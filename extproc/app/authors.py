@@ -34,11 +34,14 @@ def announce(layout: Layout, path: Path, data: bytes | None, by: Document) -> No
 
 
 def author_of(layout: Layout, settings: Settings, changed: frozenset[Path]) -> Author:
-    """Whose doing it is that these paths are not what they were."""
-    files = changed - {settings.targets_folder}
+    """Whose doing it is that these paths are not what they were. What was announced counts for one change of its
+    file: whoever brings the same content back later did that themselves."""
+    files, announced = changed - {settings.targets_folder}, layout.config / _NOTE
     try:
-        note = orjson.loads((layout.config / _NOTE).read_bytes())
+        note = orjson.loads(announced.read_bytes())
         path = Path(note["path"])
+        if path in files:
+            announced.unlink()
         if files == {path} and _hash(_content(path)) == note["sha256"]:
             return Author(note["by"], ())
     except (OSError, ValueError, KeyError, TypeError):

@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -19,7 +20,7 @@ from extproc.app.door import Door, certify
 from extproc.app.fingerprints import Credentials
 from extproc.app.layout import Layout, StateUnusable
 from extproc.app.plan import envoy_plan
-from extproc.app.restart import needs_restart
+from extproc.app.restart import differences, needs_restart
 from extproc.app.snapshot import IN_FORCE, REFUSED, Snapshot, active, publish, replace_file, snapshot
 from extproc.app.upstreams import Upstreams, is_named, refusals
 from extproc.config import Settings, SettingsError, load
@@ -29,6 +30,9 @@ from extproc.domain.ports import Journal, JournalUnwritable
 _LOOK_SECONDS = 0.5
 _TAKEN_SECONDS = 10.0
 _TAKEN_LOOK_SECONDS = 0.05
+# Of all that differs, a record has so many bytes: one that the journal need not shorten.
+_DIFFERENCES_BYTES = 4 << 10
+_VALUE_CHARACTERS = 1000
 _log = logging.getLogger("holdpoint.config")
 
 _Stamp = tuple[tuple[str, int, int, int], ...]
@@ -151,13 +155,24 @@ class ConfigKeeper:
         # Lines can move, and comments come and go, without anything changing.
         if any(facts.values()) or before != after:
             self._note("changed", author, wanted, facts)
-        # Known before anything can be sent with a new one.
-        await asyncio.to_thread(self._credentials.use, after)
-        await asyncio.to_thread(publish, wanted, active(self._layout))
+        try:
+            # Known before anything can be sent with a new one.
+            await asyncio.to_thread(self._credentials.use, after)
+            await asyncio.to_thread(publish, wanted, active(self._layout))
+        except (OSError, StateUnusable) as error:
+            await self._go_back(before)
+            raise ConfigRefused(f"{error}\nthe change that was recorded just now came to nothing") from error
         self._now = wanted
         await self._taken(wanted.version)
         self._upstreams.use(after)
         await self._tell()
+
+    async def _go_back(self, before: Settings) -> None:
+        try:
+            await asyncio.to_thread(self._credentials.use, before)
+        except StateUnusable as error:
+            # What workers look for is more than what is in force, or as it was; it is brought up to date later.
+            _log.error("%s", error)
 
     async def _tell(self) -> None:
         """Bring Envoy's files to what is in force. What can't be written now, on a full disk for example, is tried
@@ -259,4 +274,25 @@ def _changes(before: Settings, after: Settings) -> dict[str, JSON]:
         "added": sorted(new.keys() - old.keys()),
         "changed": sorted(name for name in new.keys() & old.keys() if new[name] != old[name]),
         "removed": sorted(old.keys() - new.keys()),
+        **_settings(before, after),
     }
+
+
+def _settings(before: Settings, after: Settings) -> dict[str, JSON]:
+    """Every setting that differs, with both values; how many were left out where they are too many for a record."""
+    told: list[JSON] = []
+    room, left_out = _DIFFERENCES_BYTES, 0
+    for found in differences(before, after):
+        entry: dict[str, JSON] = {"path": found.path, "before": _short(found.before), "after": _short(found.after)}
+        room -= len(orjson.dumps(entry))
+        if room >= 0:
+            told.append(entry)
+        else:
+            left_out += 1
+    return {"settings": told, **({"settings_left_out": left_out} if left_out else {})}
+
+
+def _short(value: Any) -> JSON:
+    """A value, or the beginning of its JSON where that is long."""
+    text = orjson.dumps(value).decode()
+    return value if len(text) <= _VALUE_CHARACTERS else f"{text[:_VALUE_CHARACTERS]}…"

@@ -94,6 +94,7 @@ class Door:
         if any(old.until <= now for old in self._leftovers):
             self._leftovers = [old for old in self._leftovers if old.until > now]
             await self._write(self._with_leftovers(self._resources))
+            await self._certify()
 
     def _with_leftovers(self, resources: Resources) -> Resources:
         old_clusters = [cluster for old in self._leftovers for cluster in old.clusters]
@@ -106,6 +107,8 @@ class Door:
         self._certified = self._clock()
         if self._plan is not None:
             await asyncio.to_thread(certify, self._plan, self._layout.keys, self._layout.envoy)
+            if not self._leftovers:
+                await asyncio.to_thread(_discard, self._plan, self._layout.envoy / LEAVES)
 
     async def _write(self, resources: Resources) -> None:
         await asyncio.to_thread(write, resources, self._layout.envoy)
@@ -136,6 +139,14 @@ def certify(plan: EnvoyPlan, keys: Path, envoy: Path) -> None:
         authority = ensure_ca(keys)
         for target, hosts in wanted.items():
             ensure_leaf(authority, envoy / LEAVES, target, hosts)
+
+
+def _discard(plan: EnvoyPlan, leaves: Path) -> None:
+    """Remove the keys and certificates that this plan has no use for. Raises OSError."""
+    kept = {f"{target}{end}" for target in intercepted(plan) for end in (".key", ".crt")}
+    for file in (*leaves.glob("*.key"), *leaves.glob("*.crt")):
+        if file.name not in kept:
+            file.unlink(missing_ok=True)
 
 
 def _leftovers(old: EnvoyPlan, new: EnvoyPlan, before: Resources, after: Resources, now: float) -> list[_Leftover]:

@@ -23,6 +23,7 @@ from extproc.masking.fingerprint import (
     load,
     load_current,
 )
+from extproc.server.kept import keeping
 
 FILE = "fingerprints.json"
 _KEY_BYTES = 32
@@ -112,8 +113,9 @@ class Credentials:
         self._said: tuple[str, ...] = ()
 
     def use(self, settings: Settings) -> None:
-        """Take a new configuration. Raises StateUnusable."""
-        self._settings = settings
+        """Take a new configuration. Raises StateUnusable; until that is mended, each look tries again."""
+        # Also with the same files: they may count for other targets, or be sent in another form.
+        self._settings, self._seen = settings, None
         self.look()
 
     def look(self) -> None:
@@ -181,12 +183,8 @@ async def following(known: Known) -> AsyncIterator[None]:
             except StateUnusable as error:
                 _log.error("%s", error)
 
-    task = asyncio.create_task(follow())
-    try:
+    async with keeping(follow):
         yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 def _former(path: Path) -> bytes:

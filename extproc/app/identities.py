@@ -4,6 +4,8 @@ from pathlib import Path
 
 from extproc.access.ports import Standing
 from extproc.adapters.identity import (
+    NAMED,
+    SPIFFE,
     AgentTokens,
     Approvers,
     CertificateRule,
@@ -25,13 +27,19 @@ class Doorkeeper:
 
     def __init__(self, settings: Settings, standing: Standing) -> None:
         self._standing = standing
-        self._identity = settings.identity
+        self._let_in = _let_in(settings)
+        self._believed = believed(settings)
         self._now = gatekeeper(settings, standing)
 
     def follow(self, settings: Settings) -> None:
-        """Take a new configuration. Where it says the same of identity, nobody has to be verified anew."""
-        if settings.identity != self._identity:
-            self._identity, self._now = settings.identity, gatekeeper(settings, self._standing)
+        """Take a new configuration. Where it lets the same in, nobody has to be verified anew."""
+        self._believed = believed(settings)
+        if _let_in(settings) != self._let_in:
+            self._now, self._let_in = gatekeeper(settings, self._standing), _let_in(settings)
+
+    def believes(self, issuer: str) -> bool:
+        """Whether this issuer's word counts now; of one that was removed, what it let in earlier may not go on."""
+        return issuer in self._believed
 
     def remembered(self, shown: Shown) -> Identified | None:
         """See Identities."""
@@ -40,6 +48,10 @@ class Doorkeeper:
     def ours(self, shown: Shown) -> frozenset[str]:
         """See Identities."""
         return self._now.ours(shown)
+
+    def unproven(self, shown: Shown) -> bool:
+        """See Identities."""
+        return self._now.unproven(shown)
 
     async def identify(self, shown: Shown) -> Identified:
         """See Identities."""
@@ -55,6 +67,20 @@ def gatekeeper(settings: Settings, standing: Standing) -> Gatekeeper:
         Certificates([CertificateRule(c.spiffe, c.name, c.kind, c.groups) for c in identity.certificates]),
         standing,
     )
+
+
+def believed(settings: Settings) -> frozenset[str]:
+    """The issuers of all principals that a gateway lets in."""
+    identity = settings.identity
+    return frozenset(
+        [issuer_of(settings.listen.domain), *(a.issuer for a in identity.agents)]
+        + [f"{SPIFFE}{c.spiffe}" if c.spiffe is not None else f"{NAMED}{c.name}" for c in identity.certificates]
+    )
+
+
+def _let_in(settings: Settings) -> tuple[object, ...]:
+    """All that decides who is let in."""
+    return settings.listen.domain, settings.identity.agents, settings.identity.certificates
 
 
 class People:

@@ -1,16 +1,16 @@
 """The configuration in a program that goes on while it changes."""
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-from extproc.app.layout import StateUnusable
 from extproc.app.snapshot import Snapshot, read
 from extproc.config import Settings
 from extproc.domain.target import Target
+from extproc.server.kept import keeping
 
 _LOOK_SECONDS = 0.2
 KEPT_SECONDS = 600.0
@@ -30,6 +30,8 @@ class Live:
         self._path, self._clock = path, clock
         self._seen = self._stamp()
         self._snapshot = read(path)
+        self._told = self._snapshot.version
+        self._trouble = ""
         self._targets: dict[tuple[str, str], Target] = {}
         self._gone: dict[tuple[str, str], float] = {}
         self._listeners: list[Callable[[Settings], None]] = []
@@ -42,51 +44,61 @@ class Live:
 
     @property
     def version(self) -> str:
-        """The snapshot's version."""
-        return self._snapshot.version
+        """The version of the snapshot that everybody here has taken."""
+        return self._told
 
     def target(self, name: str, revision: str) -> Target | None:
         """The target of this name in this revision, if it is in force or was within the last ten minutes."""
         return self._targets.get((name, revision))
 
     def on_change(self, told: Callable[[Settings], None]) -> None:
-        """Have a function called, on the event loop, with each configuration that comes into force from now on."""
+        """Have a function called, on the event loop, with each configuration that comes into force from now on. One
+        that fails is called again, and so are the others with it."""
         self._listeners.append(told)
 
-    @contextlib.asynccontextmanager
-    async def following(self) -> AsyncIterator[None]:
+    def following(self) -> AbstractAsyncContextManager[None]:
         """Follow changes for as long as the context lasts."""
-        task = asyncio.create_task(self._follow())
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        return keeping(self._follow)
 
     async def look(self) -> None:
-        """Take what is published now, if it is another than we have."""
+        """Take what is published now, if it is another than we have. What fails, in part or whole, is tried again with
+        the next look, and until it is done the version stays what it was."""
         self._forget()
         seen = self._stamp()
         if seen == self._seen:
             return
-        self._seen = seen
         try:
             # Off the loop: a large configuration takes longer than a request should wait.
             taken = await asyncio.to_thread(read, self._path)
-        except StateUnusable as error:
-            # What `up` publishes can be read. Whoever else wrote it, what we have stays in force.
-            _log.error("%s", error)
+            if {self._snapshot.version, self._told} != {taken.version}:
+                self._take(taken)
+                self._tell(taken.settings)
+                self._told = taken.version
+                _log.info("configuration taken", extra={"version": taken.version})
+        except Exception as error:
+            # Memory or descriptors that are short for a moment, or a file that `up` did not write: what could not be
+            # taken is not claimed, and whoever waits for us learns so.
+            if self._trouble != repr(error):
+                self._trouble = repr(error)
+                _log.exception("the configuration can't be taken, which is tried again")
             return
-        if taken.version != self._snapshot.version:
-            self._take(taken)
-            _log.info("configuration taken", extra={"version": taken.version})
-            for told in self._listeners:
-                told(taken.settings)
+        self._seen, self._trouble = seen, ""
 
     async def _follow(self) -> None:
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             await self.look()
+
+    def _tell(self, settings: Settings) -> None:
+        """Tell everybody, also after one has failed. Raises what the first that failed raised."""
+        faults = []
+        for told in self._listeners:
+            try:
+                told(settings)
+            except Exception as error:
+                faults.append(error)
+        if faults:
+            raise faults[0]
 
     def _take(self, taken: Snapshot) -> None:
         self._snapshot = taken

@@ -13,7 +13,9 @@ from typing import Any
 
 import uvloop
 
+from extproc.access import answers
 from extproc.access.check import check
+from extproc.access.ports import Standing
 from extproc.access.service import Access
 from extproc.adapters.access import AccessList, SqliteAccess
 from extproc.adapters.access_keys import read_private_key
@@ -43,12 +45,14 @@ from extproc.console.freezes import cancel_frozen
 from extproc.console.freezes import routes as freeze_routes
 from extproc.console.targets import routes as target_routes
 from extproc.console.tokens import routes as token_routes
+from extproc.domain.identity import IdentityRefused, Why
 from extproc.domain.principal import Principal
 from extproc.domain.target import Target
 from extproc.masking.build import warm
 from extproc.server.caps import Caps, Knocks, Limits
 from extproc.server.ext_proc import Service
 from extproc.server.gate import Gate
+from extproc.server.kept import keeping
 from extproc.server.live import Exchanges
 from extproc.server.metrics import Metrics, ShipperMetrics
 from extproc.server.tickets import Tickets
@@ -117,11 +121,10 @@ async def _until_told(main: Main, beat: Beat) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    beating = asyncio.create_task(beat.beat())
     try:
-        await main(stop, beat)
+        async with keeping(beat.beat):
+            await main(stop, beat)
     finally:
-        beating.cancel()
         beat.file.unlink(missing_ok=True)
 
 
@@ -155,15 +158,16 @@ def _worker(settings: Settings, index: int) -> Main:
             end.callback(signals.close)
             counters = Counters(layout.counters)
             end.push_async_callback(counters.close)
-            check_now = partial(may_go_on, standing)
+            doorkeeper = Doorkeeper(live.settings, standing)
+            check_now = partial(may_go_on, standing, doorkeeper)
             history = PolicyHistory(signals, counters, Wanted(layout.policy_reads))
             holds = Holds(store, live.settings.limits.holds)
             gate = Gate(policy, holds, written, Metrics(), history, check_now)
             _reserve(layout.metrics)
-            doorkeeper = Doorkeeper(live.settings, standing)
             exchanges = Exchanges(check_now, partial(_is_as_it_was, live))
             caps = Caps(_share(live.settings))
             standing.on_change(exchanges.review)
+            # Before the review below: it ends what an issuer let in that is believed no longer.
             live.on_change(doorkeeper.follow)
 
             def follow(changed: Settings) -> None:
@@ -192,8 +196,10 @@ def _worker(settings: Settings, index: int) -> Main:
     return main
 
 
-def may_go_on(standing: AccessList, principal: Principal, now: float) -> None:
+def may_go_on(standing: Standing, doorkeeper: Doorkeeper, principal: Principal, now: float) -> None:
     """Raises IdentityRefused for a principal that may not go on at a time (seconds since the epoch)."""
+    if not doorkeeper.believes(principal.issuer):
+        raise IdentityRefused("this issuer is no longer believed", Why.REVOKED, principal)
     check(principal, standing, now)
 
 
@@ -222,7 +228,7 @@ def _control(settings: Settings) -> Main:
             end.callback(standing.close)
             tokens = await SqliteAccess.open(layout.access)
             end.push_async_callback(tokens.close)
-            holds = Holds(store, live.settings.limits.holds)
+            holds = Holds(store, live.settings.limits.holds, lambda asker, who: answers.unfit(asker, who, standing))
             access = Access(tokens, lambda: [t.name for t in live.settings.targets])
             signing, issuer = read_private_key(layout.keys), issuer_of(settings.listen.domain)
             people = People(live.settings, standing)

@@ -8,7 +8,7 @@ import ssl
 from extproc.adapters.resolve import Resolver, Unresolved
 from extproc.app.upstreams import is_named, refusals
 from extproc.config import Credential, Settings, TargetSettings
-from extproc.config.files import credential as look_at
+from extproc.config.files import read_credential
 from extproc.config.values import Wrong
 from extproc.domain.json import JSON, Document
 
@@ -56,15 +56,9 @@ def _secret(credential: Credential | None) -> bytes | None:
     if credential is None:
         return None
     try:
-        look_at(credential.file)
-        content = credential.file.read_bytes()
+        return credential.prefix.encode() + read_credential(credential.file)
     except Wrong as error:
         raise _Failed("credential", str(error)) from None
-    except OSError as error:
-        raise _Failed("credential", f"{credential.file} can't be read ({error.strerror})") from None
-    if not all(byte == 9 or 32 <= byte != 127 for byte in content):
-        raise _Failed("credential", f"{credential.file} holds a line break or a control character; write it anew")
-    return credential.prefix.encode() + content
 
 
 async def _addresses(target: TargetSettings, settings: Settings) -> tuple[str, ...]:

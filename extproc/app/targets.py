@@ -16,8 +16,10 @@ from extproc.app.layout import Layout
 from extproc.app.live import Live
 from extproc.app.restart import needs_restart
 from extproc.app.snapshot import IN_FORCE, REFUSED, replace_file, snapshot
+from extproc.app.target_credentials import check_credential
 from extproc.config import Settings, SettingsError, TargetSettings, load
 from extproc.config.folder import SUFFIX
+from extproc.config.source import Members, Unreadable, bytes_of, read_tree
 from extproc.config.targets import TARGET
 from extproc.console.targets import TargetRefused
 from extproc.domain.json import JSON, Document
@@ -54,6 +56,7 @@ class Targets:
                 raise TargetRefused("target-exists", f"the target {name} stands at {there.place}; --replace changes it")
             if there is not None and there.place.file != path:
                 raise TargetRefused("not-in-folder", f"the target {name} stands at {there.place}; change it there")
+            await asyncio.to_thread(_check_file, path, name, there is None)
             data = yaml.safe_dump({name: dict(settings)}, sort_keys=False, allow_unicode=True).encode()
             written: dict[str, JSON] = {"settings": dict(settings)}
             wanted = await self._change(path, data, "changed" if there else "added", name, by, written)
@@ -66,9 +69,9 @@ class Targets:
             if target is None:
                 raise TargetRefused("no-such-target", f"there is no target {name}")
             path = self._folder() / f"{name}{SUFFIX}"
-            others = [t.name for t in self._live.settings.targets if t.place.file == path and t.name != name]
-            if target.place.file != path or others:
+            if target.place.file != path:
                 raise TargetRefused("not-in-folder", f"the target {name} stands at {target.place}; remove it there")
+            await asyncio.to_thread(_check_file, path, name, False)
             await self._change(path, None, "removed", name, by, {})
             return view(target)
 
@@ -84,7 +87,7 @@ class Targets:
         self, path: Path, data: bytes | None, what: str, name: str, by: Principal, facts: Mapping[str, JSON]
     ) -> Settings:
         """Try, record, write, wait; take back what did not come into force. The configuration that is in force then."""
-        wanted, began = await asyncio.to_thread(self._tried, path, data), time.time()
+        wanted, began = await asyncio.to_thread(self._tried, path, data, name, by), time.time()
         await self._record(what, name, by, facts)
         try:
             before = await asyncio.to_thread(_write, self._layout, path, data, by)
@@ -98,9 +101,12 @@ class Targets:
             raise problem
         return wanted
 
-    def _tried(self, path: Path, data: bytes | None) -> Settings:
+    def _tried(self, path: Path, data: bytes | None, name: str, by: Principal) -> Settings:
         now = self._live.settings
         try:
+            for target in load(now.file, files=False, replaced={path: data}).targets:
+                if target.name == name:
+                    check_credential(target, now, by)
             wanted = load(now.file, replaced={path: data})
         except SettingsError as error:
             raise TargetRefused("bad-target", str(error)) from error
@@ -144,6 +150,23 @@ def view(target: TargetSettings) -> Document:
         "line": target.place.line,
         "settings": TARGET.write(target),
     }
+
+
+def _check_file(path: Path, name: str, new: bool) -> None:
+    """Raises TargetRefused where this file, as it is now, is not this target's alone: what `add` and `remove` do, they
+    do to the whole of it. It may say more than is in force."""
+    try:
+        tree, _ = read_tree(bytes_of(path))
+    except Unreadable as error:
+        if not path.exists() and not path.is_symlink():
+            return
+        raise TargetRefused("not-in-folder", f"{path} {error.problem.message}; put that right first") from error
+    others = [key.text for key, _ in tree.members if key.text != name] if isinstance(tree, Members) else []
+    if others:
+        message = f"{path} holds {', '.join(others)} too; change {name} there, or give the others files of their own"
+        raise TargetRefused("not-in-folder", message)
+    if new:
+        raise TargetRefused("not-in-folder", f"{path} is there, and is not in force; change or remove it there")
 
 
 def _write(layout: Layout, path: Path, data: bytes | None, by: Principal) -> bytes | None:

@@ -29,11 +29,11 @@ from extproc.app.stages import following, stages
 from extproc.app.upstreams import Upstreams
 from extproc.audit.journal import FileJournal
 from extproc.config import Settings
+from extproc.server.kept import kept
 from extproc.server.supervisor import StartFailed, Supervisor
 
 _log = logging.getLogger("holdpoint.up")
 _ROTATE_SECONDS = 2.0
-_AGAIN_SECONDS = 1.0
 _ACCESS_LOG_BYTES = 64 << 20
 
 
@@ -102,7 +102,7 @@ async def _up(settings: Settings, layout: Layout, console: Console) -> None:
                 if not os.isatty(sys.stderr.fileno()):
                     loop.add_signal_handler(signal.SIGHUP, lambda: run(keepers.reload()))
                 for work in keepers.work():
-                    run(_kept(work))
+                    run(kept(work))
                 where = settings.listen.address if settings.listen.managed else "an Envoy of your own"
                 _log.info("ready: agents connect to %s", where)
                 await _until_told(supervisor, stop)
@@ -138,17 +138,6 @@ class _Keepers:
             await self.policies.reload()
         await self.configuration.reload()
         _log.info("read everything again")
-
-
-async def _kept(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Do it until cancelled, whatever goes wrong."""
-    while True:
-        try:
-            await work()
-        except Exception:
-            # What is in force stays in force meanwhile; nobody following any more would be worse than saying so twice.
-            _log.exception("following changes failed; beginning anew")
-        await asyncio.sleep(_AGAIN_SECONDS)
 
 
 async def _keepers(settings: Settings, layout: Layout, written: FileJournal, credentials: Credentials) -> _Keepers:

@@ -104,9 +104,10 @@ def progress(hold: Hold) -> tuple[Progress, ...]:
     return tuple(Progress(r, counted[r.group]) for r in hold.requirements)
 
 
-def objection(hold: Hold, approver: Principal, now: float) -> HoldRefused | None:
-    """Why this person can't vote on this hold now, or None when they can."""
-    if fault := people.unfit(hold.principal, approver):
+def objection(hold: Hold, approver: Principal, now: float, known: str | None = None) -> HoldRefused | None:
+    """Why this person can't vote on this hold now, or None when they can. `known` is why they may not answer for its
+    asker, where somebody else knows a reason."""
+    if fault := people.unfit(hold.principal, approver) or known:
         return HoldRefused(Refused.NOT_A_PERSON if approver.kind != "human" else Refused.OWN_HOLD, fault)
     groups = sorted({r.group for r in hold.requirements})
     if not set(groups) & set(approver.groups):
@@ -120,13 +121,13 @@ def objection(hold: Hold, approver: Principal, now: float) -> HoldRefused | None
     return None
 
 
-def vote(hold: Hold, approver: Principal, approve: bool, reason: str, now: float) -> Hold:
-    """Take one person's answer. Raises HoldRefused; the hold is then as it was."""
+def vote(hold: Hold, approver: Principal, approve: bool, reason: str, now: float, known: str | None = None) -> Hold:
+    """Take one person's answer; `known` as for `objection`. Raises HoldRefused; the hold is then as it was."""
     reason = reason.strip()
     if not 1 <= len(reason) <= REASON_LENGTH or not is_plain(reason):
         wanted = f"a reason of 1 to {REASON_LENGTH} visible characters, on one line"
         raise HoldRefused(Refused.BAD_REASON, f"a vote needs {wanted}")
-    if refusal := objection(hold, approver, now):
+    if refusal := objection(hold, approver, now, known):
         raise refusal
     voted = replace(hold, votes=(*hold.votes, Vote(approver, approve, reason, now)))
     if not approve:

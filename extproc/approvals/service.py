@@ -35,6 +35,8 @@ KEEP_SECONDS = 7 * 86400.0
 KEEP_PER_PRINCIPAL = 200
 
 Witness = Callable[[Hold, Hold], None]
+# Why an approver may not answer for an asker, beside what the two principals themselves say; None for no reason.
+Unfit = Callable[[Principal, Principal], str | None]
 
 
 class _NotRendered(Exception):
@@ -48,10 +50,14 @@ class Holds:
     `detach` or `cancel`. All methods raise HoldsUnavailable; the caller then lets nothing pass.
     """
 
-    def __init__(self, store: HoldStore, most_pending: int = PENDING_PER_PRINCIPAL) -> None:
-        """`most_pending` is how many holds of one principal may wait at one time; it may be changed while in use."""
+    def __init__(
+        self, store: HoldStore, most_pending: int = PENDING_PER_PRINCIPAL, unfit: Unfit = lambda asker, approver: None
+    ) -> None:
+        """`most_pending` is how many holds of one principal may wait at one time; it may be changed while in use.
+        `unfit` is asked at each vote, also in the store's thread; what it raises undoes the vote."""
         self._store = store
         self.most_pending = most_pending
+        self.unfit = unfit
         self._strays: set[asyncio.Task[None]] = set()
 
     async def open_or_join(
@@ -149,10 +155,11 @@ class Holds:
     async def vote(self, hold_id: str, approver: Principal, approve: bool, reason: str, witness: Witness) -> Hold:
         """Take a person's answer. `witness(before, after)` is called inside the transaction, before it takes effect,
         in the store's thread: it writes the vote to the journal, and by raising it undoes the vote.
-        Raises HoldRefused and whatever `witness` raises."""
+        Raises HoldRefused and whatever `witness` and `unfit` raise."""
 
         def cast(s: Standing, now: float) -> Standing:
-            after = machine.vote(s.hold, approver, approve, reason, now)
+            known = self.unfit(s.hold.principal, approver)
+            after = machine.vote(s.hold, approver, approve, reason, now, known)
             witness(s.hold, after)
             return Standing(after, s.askers)
 

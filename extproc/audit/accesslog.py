@@ -1,9 +1,12 @@
 """Follows Envoy's access log, through rotation by rename, and puts what no decision covers into the gateway stream.
 
 Exactly once: a record is in the journal, and synced, before the position is noted; and what was appended after the
-last position was noted is recognised at the next start by the file and offset that each record carries."""
+last position was noted is recognised at the next start by the file and offset that each record carries. Refusals of
+nobody known that are alike are counted (see crowd.py); the position stays before them until they are recorded."""
 
+import contextlib
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
@@ -11,10 +14,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from extproc.audit.codes import Code, Judged, judge
+from extproc.audit.crowd import Crowd, Told, kind_of
 from extproc.audit.journal import FileJournal
 from extproc.audit.reader import records
 from extproc.audit.store import LogPosition, Store
 from extproc.domain.json import Document
+from extproc.domain.ports import JournalUnwritable
 
 LONGEST_LINE = 64 * 1024
 """Bytes; of a longer line only the first so many are read, which makes it a malformed one."""
@@ -30,7 +35,8 @@ class _Line:
 
 class AccessLog:
     """One followed log. `journal` is the gateway stream's only writer and `gateway` its file; `on_alarm` hears of
-    every alarm after it is recorded. Not thread-safe. Raises JournalFault where the gateway stream can't be read."""
+    every alarm after it is recorded; `ticks` gives monotonic seconds. Not thread-safe. Raises JournalFault where the
+    gateway stream can't be read."""
 
     def __init__(
         self,
@@ -39,6 +45,7 @@ class AccessLog:
         journal: FileJournal,
         gateway: Path,
         on_alarm: Callable[[Document], None] = lambda body: None,
+        ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         self._path, self._store, self._journal, self._on_alarm = path, store, journal, on_alarm
         self._file: BinaryIO | None = None
@@ -46,15 +53,14 @@ class AccessLog:
         self._queue: list[Path] = []
         self._noted = self._resume = store.log_position()
         since = self._noted.journal if self._noted is not None and self._noted.journal <= journal.offset else 0
-        self._seen = {
-            (log.get("file"), log.get("offset"))
-            for record in records(gateway, since, journal.offset)
-            if isinstance(log := record.body.get("log"), dict)
-        }
+        self._since, self._synced = since, -1
+        self._told = Told(records(gateway, since, journal.offset))
+        self._crowd = Crowd(ticks)
 
     def step(self, lines: int = 1000) -> int:
         """Take up to so many lines; gives how many there were. Raises OSError, JournalUnwritable and sqlite3.Error;
         the next step then goes on where this one stopped."""
+        self._tell(only_due=True)
         taken = 0
         while taken < lines:
             file = self._file or self._open()
@@ -66,6 +72,8 @@ class AccessLog:
                 continue
             if line is None:
                 if not self._moved_on(file):
+                    # The log's end: whatever an earlier process told is behind.
+                    self._told.clear()
                     break
                 # The writer may have written between our last look and its leaving; what has no end now never will.
                 line = _read(file, self._offset) or _rest(file, self._offset)
@@ -77,36 +85,55 @@ class AccessLog:
                 self._record(found, self._name, self._offset)
             self._offset = line.end
             taken += 1
+        self._tell(only_due=True)
         self._note()
         return taken
 
     def close(self) -> None:
-        """Let the log go."""
+        """Record what was counted, and let the log go."""
+        with contextlib.suppress(JournalUnwritable):
+            # What can't be recorded now, the next process reads again: no position after it is noted.
+            self._tell()
+        self._shut()
+
+    def _shut(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None
 
     def _record(self, found: Judged, file: str, offset: int) -> None:
-        if (file, offset) in self._seen:
+        kind = kind_of(found.kind, found.body)
+        if self._told.has(kind, file, offset) or (kind is not None and self._crowd.joins(kind, found.body, offset)):
             return
         body = {**found.body, "log": {"file": file, "offset": offset}}
         self._journal.append(found.kind, body)
-        self._seen.add((file, offset))
+        if kind is not None:
+            self._crowd.met(kind)
         if found.kind == "alarm":
             self._on_alarm(body)
 
+    def _tell(self, *, only_due: bool = False) -> None:
+        """Record what was counted. Raises JournalUnwritable, and then has only what is recorded behind it."""
+        if self._crowd.due or not only_due:
+            for body in self._crowd.drain(self._name):
+                self._journal.append("refusal", body)
+
     def _note(self) -> None:
         """Note the position, once the records before it are on the disk."""
-        at = LogPosition(self._name, self._offset, self._journal.offset)
+        if self._crowd.waiting:
+            return
+        # While lines that an earlier process told lie ahead, its records have to be found again.
+        journal = self._journal.offset
+        at = LogPosition(self._name, self._offset, self._since if self._told else journal)
         noted = self._noted
         if not self._name or (noted is not None and (noted.file, noted.offset) == (at.file, at.offset)):
             return
-        if noted is None or noted.journal != at.journal:
+        if self._synced != journal:
             self._journal.sync()
+            self._synced = journal
         with self._store.transaction():
             self._store.set_log_position(at)
         self._noted = at
-        self._seen.clear()
 
     def _open(self) -> BinaryIO | None:
         """A file to read: the one that an earlier process was in, else the next. None while there is none."""
@@ -140,17 +167,19 @@ class AccessLog:
 
     def _leave(self, file: BinaryIO) -> None:
         """This file is read to its end and its writer writes another."""
+        self._tell()
         if not self._queue:
             mine, files = os.fstat(file.fileno()), self._rotation()
             inodes = [path.stat().st_ino for path in files]
             self._queue = files[inodes.index(mine.st_ino) + 1 :] if mine.st_ino in inodes else []
-        self.close()
+        self._shut()
 
     def _begin_again(self) -> None:
         """The file was cut under its writer: what was between is lost, and that is an alarm."""
+        self._tell()
         before = self._name
         self._gap(before, self._offset)
-        self.close()
+        self._shut()
         file = self._enter(self._path, 0)
         if file is not None and self._name == before:
             # Its start is what it was: go on at its end rather than tell its lines twice.

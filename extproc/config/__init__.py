@@ -4,6 +4,7 @@ at once. Imports only the domain, so that every process can read it cheaply."""
 import os
 from pathlib import Path
 
+from extproc.config import files as looks
 from extproc.config.advice import advice
 from extproc.config.checks import cross_check
 from extproc.config.folder import Replaced, with_folder
@@ -13,7 +14,7 @@ from extproc.config.sections import literal
 from extproc.config.settings import AuditSettings, Dns, Limits, Listen, PolicySettings, Settings, Tls, root
 from extproc.config.source import WHOLE_FILE, Node, Problem, Unreadable, bytes_of, read_tree
 from extproc.config.targets import Credential, Place, TargetSettings
-from extproc.config.values import Address, Inspection, Network, Url
+from extproc.config.values import Address, Inspection, Network, Url, Wrong
 
 __all__ = [
     "Address",
@@ -64,6 +65,11 @@ def load(file: str | os.PathLike[str], *, files: bool = True, replaced: Replaced
     read the configuration and not the gateway's secrets. The gateway itself always looks. `replaced` are files of the
     targets' folder as they are to be, to find out before they are written whether they would do."""
     path = Path(file)
+    if files:
+        try:
+            looks.closed(path)
+        except Wrong as error:
+            raise SettingsError(path, [Problem(WHOLE_FILE, str(error))]) from None
     try:
         return parse(bytes_of(path), path, files=files, replaced=replaced)
     except Unreadable as error:

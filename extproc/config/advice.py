@@ -15,10 +15,6 @@ def advice(settings: Settings) -> tuple[str, ...]:
         lines.append("listen.proxy: agents' tokens cross the network in clear text; name a certificate (listen.tls)")
     if not _local(settings.listen.ops.host):
         lines.append("listen.ops: metrics and health are open to other machines; keep agents from them")
-    for where, issuers in (("agents", settings.identity.agents), ("approvers", settings.identity.approvers)):
-        for index, issuer in enumerate(issuers):
-            if isinstance(issuer.jwks, Url) and _in_clear(issuer.jwks):
-                lines.append(f"identity.{where}[{index}].jwks: keys could be replaced on the way; use https")
     if not settings.identity.approvers:
         lines.append("identity.approvers: nobody can approve or deny; every hold ends by expiring")
     for target in settings.targets:

@@ -133,6 +133,18 @@ def _authorities(reading: Reading) -> Iterator[_Finding]:
             yield path, seen, f"is for checking an https address, and {address} is not one; leave it out, or use https"
 
 
+def _own_files(reading: Reading) -> Iterator[_Finding]:
+    """What is sent to targets is never one of the gateway's own secrets."""
+    state: Path | None = reading.value("state")
+    if not state:
+        return
+    own = os.path.realpath(state)
+    for path, seen in reading.matching(r"targets\.[^.]+\.(credential\.file|ca)|identity\..+\.ca"):
+        # Links count as what they lead to.
+        if seen.value and os.path.commonpath([own, os.path.realpath(seen.value)]) == own:
+            yield path, seen, f"{seen.value} is in the gateway's own folder ({state}); keep yours outside of it"
+
+
 def _engine(reading: Reading) -> Iterator[_Finding]:
     if reading.value("policy.token") is None or "policy.engine" not in reading.seen:
         return
@@ -197,5 +209,5 @@ def _reaches(url: Url, address: Address) -> bool:
 
 _CHECKS = (
     *(_audiences, _issuers, _certificates, _hosts, _listeners, _loops, _opaque, _bodies, _authorities),
-    *(_own_envoy, _engine, _sockets),
+    *(_own_envoy, _own_files, _engine, _sockets),
 )

@@ -1,5 +1,5 @@
 """Looks at the files that settings name: are they there, are they what is asked for, who else can read them.
-Of a credential nothing is read but its last byte. Everything here raises Wrong."""
+Nothing that a credential holds is ever repeated. Everything here raises Wrong."""
 
 import json
 import os
@@ -17,6 +17,8 @@ _BUNDLES = (
 )
 _LARGEST_JWKS = 1 << 20
 _LARGEST_PEM = 1 << 20
+# Envoy takes heads of 60 KiB.
+_LARGEST_CREDENTIAL = 1 << 15
 
 
 def file(path: Path) -> None:
@@ -39,6 +41,11 @@ def file_or_folder(path: Path) -> None:
 
 
 def credential(path: Path) -> None:
+    """See `read_credential`."""
+    read_credential(path)
+
+
+def read_credential(path: Path) -> bytes:
     """A secret, sent byte for byte as the file has it. The setting's text is never repeated: a person who pastes the
     secret itself in its place must not find it in a log."""
     try:
@@ -49,15 +56,27 @@ def credential(path: Path) -> None:
     private(path)
     if size == 0:
         raise Wrong(f'{path} is empty; write the secret into it: printf %s "$SECRET" > {path}')
-    try:
-        with path.open("rb") as opened:
-            opened.seek(-1, os.SEEK_END)
-            last = opened.read(1)
-    except OSError as error:
-        raise Wrong(f"{path} can't be read ({error.strerror})") from None
+    content = _read(path, _LARGEST_CREDENTIAL)
+    last = content[-1:]
     if last.isspace() or last == b"\0":
         ends = "a newline" if last == b"\n" else "white space"
         raise Wrong(f'{path} ends with {ends}, which would be sent too; write it with: printf %s "$SECRET" > {path}')
+    if not all(byte == 9 or 32 <= byte != 127 for byte in content):
+        raise Wrong(
+            f"{path} holds a line break or a control character, which no header can carry; "
+            f'write it with: printf %s "$SECRET" > {path}'
+        )
+    return content
+
+
+def closed(path: Path) -> None:
+    """A file or folder in which only its owner can change what the gateway does. A missing one is no fault."""
+    try:
+        mode = stat.S_IMODE(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return
+    if mode & 0o022:
+        raise Wrong(f"others can write to it (mode {mode:04o}); close it with: chmod go-w {path}")
 
 
 def private(path: Path) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from extproc.config import files
 from extproc.config.source import (
     WHOLE_FILE,
     Items,
@@ -20,6 +21,7 @@ from extproc.config.source import (
     quote,
     read_tree,
 )
+from extproc.config.values import Wrong
 
 DEFAULT_FOLDER = "targets.d"
 SUFFIX = ".yaml"
@@ -38,6 +40,11 @@ def with_folder(tree: Node, file: Path, base: Path, replaced: Replaced, *, stric
         return tree, []
     problems: list[Problem] = []
     found: list[tuple[Scalar, Node]] = []
+    if strict:
+        try:
+            files.closed(folder)
+        except Wrong as error:
+            problems.append(Problem(replace(WHOLE_FILE, file=str(folder)), str(error)))
     try:
         for path, data in _contents(folder, replaced, problems):
             found += _targets(path, data, problems)

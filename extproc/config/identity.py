@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +10,7 @@ from extproc.config import files, kinds
 from extproc.config.reading import Reading, Reported
 from extproc.config.sections import Derived, ListOf, Section, Setting
 from extproc.config.source import Node, Problem, quote
-from extproc.config.values import Url, Wrong, parse_url
+from extproc.config.values import Url, Wrong, parse_url, trustworthy
 from extproc.domain.principal import Kind
 
 OWN_AUDIENCE = "holdpoint-agent"
@@ -40,13 +39,9 @@ def _discovered(reading: Reading) -> None:
 
 def _discoverable(issuer: str) -> bool:
     try:
-        url = parse_url(issuer)
+        return trustworthy(parse_url(issuer))
     except Wrong:
         return False
-    try:
-        return url.scheme == "https" or ip_address(url.host).is_loopback
-    except ValueError:
-        return url.host == "localhost"
 
 
 def _audience(text: str) -> str:

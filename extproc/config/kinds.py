@@ -138,7 +138,7 @@ class File(Text[Path]):
 
 
 class FileOrUrl(Kind[Path | Url]):
-    """A path, or an address when it starts with a scheme."""
+    """A path, or an address when it starts with a scheme: one whose answer can't be replaced on the way."""
 
     def __init__(self, file: File) -> None:
         self._file = file
@@ -146,7 +146,7 @@ class FileOrUrl(Kind[Path | Url]):
 
     def read(self, node: Node, reading: Reading) -> Path | Url:
         if isinstance(node, Scalar) and "://" in node.text:
-            return URL.read(node, reading)
+            return TRUSTED_URL.read(node, reading)
         return self._file.read(node, reading)
 
     def schema(self) -> dict[str, Any]:
@@ -266,6 +266,7 @@ FLAG = Flag()
 URL_PATTERN = "[Hh][Tt][Tt][Pp][Ss]?://.+"
 ADDRESS: Text[Address] = Text("an IP address and a port", values.parse_address, pattern=r".+:[0-9]{1,5}")
 URL: Text[Url] = Text("an http:// or https:// address", values.parse_url, pattern=URL_PATTERN)
+TRUSTED_URL: Text[Url] = Text("an https:// address", values.parse_trusted_url, pattern=URL_PATTERN)
 UPSTREAM: Text[Url] = Text("an http:// or https:// address", values.parse_upstream, pattern=URL_PATTERN)
 NETWORK: Text[Network] = Text(
     "a network, such as 10.1.0.0/16", values.parse_network, pattern=r"[0-9A-Fa-f.:]+/[0-9]{1,3}"

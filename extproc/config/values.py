@@ -163,6 +163,22 @@ def parse_url(text: str, schemes: tuple[str, ...] = ("http", "https")) -> Url:
     return Url(scheme, host, port, path)
 
 
+def trustworthy(url: Url) -> bool:
+    """Whether what it answers can't be replaced on the way: https, or http on the machine itself."""
+    try:
+        return url.scheme == "https" or ip_address(url.host).is_loopback
+    except ValueError:
+        return url.host == "localhost"
+
+
+def parse_trusted_url(text: str) -> Url:
+    """An http(s) address that keys are fetched from. Raises Wrong."""
+    url = parse_url(text)
+    if not trustworthy(url):
+        raise Wrong(f"{quote(text)} can be replaced on the way; write an https address, or one on this machine")
+    return url
+
+
 def parse_upstream(text: str) -> Url:
     """An address that requests are sent to. Raises Wrong. Its path stands before the request's own, so that it is kept
     to characters that nobody decodes twice."""

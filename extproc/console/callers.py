@@ -12,6 +12,9 @@ from extproc.approvals.ports import Verifier
 from extproc.domain.identity import IdentityRefused, Why
 from extproc.domain.principal import Kind, Principal
 
+MACHINE = "unix"
+"""The `Principal.credential` of root and the gateway's own user, who can read what the gateway can."""
+
 _CALLER = web.RequestKey("caller", Principal)
 _CREDENTIALS = struct.Struct("3i")
 # What Linux shows of a user that this namespace has no number for.
@@ -75,7 +78,7 @@ class Doors:
             raise NotAdministrator(
                 "without a token this is for root and the gateway's user; sign in, or use sudo on the gateway's machine"
             )
-        return Principal(f"unix:{socket.gethostname()}", _user_name(user), Kind.HUMAN, credential="unix")
+        return Principal(f"unix:{socket.gethostname()}", _user_name(user), Kind.HUMAN, credential=MACHINE)
 
 
 def _peer(request: web.Request) -> int | None:

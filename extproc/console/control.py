@@ -131,4 +131,7 @@ async def _sweep(holds: Holds, journal: Journal, chore: Chore | None) -> None:
                 await chore()
         except (HoldsUnavailable, AccessUnavailable, JournalUnwritable) as error:
             log.error("sweeping holds: %s", error)
+        except Exception:
+            # A sweep that ended for good would leave holds pending that nobody may approve any more.
+            log.exception("sweeping holds")
         await asyncio.sleep(SWEEP_SECONDS)

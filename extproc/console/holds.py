@@ -22,7 +22,9 @@ from extproc.console.callers import caller
 from extproc.console.problem import BadRequest
 from extproc.console.views import may_see, view
 from extproc.domain.hold import Hold, HoldState
+from extproc.domain.json import JSON
 from extproc.domain.ports import Journal
+from extproc.domain.principal import Principal
 
 LIST_LIMIT = 200
 _ID = re.compile(r"[0-9a-f]{16}")
@@ -51,10 +53,10 @@ class _Holds:
             raise BadRequest("after: expected a hold's id, which is 16 hexadecimal digits")
         person, wanted = caller(request), None if state == "all" else HoldState(state)
         page = await self._holds.find(wanted, frozenset(person.groups), after, LIST_LIMIT)
-        return web.json_response({"holds": [view(hold, person) for hold in page.holds], "more": page.more})
+        return web.json_response({"holds": [self._view(hold, person) for hold in page.holds], "more": page.more})
 
     async def show(self, request: web.Request) -> web.Response:
-        return web.json_response(view(await self._hold(request), caller(request)))
+        return web.json_response(self._view(await self._hold(request), caller(request)))
 
     async def vote(self, request: web.Request) -> web.Response:
         """The journal has the vote before the store does, inside the store's transaction: a vote that can't be recorded
@@ -80,7 +82,10 @@ class _Holds:
             for before in recorded:
                 journal.append("hold", hold_record(before, time.time()))
             raise
-        return web.json_response(view(voted, person))
+        return web.json_response(self._view(voted, person))
+
+    def _view(self, hold: Hold, person: Principal) -> dict[str, JSON]:
+        return view(hold, person, self._holds.unfit(hold.principal, person))
 
     async def _hold(self, request: web.Request) -> Hold:
         hold_id = request.match_info["id"]

@@ -25,12 +25,19 @@ from extproc.domain.principal import Principal
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 _PATH = re.compile(r"/[!-~]{0,1023}")
 _WANTED = '{"name": "crm", "settings": {"upstream": "https://crm.example.com", ...}, "replace": true or false}'
-_STATUS = {"no-such-target": 404, "target-exists": 409, "not-in-folder": 409, "not-in-force": 503}
+_STATUS = {
+    "no-such-target": 404,
+    "target-exists": 409,
+    "not-in-folder": 409,
+    "credential-not-yours": 403,
+    "not-in-force": 503,
+}
 
 
 class TargetRefused(Exception):
     """A change of targets that is not made, or not in force. `code` is one of: bad-target, no-such-target,
-    target-exists, not-in-folder, not-in-force. The message is for people, and names files and lines."""
+    target-exists, not-in-folder, credential-not-yours, not-in-force. The message is for people, and names files and
+    lines."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)

@@ -3,7 +3,7 @@
 POST   /tokens        {"subject", "owner"?: {"issuer", "subject"}, "kind"?, "groups"?, "targets"?, "networks"?,
                       "lifetime_seconds"?, "note"?} → the token's view and "token", which is shown this once.
                       Without an owner it is the caller; an owner's issuer may be null where there is one issuer
-                      of approvers.
+                      of approvers, or the subject is "issuer subject" of one.
 GET    /tokens        {"tokens": [...]}, newest first; ?owner= and ?subject= for those of one, ?state= for those
                       that are valid, expired or revoked
 DELETE /tokens/{id}   revoke; the token's view, and whether this call did it as "revoked_now"
@@ -18,7 +18,7 @@ from aiohttp import web
 
 from extproc.access.model import AgentToken
 from extproc.access.register import TokenState
-from extproc.access.service import DEFAULT_LIFETIME_SECONDS, Access, AccessRefused, Refused, Wanted
+from extproc.access.service import DEFAULT_LIFETIME_SECONDS, Access, AccessRefused, Refused, Wanted, split_name
 from extproc.approvals.records import rfc3339
 from extproc.console import body
 from extproc.console.admin import administrator, recording
@@ -58,6 +58,7 @@ def view(token: AgentToken, state: TokenState) -> dict[str, JSON]:
         "state": state.value,
         **_named(token),
         "note": token.note,
+        "issued_by": None if token.issued_by is None else {"issuer": token.issued_by[0], "subject": token.issued_by[1]},
         "issued_at": rfc3339(token.issued_at),
         "expires_at": rfc3339(token.expires_at),
         "revoked_at": None if token.revoked_at is None else rfc3339(token.revoked_at),
@@ -96,7 +97,7 @@ class _Tokens:
             by,
         )
         with recording(self._journal, "token", by) as write:
-            token, text = await self._access.issue(wanted, self._sign, lambda t: write("issued", _record(t)))
+            token, text = await self._access.issue(wanted, by, self._sign, lambda t: write("issued", _record(t)))
         await asyncio.sleep(self._settle_seconds)
         return web.json_response(
             {**view(token, TokenState.VALID), "token": text}, headers={"Cache-Control": "no-store"}
@@ -140,10 +141,17 @@ class _Tokens:
         if owner["issuer"] is not None:
             return owner["issuer"], owner["subject"]
         issuers = list(dict.fromkeys(self._issuers()))
+        # As people write principals elsewhere. Taken whole, it would be somebody whom no approver is.
+        issuer, subject = split_name(owner["subject"])
+        if issuer is not None:
+            if issuer not in issuers:
+                message = f"owner: {owner['subject']!a} has a space, and {issuer!a} issues no approvers' tokens"
+                raise AccessRefused(Refused.BAD_TOKEN, f"{message}; name its issuer by itself (--owner-issuer)")
+            return issuer, subject
         if len(issuers) != 1:
             there = ", ".join(issuers) or "none in identity.approvers"
             raise AccessRefused(Refused.BAD_TOKEN, f"owner: name the issuer too; there are: {there}")
-        return issuers[0], owner["subject"]
+        return issuers[0], subject
 
 
 def _named(token: AgentToken) -> dict[str, JSON]:

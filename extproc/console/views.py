@@ -14,10 +14,10 @@ def may_see(hold: Hold, viewer: Principal) -> bool:
     return bool({r.group for r in hold.requirements} & set(viewer.groups))
 
 
-def view(hold: Hold, viewer: Principal) -> dict[str, JSON]:
+def view(hold: Hold, viewer: Principal, known: str | None = None) -> dict[str, JSON]:
     """The hold with all it carries, and whether this viewer may vote. Times are RFC 3339. `summary` is never cut; its
-    `request` is there while the hold is live, and not in lists."""
-    objection = machine.objection(hold, viewer, hold.created_at)
+    `request` is there while the hold is live, and not in lists. `known` as for `machine.objection`."""
+    objection = machine.objection(hold, viewer, hold.created_at, known)
     return {
         "id": hold.id,
         "state": hold.state.value,

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from ipaddress import IPv6Address, ip_address
 from typing import Protocol
 
 from extproc.domain.principal import Principal
@@ -57,6 +58,18 @@ class Shown:
     source: str = ""
 
 
+def neighbourhood(address: str) -> str:
+    """Whom a stranger at this address is counted as: the address or, for IPv6, its /64, of which one host has all. What
+    is no address is counted as itself."""
+    try:
+        found = ip_address(address.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return address
+    if not isinstance(found, IPv6Address):
+        return str(found)
+    return str(found.ipv4_mapped or f"{IPv6Address(int(found) >> 64 << 64)}/64")
+
+
 @dataclass(frozen=True, slots=True)
 class Identified:
     """Who it is, and the headers that said so, which must not go on."""
@@ -74,6 +87,10 @@ class Identities(Protocol):
 
     def ours(self, shown: Shown) -> frozenset[str]:
         """The headers whose tokens are for us by what they say of themselves, valid or not: none of them may go on."""
+        ...
+
+    def unproven(self, shown: Shown) -> bool:
+        """Whether to identify this takes a check of a signature that was not found good before. No input or output."""
         ...
 
     async def identify(self, shown: Shown) -> Identified:

@@ -7,13 +7,13 @@ from enum import Enum, auto
 from functools import lru_cache
 
 from extproc.domain.decision import KEY_LENGTH, Mask
-from extproc.masking.detect import ALL, SLICE, detector
+from extproc.masking.detect import ALL, SLICE, Detector, detector
 from extproc.masking.fingerprint import CREDENTIAL, NONE, Fingerprints
 from extproc.masking.form import FormStage
 from extproc.masking.jsonstage import JsonStage
 from extproc.masking.rules import RULES
 from extproc.masking.sniff import SniffStage
-from extproc.masking.spelt import SpeltStage
+from extproc.masking.spelt import RawBehind, SpeltStage
 from extproc.masking.sse import SseStage
 from extproc.masking.stage import MaskError, Stage
 from extproc.masking.text import TextStage, mask_whole
@@ -148,18 +148,28 @@ def _selected(masks: tuple[Mask, ...], lane: str) -> _Selection:
 def _stage(selected: _Selection, content_type: str, known: Fingerprints) -> Stage:
     keys = selected.keys
     by_value = detector(selected.kinds, fingerprints=known)
+    only = _only(known)
     match _shape(content_type):
         case _Shape.JSON:
-            return JsonStage(by_value, keys)
+            return _behind(JsonStage(by_value, keys), only)
         case _Shape.EVENTS:
-            return SseStage(by_value, keys)
+            return _behind(SseStage(by_value, keys), only)
         case _Shape.FORM:
-            return FormStage(by_value, keys)
+            return FormStage(by_value, keys, only)
         case _Shape.TEXT | _Shape.BINARY as shape:
             return _text(selected, known, shape is _Shape.BINARY)
         case shape:
             fill = shape is _Shape.UNSURE_BINARY
-            return SniffStage(lambda: JsonStage(by_value, keys), lambda: _text(selected, known, fill))
+            return SniffStage(lambda: _behind(JsonStage(by_value, keys), only), lambda: _text(selected, known, fill))
+
+
+def _only(known: Fingerprints) -> Detector | None:
+    """What finds the credentials that are known and nothing else; None where none is."""
+    return detector(frozenset(), fingerprints=known) if known else None
+
+
+def _behind(stage: Stage, credentials: Detector | None) -> Stage:
+    return stage if credentials is None else RawBehind(stage, credentials)
 
 
 def _text(selected: _Selection, known: Fingerprints, fill: bool) -> Stage:
@@ -177,15 +187,15 @@ def _guard(content_type: str, known: Fingerprints) -> Stage:
         return TextStage(only, fill=True)
     match shape:
         case _Shape.JSON:
-            return SpeltStage(only)
+            return RawBehind(SpeltStage(only), only)
         case _Shape.EVENTS:
-            return SseStage(only, bound=_GUARDED_EVENT)
+            return RawBehind(SseStage(only, bound=_GUARDED_EVENT), only)
         case _Shape.FORM:
-            return FormStage(only)
+            return FormStage(only, credentials=only)
         case _Shape.TEXT | _Shape.BINARY:
             return TextStage(only, fill=shape is _Shape.BINARY)
     fill = shape is _Shape.UNSURE_BINARY
-    return SniffStage(lambda: SpeltStage(only), lambda: TextStage(only, fill=fill), trial=0)
+    return SniffStage(lambda: RawBehind(SpeltStage(only), only), lambda: TextStage(only, fill=fill), trial=0)
 
 
 @lru_cache(maxsize=256)

@@ -10,6 +10,7 @@ _HEX = re.compile(rb"\\u([0-9a-fA-F]{4})")
 _WIDE = re.compile(rb"\\u(?!00[0-7])[0-9a-fA-F]{4}")
 _ESCAPE = re.compile(rb"\\(?:u[0-9a-fA-F]{4}|[^u])", re.DOTALL)
 _OPEN = re.compile(rb"\\(?:u[0-9a-fA-F]{0,3})?\Z")
+_KNOWN_ESCAPES = frozenset(spelt[1:] for spelt in (*_PLAIN, b"\\\\", b"\\u"))  # a backslash before others is one
 _BYTES = [bytes((code,)) for code in range(128)]
 
 
@@ -42,7 +43,7 @@ def spelling(raw: bytes, offsets: list[int]) -> list[int]:
     target = next(wanted, -1)
     for escape in _ESCAPE.finditer(raw):
         length = escape.end() - escape.start()
-        if escape.group()[1:2] == b"u" or length == 2:
+        if escape.group()[1:2] in _KNOWN_ESCAPES:
             while target >= 0 and target <= escape.start() - grown:
                 found.append(target + grown)
                 target = next(wanted, -1)

@@ -22,15 +22,15 @@ _Shape = tuple[int, bytes, frozenset[bytes]]
 
 class Needles:
     """Fingerprints, compiled (it has no state). A credential may touch anything, and one may lie inside another.
-    `gate` is a pattern that occurs wherever one does."""
+    `gate` is a pattern that occurs wherever one does, `longest` the most bytes that one has."""
 
-    __slots__ = ("gate", "_key", "_shapes", "_widths", "_longest", "_partial", "_candidate", "_anchor")
+    __slots__ = ("gate", "longest", "_key", "_shapes", "_widths", "_partial", "_candidate", "_anchor")
 
     def __init__(self, fingerprints: Fingerprints) -> None:
         self._key = fingerprints.key
         self._shapes = _by_anchor(fingerprints.items)
         self._widths = sorted({len(anchor) for anchor in self._shapes})
-        self._longest = max(item.length for item in fingerprints.items)
+        self.longest = max(item.length for item in fingerprints.items)
         self._partial = frozenset(anchor[:n] for anchor in self._shapes for n in range(1, len(anchor)))
         self.gate = "|".join(_openings(fingerprints.items))
         self._candidate = Pattern(self.gate).search
@@ -42,7 +42,7 @@ class Needles:
             if end - width < hold and data[end - width : end] in self._partial:
                 hold = end - width
                 break
-        at = max(at, end - self._longest + 1)
+        at = max(at, end - self.longest + 1)
         while (found := self._anchor(data, at, end)) and found[0] < hold:
             start = found[0]
             if any(
@@ -52,6 +52,17 @@ class Needles:
                 return start
             at = start + 1
         return hold
+
+    def begun(self, data: bytes, seen: int) -> Iterator[tuple[int, int]]:
+        """Where a credential may begin whose anchor ends beyond `seen`, as (start, length), by start."""
+        at = max(0, seen - self._widths[-1] + 1)
+        while found := self._anchor(data, at, len(data)):
+            start = found[0]
+            for width in self._widths:
+                if seen < start + width <= len(data):
+                    for length, _, _ in self._shapes.get(data[start : start + width], ()):
+                        yield start, length
+            at = start + 1
 
     def find(self, data: bytes, at: int, hold: int, end: int) -> Iterator[tuple[int, int]]:
         """The credentials in data[:end] that start in [at, hold), as (start, end), by start; of those that start

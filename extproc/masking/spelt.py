@@ -2,6 +2,8 @@
 
 from extproc.masking.detect import SLICE, Detector
 from extproc.masking.escaped import EscapedMasker
+from extproc.masking.stage import Stage
+from extproc.masking.text import TextStage
 
 
 class SpeltStage:
@@ -29,3 +31,31 @@ class SpeltStage:
     def finish(self) -> bytes:
         """The input has ended: give the rest."""
         return self._masker.feed(b"", final=True)
+
+
+class RawBehind:
+    """A stage that reads escapes, and behind it a look at the bytes themselves for credentials, which are all that
+    `credentials` finds: after a backslash, one that begins with a `t` is read as a tab and the rest, and its bytes are
+    there all the same. There is no saying what such JSON means once it is masked; it may be none any more."""
+
+    __slots__ = ("_stage", "_raw")
+
+    def __init__(self, stage: Stage, credentials: Detector) -> None:
+        self._stage = stage
+        self._raw = TextStage(credentials)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many values were masked so far, by kind."""
+        counts = dict(self._stage.counts)
+        for kind, count in self._raw.counts.items():
+            counts[kind] = counts.get(kind, 0) + count
+        return counts
+
+    def feed(self, data: bytes) -> bytes:
+        """Take the next bytes, give those that are final. Raises MaskError where the stage does."""
+        return self._raw.feed(self._stage.feed(data))
+
+    def finish(self) -> bytes:
+        """The input has ended: give the rest. Raises MaskError where the stage does."""
+        return self._raw.feed(self._stage.finish()) + self._raw.finish()

@@ -2,35 +2,54 @@
 
 The end and the start of an event are boundaries if that makes a value, and are not if that makes one: `4111 1111` and
 `1111 1111` are a card though `bye` follows, and a key that fills an event is one whatever word came before. So what
-waits is looked at once from each event's start. An event waits whole, and only while a value may still be unfinished
-in it.
+waits is looked at once from each event's start where that may find something. An event waits whole, and only while a
+value may still be unfinished in it.
 """
 
-from dataclasses import dataclass
+from bisect import bisect_right
+from dataclasses import dataclass, field
 
 from extproc.masking.detect import Detector, Scanner, Span, tally
+from extproc.masking.sseends import Due, ends
 from extproc.masking.ssewire import EVENT, Event
 from extproc.masking.stage import MaskError
 from extproc.masking.text import mask_text
 
+_START = b"\n\n"
+
 
 @dataclass(slots=True)
 class _Waiting:
+    """An event with text. `after` is what follows it and has none: line ends, and events that are empty or emptied."""
+
     event: Event
     text: bytes
-
-    def follow(self, ends: bytes) -> None:
-        self.event = Event(self.event.lines, self.event.close + ends, self.event.bom)
+    size: int
+    after: list[bytes] = field(default_factory=list)
 
     @property
     def raw(self) -> bytes:
-        return (self.event if self.text == self.event.data else self.event.with_data(self.text)).raw
+        event = self.event if self.text == self.event.data else self.event.with_data(self.text)
+        return event.raw + b"".join(self.after)
 
 
 class TextRun:
-    """Consecutive events with text, of which at most `bound` bytes wait. `counts` is shared with its owner."""
+    """Consecutive events with text, of which at most `bound` bytes wait. `counts` is shared with its owner.
 
-    __slots__ = ("_detector", "_counts", "_most", "_queue", "_size", "_open")
+    Time is linear in the events, whatever they are: what waits has no more events with text than a value has bytes."""
+
+    __slots__ = (
+        "_detector",
+        "_counts",
+        "_most",
+        "_queue",
+        "_size",
+        "_open",
+        "_ends",
+        "_due",
+        "_text",
+        "_edges",
+    )
 
     def __init__(self, detector: Detector, counts: dict[str, int], bound: int = EVENT) -> None:
         self._detector = detector
@@ -39,27 +58,39 @@ class TextRun:
         self._queue: list[_Waiting] = []
         self._size = 0
         self._open: Scanner | None = None  # the last event ended inside a value's tail
+        self._ends = ends(detector)
+        self._due = Due(detector)
+        self._text = bytearray()  # of all that waits
+        self._edges: list[int] = [0]  # where each of them begins in the run's text, and where the last ends
 
     @property
     def waiting(self) -> bool:
         """Whether events wait."""
         return bool(self._queue)
 
-    def follow(self, ends: bytes) -> None:
-        """More line ends, which mean nothing, followed the last event, which waits. Raises MaskError as `add` does."""
-        self._queue[-1].follow(ends)
-        self._size += len(ends)
+    def follow(self, raw: bytes) -> None:
+        """More bytes without text (line ends, which mean nothing) followed the last event, which waits. Raises
+        MaskError as `add` does."""
+        self._queue[-1].after.append(raw)
+        self._queue[-1].size += len(raw)
+        self._size += len(raw)
         self._bound()
 
     def add(self, event: Event, payload: bytes) -> bytes:
         """Take an event, give those that are final. Raises MaskError when too much waits."""
         text = self._continued(payload)
-        self._queue.append(_Waiting(event, text))
-        self._size += len(event.raw)
-        if self._detector.gate(b"".join(item.text for item in self._queue)):
-            for first in range(len(self._queue)):
-                if self._queue[first].text:
-                    self._mask(first)
+        raw = event.raw
+        if not text:
+            raw = raw if text == payload else event.with_data(text).raw
+            if not self._queue:
+                return raw
+            self.follow(raw)
+            return b""
+        self._queue.append(_Waiting(event, text, len(raw)))
+        self._size += len(raw)
+        self._text += text
+        self._edges.append(self._edges[-1] + len(text))
+        self._look(len(text))
         held = 0 if self._open is not None else self._unfinished()
         out = self._release(len(self._queue) - held)
         self._bound()
@@ -88,20 +119,47 @@ class TextRun:
             self._open = None
         return payload[at - base :]
 
-    def _mask(self, first: int) -> None:
-        """Mask what is a value when reading starts at this event and ends with the last."""
+    def _look(self, new: int) -> None:
+        """Mask what is a value and ends in the last bytes, which are new, when reading starts at any event."""
+        base = self._edges[0]
+        near = max(0, len(self._text) - new - self._ends.reach - 2)
+        data = bytes(self._text[near:])
+        found = self._detector.gate(data)
+        if not found:
+            return
+        data, at, shift = _START + data + _START, len(data) - new + 2, base + near - 2
+        credentials = found[-1] == len(self._detector.finders)
+        if credentials:
+            found.pop()
+        wanted = set(self._ends.starts(found, data, at, self._edges[:-1], shift))
+        if not (wanted or self._ends.whole(found, data, at) or (credentials and self._due.check(self._text, base))):
+            return
+        # From the first event all is found that needs no other start; what that uncovers begins anew.
+        for first, edge in enumerate(self._edges[:-1]):
+            if first == 0 or edge in wanted:
+                wanted |= self._mask(first)
+        self._settle()
+
+    def _mask(self, first: int) -> set[int]:
+        """Mask what is a value when reading starts at this event and ends with the last. Gives where the events begin
+        that this changed."""
         waiting = self._queue[first:]
         joined = b"".join(item.text for item in waiting)
         if not self._detector.gate(joined):
-            return
+            return set()
         scanner = Scanner(self._detector)
         spans = scanner.feed(joined, final=True)
         if scanner.inside:
             self._open = scanner
+        changed: set[int] = set()
         at = 0
-        for item in waiting if spans else ():
+        for index, item in enumerate(waiting if spans else (), first):
             start, at = at, at + len(item.text)
-            item.text = self._without(item.text, start, spans)
+            text = self._without(item.text, start, spans)
+            if text != item.text:
+                item.text = text
+                changed.add(self._edges[index])
+        return changed
 
     def _without(self, text: bytes, start: int, spans: list[Span]) -> bytes:
         out: list[bytes] = []
@@ -117,22 +175,44 @@ class TextRun:
         out.append(text[at - start :])
         return b"".join(out)
 
+    def _settle(self) -> None:
+        """Texts have changed: those that are empty now belong to the event before."""
+        queue: list[_Waiting] = []
+        for item in self._queue:
+            if item.text or not queue:
+                queue.append(item)
+            else:
+                queue[-1].after.append(item.raw)
+                queue[-1].size += item.size
+        self._queue = queue
+        self._text = bytearray(b"".join(item.text for item in queue))
+        at = self._edges[0]
+        self._edges = [at]
+        for item in queue:
+            at += len(item.text)
+            self._edges.append(at)
+        self._due.restart(self._edges[0])
+
     def _unfinished(self) -> int:
         """How many of the last events have to wait."""
-        held = 0
-        for first in range(len(self._queue)):
-            texts = [item.text for item in self._queue[first:]]
-            framed = b"\n\n" + b"".join(texts)
-            hold = self._detector.hold(framed, 2, len(framed)) - 2
-            at = 0
-            for index, text in enumerate(texts):
-                at += len(text)
-                if at > hold:
-                    held = max(held, len(texts) - index)
-                    break
+        held, count, end = 0, len(self._queue), self._edges[-1]
+        base = self._edges[0]
+        for first in range(count):
+            if held >= count - first:
+                break  # what begins here or later can't make more of them wait
+            begin = max(self._edges[first], end - self._ends.reach)
+            before = _START if begin == self._edges[first] else bytes(self._text[begin - 1 - base : begin - base])
+            framed = before + self._text[begin - base :]
+            hold = begin + self._detector.hold(framed, len(before), len(framed)) - len(before)
+            if hold < end:
+                held = max(held, count - bisect_right(self._edges, hold) + 1)
         return held
 
     def _release(self, count: int) -> bytes:
+        if not count:
+            return b""
         ready, self._queue = self._queue[:count], self._queue[count:]
-        self._size -= sum(len(item.event.raw) for item in ready)
+        self._size -= sum(item.size for item in ready)
+        del self._text[: self._edges[count] - self._edges[0]]
+        del self._edges[:count]
         return b"".join(item.raw for item in ready)

@@ -48,7 +48,7 @@ class Arrival:
         carry what no record should, and without what the route takes off (`strip`); a tunnel's destination."""
         verb = self.pseudo(":method")
         if verb == "CONNECT":
-            return verb, self.pseudo(":authority")
+            return verb, self.pseudo(":authority").lower()
         return verb, self.pseudo(":path").partition("?")[0].removeprefix(strip) or "/"
 
     def for_session(self, used: frozenset[str]) -> HeadReceived:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from extproc.domain.identity import neighbourhood
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -58,11 +60,13 @@ class Caps:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self._accounts: dict[str, Account] = {}
+        self._accounts: dict[tuple[str, bool], Account] = {}
 
     @contextmanager
-    def exchange(self, key: str) -> Iterator[Account]:
-        """One exchange of the principal with this key. Raises Capped where it has too many under way."""
+    def exchange(self, principal: str, *, tunnel: bool = False) -> Iterator[Account]:
+        """One exchange of the principal with this key; tunnels have an account of their own. Raises Capped where it
+        has too many under way."""
+        key = principal, tunnel
         account = self._accounts.get(key)
         if account is None:
             account = self._accounts[key] = Account(self.limits)
@@ -82,25 +86,29 @@ class Caps:
 
 
 class Knocks:
-    """Credentials that were found wanting lately, by peer: to check a signature costs more than anything else that
-    nobody can make us do. Whoever is remembered is not asked about here. Belongs to one event loop."""
+    """Credentials whose signature has to be checked for the first time, by peer: that costs more than anything else
+    that nobody can make us do. What was found good before is not asked about here. Belongs to one event loop."""
 
     def __init__(self, most: int = 200, clock: Callable[[], float] = time.monotonic) -> None:
-        """`most` is how many a peer may show within a second. `clock` gives seconds."""
+        """`most` is how many that turn out bad, or are being looked at, a peer may show within a second. `clock` gives
+        seconds."""
         self._most = most
         self._clock = clock
         self._second = float("-inf")
-        self._failed: dict[str, int] = {}
+        self._shown: dict[str, int] = {}
 
-    def check(self, peer: str) -> None:
-        """Raises Capped where this peer has shown too many."""
+    def knock(self, peer: str) -> Callable[[], None]:
+        """One more of this peer's is looked at, so that many at once count too; what it gives is called to take it back
+        where nothing was wrong with it. Raises Capped where the peer has shown too many."""
         now = self._clock()
         if now - self._second >= 1.0:
-            self._second = now
-            self._failed.clear()
-        if self._failed.get(peer, 0) >= self._most:
+            self._second, self._shown = now, {}
+        shown, peer = self._shown, neighbourhood(peer)
+        if shown.get(peer, 0) >= self._most:
             raise Capped("too-many-failures", "Too many credentials from here did not count; try again in a second.")
+        shown[peer] = shown.get(peer, 0) + 1
 
-    def failed(self, peer: str) -> None:
-        """One more of this peer's did not count."""
-        self._failed[peer] = self._failed.get(peer, 0) + 1
+        def take_back() -> None:
+            shown[peer] -= 1
+
+        return take_back

@@ -32,7 +32,7 @@ from extproc.server.driver import Aborted, Driver
 from extproc.server.gate import Asker, Gate
 from extproc.server.live import Exchanges
 from extproc.server.route import DeadEnd, Route, UnknownRoute, Via, route_of
-from extproc.server.tickets import Tickets
+from extproc.server.tickets import Tickets, lent
 from extproc.server.wire import translate
 from extproc.server.wire.ext_proc_pb2 import ProcessingRequest, ProcessingResponse, ProtocolConfiguration
 from extproc.server.wire.stream import GrpcWire
@@ -173,17 +173,24 @@ class Service:
         return Identified(principal, self.identities.ours(arrival.shown)), source
 
     async def _verify(self, arrival: Arrival) -> Identified:
-        """Who it is that nobody remembers; a peer that guesses gets only so many guesses a second."""
-        source = arrival.shown.source
+        """Who it is that can't be told from memory; a peer that guesses gets only so many guesses a second. Who shows
+        nothing to check, or what was good before, costs little, and is nobody's neighbour's loss."""
+        shown = arrival.shown
+        if not self.identities.unproven(shown):
+            return await self.identities.identify(shown)
         try:
-            self.knocks.check(source)
+            take_back = self.knocks.knock(shown.source)
         except Capped as error:
             raise IdentityRefused(str(error).rstrip("."), Why.TOO_MANY) from error
         try:
-            return await self.identities.identify(arrival.shown)
-        except IdentityRefused:
-            self.knocks.failed(source)
+            found = await self.identities.identify(shown)
+        except IdentityRefused as error:
+            # Keys that can't be had are not its fault, nor is who it is where it proved just that.
+            if error.why is Why.UNAVAILABLE or not self.identities.unproven(shown):
+                take_back()
             raise
+        take_back()
+        return found
 
     async def _turn_away(self, wire: GrpcWire, route: Route, arrival: Arrival, error: IdentityRefused) -> None:
         """Nobody known asks: nothing but a refusal is said, and recorded."""
@@ -222,11 +229,13 @@ class Service:
         wire.hide = who.used | arrival.kept_back
         wire.told = {"iss": principal.issuer, "sub": principal.subject, "session": asker.session}
         if route.via is Via.CONNECT and target.inspect is not Inspect.OPAQUE:
+            # The tunnel ends when its ticket does: a client that keeps it would be turned away inside from then on.
+            principal = lent(principal, time.time())
             wire.told["ticket"] = self.tickets.sign(principal, target.name, asker.source)
         tunnel = target if route.via is Via.CONNECT else None
         try:
             # Tunnels stay open for long, and what goes through them is counted by itself.
-            with self.caps.exchange(f"{principal.key} tunnels" if tunnel else principal.key) as account:
+            with self.caps.exchange(principal.key, tunnel=tunnel is not None) as account:
                 driver = Driver(wire, session, self.gate, asker, account, self.pool, asked)
                 with self.exchanges.under_way(driver, principal, tunnel):
                     await driver.run(arrival.for_session(who.used))

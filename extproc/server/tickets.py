@@ -9,13 +9,18 @@ could see it, and a forged one has no valid signature.
 import base64
 import hashlib
 import hmac
+from dataclasses import replace
 from functools import lru_cache
+from math import inf
 
 import orjson
 
 from extproc.approvals.codec import dump_principal, load_principal
 from extproc.domain.identity import IdentityRefused
 from extproc.domain.principal import Principal
+
+TUNNEL_SECONDS = 3600.0
+"""How long a tunnel vouches for who opened it: requests inside show no credential that could be verified anew."""
 
 _MAC_BYTES = 32
 _REMEMBERED = 4096
@@ -30,7 +35,8 @@ class Tickets:
         self._read = lru_cache(_REMEMBERED)(self._open)
 
     def sign(self, principal: Principal, target: str, source: str) -> str:
-        """The ticket of a tunnel that this principal opened to this target, from this address."""
+        """The ticket of a tunnel that this principal opened to this target, from this address. What it vouches for ends
+        with the principal's `expires_at`; see `lent`."""
         body = orjson.dumps([target, source, dump_principal(principal)])
         return base64.urlsafe_b64encode(self._mac(body) + body).decode()
 
@@ -51,3 +57,8 @@ class Tickets:
 
     def _mac(self, body: bytes) -> bytes:
         return hmac.digest(self._key, body, "sha256")
+
+
+def lent(principal: Principal, now: float) -> Principal:
+    """The principal for as long as a tunnel that it opens now (seconds since the epoch) may vouch for it."""
+    return replace(principal, expires_at=min(principal.expires_at or inf, now + TUNNEL_SECONDS))

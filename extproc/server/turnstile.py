@@ -8,6 +8,7 @@ record for each request.
 import time
 from collections.abc import Callable
 
+from extproc.domain.identity import neighbourhood
 from extproc.domain.json import JSON
 from extproc.domain.ports import Journal
 
@@ -36,7 +37,9 @@ class Turnstile:
             return
         if time.monotonic() - self._began >= SECONDS:
             self.flush()
-        kind = (code, peer, target) if len(self._seen) < _MOST else (code, "", "")
+        kind = (code, neighbourhood(peer), target)
+        if kind not in self._seen and len(self._seen) >= _MOST:
+            kind = (code, "", "")
         if kind in self._seen:
             self._seen[kind] += 1
             return

@@ -4,12 +4,15 @@ import asyncio
 import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import grpc.aio
 
 from extproc.server import turnstile
 from extproc.server.ext_proc import Service
+from extproc.server.gate import Gate
+from extproc.server.kept import keeping
 from extproc.server.metrics import Metrics
 from extproc.server.wire import health
 
@@ -37,23 +40,19 @@ async def serve(service: Service, socket: Path, stop: asyncio.Event) -> None:
         raise OSError(f"{socket}: can't listen there")
     await server.start()
     os.chmod(socket, 0o600)
-    chores = [
-        asyncio.create_task(watch_lag(service.gate.metrics)),
-        asyncio.create_task(service.exchanges.watch()),
-        asyncio.create_task(_flush(service)),
-    ]
-    _log.info("ready", extra={"socket": socket.name})
-    await stop.wait()
-    await server.stop(_DRAIN_SECONDS)
-    for chore in chores:
-        chore.cancel()
+    async with keeping(
+        partial(watch_lag, service.gate.metrics), service.exchanges.watch, partial(_flush, service.gate)
+    ):
+        _log.info("ready", extra={"socket": socket.name})
+        await stop.wait()
+        await server.stop(_DRAIN_SECONDS)
     service.gate.flush()
 
 
-async def _flush(service: Service) -> None:
+async def _flush(gate: Gate) -> None:
     while True:
         await asyncio.sleep(turnstile.SECONDS)
-        service.gate.flush()
+        gate.flush()
 
 
 async def watch_lag(metrics: Metrics) -> None:

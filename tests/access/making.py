@@ -55,7 +55,7 @@ class Store:
 
     async def issued(self, subject: str = "crm-bot", owner: tuple[str, str] = ALICE, **more: Any) -> AgentToken:
         """A new token."""
-        token, _ = await self.access.issue(wanted(subject, owner, **more), signed, unseen)
+        token, _ = await self.access.issue(wanted(subject, owner, **more), ROOT, signed, unseen)
         return token
 
     async def frozen(self, subject: str, issuer: str | None = None) -> Freeze:

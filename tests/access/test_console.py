@@ -157,7 +157,13 @@ def test_an_owner_without_an_issuer(folder: Path) -> None:
                 f"owner: name the issuer too; there are: {PEOPLE}, https://more.test",
             )
             assert (await c.issue(owner={"issuer": ALICE[0], "subject": ALICE[1]}))[0] == 200
-            assert (await c.issue())[1]["owner"] == {"issuer": PEOPLE, "subject": "ada"}
+            named = await c.issue(owner={"issuer": None, "subject": f"{PEOPLE} alice"})
+            assert named[1]["owner"] == {"issuer": PEOPLE, "subject": "alice"}
+            status, problem = await c.issue(owner={"issuer": None, "subject": "https://idp.test nobody"})
+            assert (status, problem["code"]) == (422, "bad-token")
+            assert "'https://idp.test' issues no approvers' tokens" in problem["detail"]
+            _, own = await c.issue()
+            assert own["owner"] == own["issued_by"] == {"issuer": PEOPLE, "subject": "ada"}
             assert (await c.issue(token=None))[1]["owner"] == ME
 
     asyncio.run(run())

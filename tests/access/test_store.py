@@ -39,7 +39,7 @@ def test_a_token_reads_back_and_is_revoked_once(folder: Path) -> None:
                 note="für die CI",
                 lifetime=3600,
             )
-            token, text = await s.access.issue(asked, signed, unseen)
+            token, text = await s.access.issue(asked, ROOT, signed, unseen)
             assert text == f"signed.{token.id}"
             assert (token.groups, token.targets, token.networks) == (("a", "b"), ("crm", "llm"), ("10.0.0.0/8",))
             assert token.expires_at - token.issued_at == 3600
@@ -79,7 +79,7 @@ def test_tokens_that_are_not_issued(folder: Path, changes: dict[str, Any], code:
     async def run() -> None:
         async with Store(folder) as s:
             with pytest.raises(AccessRefused, match=expected.replace("?", r"\?")) as refused:
-                await s.access.issue(replace(wanted(), **changes), signed, unseen)
+                await s.access.issue(replace(wanted(), **changes), ROOT, signed, unseen)
             assert refused.value.code is code
             assert await s.access.tokens() == ()
 
@@ -96,9 +96,9 @@ def test_what_is_not_recorded_did_not_happen(folder: Path) -> None:
         async with Store(folder) as s:
             token, freeze = await s.issued(), await s.frozen("mallory")
             with pytest.raises(JournalUnwritable):
-                await s.access.issue(wanted(), signed, refuses)
+                await s.access.issue(wanted(), ROOT, signed, refuses)
             with pytest.raises(RuntimeError):
-                await s.access.issue(wanted(), unsigned, unseen)
+                await s.access.issue(wanted(), ROOT, unsigned, unseen)
             with pytest.raises(JournalUnwritable):
                 await s.access.revoke(token.id, refuses)
             with pytest.raises(JournalUnwritable):

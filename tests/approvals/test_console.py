@@ -15,6 +15,7 @@ from extproc.adapters.holds import SqliteHolds
 from extproc.adapters.identity import Approvers
 from extproc.approvals.ports import HoldsUnavailable
 from extproc.approvals.service import Holds
+from extproc.console import control
 from extproc.console.control import ControlSettings, listen_unix, run_control
 from extproc.domain.decision import Approval
 from extproc.domain.hold import HoldState
@@ -228,6 +229,27 @@ def test_control_runs_until_it_is_stopped(folder: Path) -> None:
         ((kind, body),) = journal.records
         assert (kind, body["hold"], body["state"]) == ("hold", hold.id, "expired")
         assert not where.socket.exists()
+        await store.close()
+
+    asyncio.run(run())
+
+
+def test_a_sweep_that_fails_is_not_the_last(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever goes wrong in it."""
+    monkeypatch.setattr(control, "SWEEP_SECONDS", 0.0)
+
+    async def run() -> None:
+        store = await SqliteHolds.open(folder / "holds.db")
+        faults, stop = [RuntimeError("a bug"), HoldsUnavailable("busy")], asyncio.Event()
+
+        async def chore() -> None:
+            if faults:
+                raise faults.pop(0)
+            stop.set()
+
+        where = ControlSettings(folder / "control.sock", ("127.0.0.1", 0), folder)
+        serving = run_control(where, Holds(store), Approvers([], []), MemoryJournal(), {}, stop, chore=chore)
+        await asyncio.wait_for(serving, 30)
         await store.close()
 
     asyncio.run(run())

@@ -65,8 +65,14 @@ def _untraced(everywhere: Range) -> list[str]:
     journal.follow()
     known = {*journal.decisions, *(r.get("request") for r in journal.refusals)}
     missing = [r for r in everywhere.replies if r.request and r.request not in known]
-    nobodies = sum(r.status == 401 for r in missing) - sum(r.get("more", 0) for r in journal.refusals)
+    # Of a crowd of nobodies the first has a record, and one counts the others: the worker's by kind, and Envoy's (which
+    # name their place in its log).
+    more = [r for r in journal.refusals if "more" in r]
+    envoys = sum(r["more"] for r in more if "log" in r and r["code"] != "client-left")
+    nobodies = sum(r.status == 401 for r in missing) - sum(r["more"] for r in more if "log" not in r)
     nameless = sum(not r.request for r in everywhere.replies)
     nameless -= sum(not r.get("request") and r["code"] != "client-left" and "more" not in r for r in journal.refusals)
-    lost = [f"{r.status}: {r.body[:80]!r}" for r in missing if r.status != 401]
+    counted = min(max(nameless, 0), envoys)
+    nameless, envoys = nameless - counted, envoys - counted
+    lost = [f"{r.status}: {r.body[:80]!r}" for r in missing if r.status != 401][envoys:]
     return [*lost, *(f"{n} {what}" for n, what in ((nobodies, "of 401"), (nameless, "without an id")) if n > 0)]

@@ -15,15 +15,17 @@ from extproc.audit.codes import Code, code_of, judge
 from extproc.audit.journal import FileJournal
 from extproc.audit.reader import records
 from extproc.audit.store import Store
+from extproc.domain.ports import JournalUnwritable
 
 
 def line(request: str, **members: Any) -> bytes:
-    """A line as Envoy writes it: a request that can't be read, unless members say otherwise."""
+    """A line as Envoy writes it: a request that can't be read, unless members say otherwise. Each request has a peer of
+    its own, unless they do."""
     entry = {
         "time": "2026-01-31T12:00:00.000Z", "request_id": request, "method": "GET", "authority": "crm.example",
         "status": 400, "response_flags": "DPE",
         "details": "http1.codec_error", "decision": None, "target": "crm", "bytes_in": 0,
-        "bytes_out": 14, "duration_ms": 0, "upstream_host": None, "source": "127.0.0.1:4000", **members,
+        "bytes_out": 14, "duration_ms": 0, "upstream_host": None, "source": f"peer-{request}:4000", **members,
     }  # fmt: skip
     return json.dumps(entry).encode() + b"\n"
 
@@ -36,13 +38,16 @@ class Follow:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.gateway = state / "journal" / "gateway.journal"
         self.state, self.alarms = state, []  # type: Path, list[Any]
+        self.now = 0.0
         self.start()
 
     def start(self) -> None:
         """A new process with what the last one left."""
         self.journal = FileJournal(self.gateway, "gateway", sync_seconds=0)
         self.store = Store(self.state / "shipper.db")
-        self.follower = AccessLog(self.log, self.store, self.journal, self.gateway, self.alarms.append)
+        self.follower = AccessLog(
+            self.log, self.store, self.journal, self.gateway, self.alarms.append, lambda: self.now
+        )
 
     def stop(self) -> None:
         """The process ends."""
@@ -59,6 +64,10 @@ class Follow:
         """Request ids (or codes, where there is none) of what was recorded, in order."""
         while self.follower.step(3):
             pass
+        return self.recorded()
+
+    def recorded(self) -> list[Any]:
+        """The same, of what is recorded by now."""
         rows = [r for r in records(self.gateway) if r.kind in ("refusal", "alarm")]
         return [row.body.get("request") or row.body["code"] for row in rows]
 
@@ -246,6 +255,115 @@ def test_a_crash_between_record_and_position_doubles_nothing(follow: Follow) -> 
     follow.start()
     follow.add(line("r4"))
     assert follow.seen() == ["r1", "r2", "r3", "r4"]
+    follow.add(line("r5"))
+    follow.seen()
+    noted = follow.store.log_position()
+    assert noted is not None
+    assert noted.journal == follow.journal.offset
+
+
+STRANGER = {"source": "192.0.2.1:4000"}
+
+
+def counts(follow: Follow) -> list[tuple[str, str, int]]:
+    """Code, peer and number of lines of every refusal."""
+    rows = [r.body for r in records(follow.gateway) if r.kind == "refusal"]
+    return [(b["code"], b.get("source", ""), b.get("more", 1)) for b in rows]
+
+
+def test_a_crowd_of_strangers_is_counted(follow: Follow) -> None:
+    """The first at once and a number within a second. Whoever is known, alarms and tunnels have a record each."""
+    crowd = [line(f"r{n}", source=f"192.0.2.1:{n}") for n in range(1, 1000)]
+    known = line("k", **STRANGER, iss="https://id", sub="agent-7")
+    alarm = line("a", **STRANGER, upstream_host="127.0.0.1:9")
+    tunnel = line("t", **STRANGER, decision="d1", method="CONNECT", session="s1", status=200)
+    follow.add(*crowd[:500], known, alarm, tunnel, *crowd[500:], known, alarm, tunnel)
+    follow.add(line("x", **STRANGER, details="route_not_found"), line("y", **STRANGER, target="other"))
+    follow.add(line("m"), line("n", source="[2001:db8::1]:1"), line("o", source="[2001:db8::ffff:1]:2"))
+    assert follow.seen() == ["r1", "k", "a", "k", "a", "x", "y", "m", "n"]
+    follow.now = 1.0
+    follow.follower.step()
+    more = [r.body for r in records(follow.gateway) if "more" in r.body]
+    assert [(b["source"], b["more"]) for b in more] == [("192.0.2.1:2", 998), ("[2001:db8::ffff:1]:2", 1)]
+    assert sum(r.kind == "tunnel" for r in records(follow.gateway)) == 2
+    follow.add(line("z", **STRANGER))
+    assert follow.seen()[-1] == "z"
+
+
+@pytest.mark.parametrize("written", [1, 1000, 1025])
+def test_peers_beyond_counting_are_one_kind(follow: Follow, written: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The journal stays small whatever addresses come, and the next process knows what was counted so."""
+    follow.add(*(line(f"r{n % 1100}") for n in range(2200)))
+    follow.follower._store = None  # type: ignore[assignment]  # the position can't be noted: as after a crash
+    follow.follower.step(10_000)
+    assert len(counts(follow)) == 1024 + 1
+    append, left = follow.journal.append, written
+
+    def failing(kind: str, body: Any) -> int:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise JournalUnwritable("full")
+        return append(kind, body)
+
+    monkeypatch.setattr(follow.journal, "append", failing)
+    follow.now = 1.0
+    with pytest.raises((AttributeError, JournalUnwritable)):
+        follow.follower.step()
+    for _ in range(3):
+        follow.stop()
+        follow.start()
+        follow.seen()
+    follow.stop()
+    follow.start()
+    assert sum(n for _, _, n in counts(follow)) == 2200
+
+
+@pytest.mark.parametrize("fail_at", range(8))
+def test_what_was_counted_is_neither_lost_nor_told_twice(
+    follow: Follow, fail_at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever record is the last that can be written before the process ends; lines of other kinds lie between."""
+    kinds = [{"source": f"192.0.2.{n}:1"} for n in range(3)]
+    follow.add(*(line(f"r{n}", **kinds[n % 3]) for n in range(30)), line("k", iss="https://id", sub="agent-7"))
+    append, written = follow.journal.append, 0
+
+    def failing(kind: str, body: Any) -> int:
+        nonlocal written
+        if written == fail_at:
+            raise JournalUnwritable("full")
+        written += 1
+        return append(kind, body)
+
+    monkeypatch.setattr(follow.journal, "append", failing)
+    try:
+        while follow.follower.step(3):
+            pass
+        follow.now = 1.0
+        follow.follower.step()
+    except JournalUnwritable:
+        pass
+    follow.stop()
+    follow.start()
+    follow.add(*(line(f"s{n}", **kinds[n % 3]) for n in range(3)))
+    follow.seen()
+    follow.stop()
+    follow.start()
+    follow.seen()
+    totals: dict[str, int] = {}
+    for _, peer, n in counts(follow):
+        totals[peer] = totals.get(peer, 0) + n
+    assert totals == {"192.0.2.0:1": 11, "192.0.2.1:1": 11, "192.0.2.2:1": 11, "peer-k:4000": 1}
+
+
+def test_a_rotation_tells_what_was_counted(follow: Follow) -> None:
+    """Lines are of the file that they are in."""
+    follow.add(line("r1", **STRANGER), line("r2", **STRANGER))
+    follow.seen()
+    follow.log.rename(follow.log.with_suffix(".log.1"))
+    follow.add(line("r3", **STRANGER))
+    follow.seen()
+    assert [n for _, _, n in counts(follow)] == [1, 1, 1]
 
 
 FOLLOWER = """
@@ -254,6 +372,7 @@ from pathlib import Path
 from tests.audit.test_accesslog import Follow
 follow = Follow(Path(sys.argv[1]))
 while True:
+    follow.now += 0.1
     if follow.follower.step(1):
         print("line", flush=True)
 """
@@ -263,13 +382,15 @@ def test_a_killed_follower_records_every_line_once(tmp_path: Path) -> None:
     """SIGKILL at any moment: the next process goes on, and no refusal is missing or there twice."""
     follow = Follow(tmp_path)
     follow.stop()
-    follow.add(*(line(f"r{n}") for n in range(120)))
+    each = [line(f"r{n}") + line(f"c{n}", **STRANGER) for n in range(120)]
+    follow.add(*each)
     for _ in range(4):
         with subprocess.Popen([sys.executable, "-c", FOLLOWER, str(tmp_path)], stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
-            for _ in range(20):
+            for _ in range(40):
                 process.stdout.readline()
             process.send_signal(signal.SIGKILL)
     follow.start()
-    assert follow.seen() == [f"r{n}" for n in range(120)]
+    assert [r for r in follow.seen() if r.startswith("r")] == [f"r{n}" for n in range(120)]
     follow.stop()
+    assert sum(n for _, peer, n in counts(follow) if peer == STRANGER["source"]) == 120

@@ -21,13 +21,20 @@ def home(tmp_path: Path) -> Path:
         "newline": "t0ken\n",
         "space": "t0ken ",
         "empty": "",
+        "lines": "t0ken\r\nX-Admin: yes",
+        "nul": "t0\0ken",
+        "del": "t0\x7fken",
+        ".holdpoint/opa.token": "t0ken",
+        ".holdpoint/ca.crt": "-----BEGIN CERTIFICATE-----\n",
         "open": "t0ken",
         "tls.crt": "-----BEGIN CERTIFICATE-----\n",
         "tls.key": "-----BEGIN PRIVATE KEY-----\n",
     }
+    (tmp_path / ".holdpoint").mkdir(mode=0o700)
     for name, content in contents.items():
         (tmp_path / name).write_text(content)
         (tmp_path / name).chmod(0o600)
     (tmp_path / "open").chmod(0o640)
     (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / ".holdpoint" / "opa.token")
     return tmp_path

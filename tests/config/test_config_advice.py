@@ -20,7 +20,7 @@ targets: {crm: {upstream: "http://127.0.0.1:9001"}}
 version: 1
 listen: {address: 0.0.0.0:80, ops: 0.0.0.0:81}
 identity:
-  agents: [{issuer: x, audience: a, jwks: "http://x/keys"}]
+  agents: [{issuer: x, audience: a, jwks: "https://x/keys"}]
   approvers: [{issuer: x, audience: b, jwks: "http://localhost/keys"}]
 targets: {crm: {upstream: "http://x", credential: token}}
 policy: {engine: "http://opa"}
@@ -31,7 +31,6 @@ audit: {otlp: "http://otlp"}
     assert [line.partition(":")[0] for line in advice(settings)] == [
         "listen.tls",
         "listen.ops",
-        "identity.agents[0].jwks",
         "targets.crm.upstream",
         "policy.engine",
         "audit.otlp",

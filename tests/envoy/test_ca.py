@@ -65,9 +65,14 @@ def test_unusable_authority_is_no_new_one(keys: Path, tmp_path: Path) -> None:
         (keys / "ca.key").unlink(missing_ok=True)
         if content is not None:
             (keys / "ca.key").write_bytes(content)
+            (keys / "ca.key").chmod(0o600)
         with pytest.raises(CaUnusable, match=complaint):
             ensure_ca(keys)
     (keys / "ca.key").write_bytes(key)
+    (keys / "ca.key").chmod(0o640)
+    with pytest.raises(CaUnusable, match=r"ca\.key: others can read it, and may have; chmod 600"):
+        ensure_ca(keys)
+    (keys / "ca.key").chmod(0o600)
     (keys / "ca.crt").write_text("abc")
     with pytest.raises(CaUnusable, match="expected a certificate"):
         ensure_ca(keys)

@@ -79,7 +79,7 @@ def test_istio_patches_make_a_gateway_that_envoy_takes(plan: EnvoyPlan, tmp_path
     kinds = {kind: [p["patch"]["operation"] for p in found] for kind, found in patches.items()}
     assert kinds == {
         "NETWORK_FILTER": ["MERGE"],
-        "HTTP_FILTER": ["INSERT_BEFORE"] * 2,
+        "HTTP_FILTER": ["INSERT_BEFORE"] * 3,
         "HTTP_ROUTE": ["MERGE"] * 2,
         "CLUSTER": ["ADD"],
     }
@@ -109,7 +109,7 @@ def test_istio_patches_make_a_gateway_that_envoy_takes(plan: EnvoyPlan, tmp_path
     clusters = [{"name": "up", "type": "STATIC"}, *(p["patch"]["value"] for p in patches["CLUSTER"])]
     accepted(tmp_path, {"static_resources": {"listeners": [listener], "clusters": clusters}})
     names = [f["name"].rpartition(".")[2] for f in base["typed_config"]["http_filters"]]
-    assert names == ["ext_proc", "rbac", "router"]
+    assert names == ["ext_proc", "rbac", "header_mutation", "router"]
 
 
 def test_a_socket_whose_path_is_too_long_is_refused(plan: EnvoyPlan) -> None:

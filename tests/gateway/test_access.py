@@ -162,6 +162,27 @@ def test_administrators_by_group_are_named(gateway: Gateway) -> None:
         assert client.get("/x").status_code == 200
 
 
+def test_nobody_answers_what_their_own_token_asks(gateway: Gateway) -> None:
+    """Whomever an administrator names as the owner of a token, its holds are for other people; the list says so."""
+    words = ("tokens", "issue", "--subject", "sly-bot", "--owner", "nobody", "--json")
+    issued = gateway.holdpoint(*words, subject="mallory", groups=("admins", "finance"))
+    assert issued.returncode == 0, issued.stderr
+    with bearer(gateway, json.loads(issued.stdout)["token"]) as client:
+        url, body = "/customers/8/refunds", {"amount": 25}
+        assert client.post(url, json=body, headers={"prefer": "wait=0"}).status_code == 202
+        hold = gateway.wait_pending()["id"]
+        vote = ("holds", "approve", hold, "--reason", "mine")
+        own = gateway.holdpoint(*vote, subject="mallory", groups=("finance",))
+        assert own.returncode != 0
+        assert "nobody answers a hold of a token that they issued" in own.stderr
+        listed = gateway.holdpoint("holds", "list", "--json", subject="mallory", groups=("finance",))
+        assert "that they issued" in listed.stdout
+        assert gateway.upstream.seen == []
+        other = gateway.holdpoint(*vote, subject="dana", groups=("finance",))
+        assert other.returncode == 0, other.stderr
+        assert client.post(url, json=body).status_code == 200
+
+
 def test_no_token_is_found_in_any_output(gateway: Gateway, crm_bot: tuple[str, str]) -> None:
     """Nor its signature, wherever and however it was shown: not in journal, log, database or metric."""
     _, token = crm_bot

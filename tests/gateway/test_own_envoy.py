@@ -99,6 +99,11 @@ def without_rbac(listener: Listener) -> None:
     del manager(listener)["http_filters"][1]
 
 
+def without_header_mutation(listener: Listener) -> None:
+    """Names that a worker may not change stay in answers."""
+    del manager(listener)["http_filters"][2]
+
+
 def without_strips(listener: Listener) -> None:
     """Whatever a client says of itself stays."""
     del manager(listener)["early_header_mutation_extensions"]
@@ -301,7 +306,8 @@ DUTIES = [
     ),
     Case("retries", retrying, 500, 3),
 ]
-CASES = REFUSED + HARMLESS + DUTIES
+TELLING = Case("no header_mutation", without_header_mutation, 200, 1)
+CASES = [*REFUSED, *HARMLESS, *DUTIES, TELLING]
 
 
 @pytest.fixture(scope="module")
@@ -351,6 +357,19 @@ def test_a_refusal_of_the_workers_is_a_record(own: Own, behind: Gateway) -> None
     reply = ask(own, behind, case)
     found = [r for r in behind.records("decision") if r["request"] == reply.headers["x-request-id"]]
     assert [reason["code"] for reason in found[0]["decision"]["reasons"]] == ["ambiguous-path"]
+
+
+@pytest.mark.parametrize(("name", "told"), [("as it is", False), (TELLING.name, True)])
+def test_what_a_worker_may_not_change_is_taken_off_answers(own: Own, behind: Gateway, name: str, told: bool) -> None:
+    """By the snippet's filter; without it nobody does: the operator's duty."""
+    behind.upstream.reset()
+    behind.upstream.answer = lambda _: [
+        f"HTTP/1.1 200 OK\r\nhost: {CREDENTIAL}\r\nx-envoy-a: {CREDENTIAL}\r\ncontent-length: 0\r\n\r\n".encode()
+    ]
+    token = behind.agents.token("agent-1")
+    head = f"GET /accounts/1 HTTP/1.1\r\nHost: crm.holdpoint.internal\r\nAuthorization: Bearer {token}\r\n\r\n"
+    reply = own.send(name, head.encode())
+    assert (reply.status, CREDENTIAL in reply.headers.values()) == (200, told)
 
 
 @pytest.mark.parametrize("case", DUTIES, ids=lambda case: case.name)

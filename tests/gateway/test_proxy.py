@@ -263,7 +263,7 @@ def test_a_ticket_is_worth_nothing_outside(proxied: Proxied) -> None:
 
 
 def test_no_tunnel_where_none_belongs(proxied: Proxied) -> None:
-    """Not in a tunnel, and not on the agents' listener, known destination or not; each has a record."""
+    """Not in a tunnel, and not on the agents' listener, known destination or not; each is on record."""
     gateway = proxied.gateway
     at = f"127.0.0.1:{gateway.upstream.port}"
     assert proxied.ask_inside("digger", f"CONNECT {at} HTTP/1.1").status == 403
@@ -273,8 +273,9 @@ def test_no_tunnel_where_none_belongs(proxied: Proxied) -> None:
         assert ask_raw(gateway.port, head).status == 403
 
     def recorded() -> bool:
-        found = [r["authority"] for r in gateway.records("refusal") if r["method"] == "CONNECT" and r.get("details")]
-        return sorted(found) == sorted([at, at, "nowhere.test:443"])
+        found = [r for r in gateway.records("refusal") if r["method"] == "CONNECT" and r.get("details")]
+        # Of several like ones within a second the first has a record, and one more counts the others.
+        return bool(found) and sum(r.get("more", 1) for r in found) == 3
 
     until(recorded, "the records")
     assert gateway.upstream.seen == proxied.web.seen == []

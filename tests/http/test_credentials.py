@@ -4,17 +4,18 @@ import pytest
 
 from extproc.domain.decision import Mask
 from extproc.domain.grant import Lane
+from extproc.domain.target import Inspect
 from extproc.masking.fingerprint import Fingerprints, fingerprints_of
 from extproc.protocols.http.session import HttpSession
-from extproc.protocols.session import HeadReceived, SendHead
+from extproc.protocols.session import Head, HeadReceived, SendHead, SendTrailers, TrailersReceived
 from tests.http.playbook import ALICE, ALL_MASKS, KEY, Play, body, grant, head, request, response_head, target
 
 TOKEN, MASK = "tk-4eC39HqLyjWDarjtT1zdp7dc", "[masked:credential]"
 KNOWN = Fingerprints(b"k" * 32, fingerprints_of(TOKEN.encode(), "Bearer ", b"k" * 32))
 
 
-def _play() -> Play:
-    return Play(HttpSession(target(), ALICE, "", KEY, KNOWN))
+def _play(inspect: Inspect = Inspect.FULL) -> Play:
+    return Play(HttpSession(target(inspect), ALICE, "", KEY, KNOWN))
 
 
 @pytest.mark.parametrize("masks", [(), ALL_MASKS])
@@ -43,3 +44,35 @@ def test_a_request_with_one_is_told_to_policy() -> None:
     assert found == {part: {"credential": 1} for part in ("address", "headers", "body")}
     assert TOKEN not in str(p.asked.action.summary)
     assert TOKEN not in p.asked.action.render(())
+
+
+@pytest.mark.parametrize("inspect", [Inspect.FULL, Inspect.STREAM])
+def test_a_part_of_an_answer_is_not_asked_for(inspect: Inspect) -> None:
+    """A credential can't be cut in two by asking for one half after the other."""
+    p = _play(inspect)
+    p.feed(*request(head("GET", "/x", ("range", "bytes=0-9"), ("if-range", '"v1"'))))
+    (sent,) = p.decided(grant())
+    assert isinstance(sent, SendHead)
+    assert {"range", "if-range"} <= set(sent.remove)
+
+
+def test_heads_are_searched_where_bodies_do_not_come() -> None:
+    """Heads and trailers of a headers-only target; of its body nothing is asked or changed."""
+    p = _play(Inspect.HEADERS)
+    asked = head("POST", f"/x?k={TOKEN}", ("range", "bytes=0-9"), ("accept-encoding", "gzip"), ("x-api-key", TOKEN))
+    p.feed(HeadReceived(Lane.REQUEST, asked, False))
+    found = p.asked.action.facts["sensitive"]
+    assert found == {"address": {"credential": 1}, "headers": {"credential": 1}, "body": {}}
+    (sent,) = p.decided(grant())
+    assert isinstance(sent, SendHead)
+    assert "accept-encoding" not in dict(sent.set)
+    assert "range" not in sent.remove
+    answer = response_head(200, ("content-type", "text/html"), ("content-length", "9"), ("x-echo", f"was {TOKEN}"))
+    (given,) = p.feed(HeadReceived(Lane.RESPONSE, answer, False))
+    assert isinstance(given, SendHead)
+    assert given.set == (("x-echo", f"was {MASK}"),)
+    assert "content-length" not in given.remove
+    (last,) = p.feed(TrailersReceived(Lane.RESPONSE, Head((("x-a", "1"), ("x-echo", TOKEN)))))
+    assert isinstance(last, SendTrailers)
+    assert "x-echo" in last.remove
+    assert "x-a" not in last.remove

@@ -8,7 +8,7 @@ from extproc.adapters.access import AccessList
 from extproc.adapters.identity import AgentTokens, Certificates, Gatekeeper, Tokens, issuer_of, signer
 from extproc.domain.identity import IdentityRefused, Shown, Why
 from extproc.domain.principal import Kind, Principal
-from tests.access.making import Store, unseen, wanted
+from tests.access.making import ROOT, Store, unseen, wanted
 from tests.identity.making import bearer
 
 ISSUER = issuer_of("gateway.test")
@@ -22,7 +22,7 @@ def test_the_whole_way_of_a_token(tmp_path: Path) -> None:
             known = AccessList.open(s.path)
             door = Gatekeeper(Tokens([]), AgentTokens(ISSUER, s.keys / "tokens.pub", known), Certificates(), known)
             asked = wanted(groups=("builders", "ünïcode"), targets=("crm",), networks=("10.0.0.0/8", "::1/128"))
-            token, text = await s.access.issue(asked, signer(s.keys / "tokens.key", ISSUER), unseen)
+            token, text = await s.access.issue(asked, ROOT, signer(s.keys / "tokens.key", ISSUER), unseen)
             shown = Shown((bearer(text),), None, "::1")
 
             async def why() -> set[Why | None]:

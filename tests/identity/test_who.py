@@ -328,3 +328,37 @@ def test_whatever_headers_come(door: Door, headers: list[tuple[str, str]], sourc
         asyncio.run(door.keeper.identify(shown))
     with contextlib.suppress(IdentityRefused):
         assert door.keeper.remembered(shown) is None
+
+
+def test_what_takes_a_check_of_a_signature(door: Door) -> None:
+    """A token of ours that was never found good, wherever it is; neither rubbish nor what was good before."""
+    theirs, own, forged = door.issuer.token("ci-bot"), door.issued(), TokenIssuer().token()
+
+    def unproven(*headers: tuple[str, str]) -> bool:
+        return door.keeper.unproven(Shown(headers))
+
+    for headers in [(), (bearer("sk-1"),), (bearer("a.b.c"),), (("x-api-key", "sk-1"),), (bearer(own), bearer(own)),
+                    (bearer(door.issuer.token(aud="other")),), ((AUTHORIZATION, "Digest x"),)]:  # fmt: skip
+        assert not unproven(*headers)
+        assert why(partial(door.meet, *headers)) is not None
+    for token in (theirs, own):
+        assert unproven(bearer(token))
+        assert unproven(("x-api-key", token))
+        door.meet(bearer(token))
+        # Key files are looked at again every second; that is no new check.
+        door.ticks.now += 2 * LOOK_SECONDS
+        assert door.recall(bearer(token)) is None
+        assert not unproven(bearer(token))
+    assert unproven(bearer(own), ("x-api-key", forged))
+    for _ in range(2):
+        assert why(partial(door.meet, bearer(forged))) is Why.INVALID
+        assert unproven(bearer(forged))
+
+
+def test_a_key_that_went_takes_what_it_signed_along(door: Door) -> None:
+    """What was good under it is nothing but a guess afterwards."""
+    token = door.issuer.token("ci-bot")
+    door.meet(bearer(token))
+    TokenIssuer().write(door.jwks)
+    assert why(partial(door.meet, bearer(token))) is Why.INVALID
+    assert door.keeper.unproven(Shown((bearer(token),)))

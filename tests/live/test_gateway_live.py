@@ -18,7 +18,7 @@ from tests.support.gateway import CREDENTIAL, Gateway, running
 @pytest.fixture(scope="module")
 def started() -> Iterator[Gateway]:
     """One gateway for the module."""
-    yield from running()
+    yield from running(identity="administrators: [admins]")
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_a_bad_file_changes_nothing_and_everybody_is_told(gateway: Gateway) -> N
         assert agent.get("/customers/1").status_code == 200
     assert gateway.upstream.seen[0].headers["authorization"] == [f"Bearer {CREDENTIAL}"]
     record = [r for r in gateway.records("config") if r["what"] == "refused"][-1]
-    assert f"{gateway.config}:7:" in record["why"]
+    assert f"{gateway.config}:8:" in record["why"]
     told = json.loads((gateway.state / "config" / "refused.json").read_text())
     assert told["why"] == record["why"]
 
@@ -183,13 +183,76 @@ def test_administrators_change_targets_from_the_command_line(gateway: Gateway) -
     assert json.loads(turned_away.stdout)["steps"][-1]["detail"] == "status 401: the credential was refused"
 
     elsewhere = administrator(gateway, "targets", "remove", "crm")
-    assert f"{gateway.config}:7" in elsewhere.stderr
+    assert f"{gateway.config}:8" in elsewhere.stderr
     removed = administrator(gateway, "targets", "remove", "more")
     assert removed.returncode == 0, removed.stderr
     with gateway.client(target="more") as agent:
         assert agent.get("/x").status_code == 404
     listed = administrator(gateway, "targets", "list", "--json")
     assert [t["name"] for t in json.loads(listed.stdout)["targets"]] == ["crm"]
+
+
+def test_targets_of_a_shared_file_are_left_alone(gateway: Gateway) -> None:
+    """`add` and `remove` are for files of one target: they write the whole of one. A file that holds others, or that
+    is not what is in force, is left as it is."""
+    at, folder = f"http://127.0.0.1:{gateway.upstream.port}", gateway.folder / "targets.d"
+    files = {"foo": f'bar: {{upstream: "{at}"}}\nfoo: {{upstream: "{at}"}}\n', "baz": f'qux: {{upstream: "{at}"}}\n'}
+    for name, text in files.items():
+        (folder / f"{name}.yaml").write_text(text)
+    gateway.signal_reload()
+    for words, held in (
+        (("add", "foo", "--upstream", at, "--replace"), "bar"),
+        (("add", "baz", "--upstream", at), "qux"),
+        (("remove", "foo"), "bar"),
+    ):
+        done = administrator(gateway, "targets", *words)
+        assert done.returncode == 2
+        assert f"{words[1]}.yaml holds {held} too; change {words[1]} there" in done.stderr
+    (folder / "half.yaml").write_text("half: {")
+    half = administrator(gateway, "targets", "add", "half", "--upstream", at)
+    assert half.returncode == 2
+    assert "half.yaml" in half.stderr
+    assert {name: (folder / f"{name}.yaml").read_text() for name in (*files, "half")} == {**files, "half": "half: {"}
+
+
+def test_a_token_gives_no_way_to_the_gateways_files(gateway: Gateway) -> None:
+    """Whoever administers by a token has what targets use already, and `secrets`; nobody has the gateway's own."""
+    at, home = f"http://127.0.0.1:{gateway.upstream.port}", gateway.folder
+    mine = "http://127.0.0.1:9"
+    (home / "secrets").mkdir(exist_ok=True)
+    (home / "secrets" / "out").unlink(missing_ok=True)
+    (home / "secrets" / "out").symlink_to(home / "credential")
+    for name in ("secrets/ours", "elsewhere"):
+        (home / name).touch(0o600)
+        (home / name).write_text("a-secret")
+
+    def add(token: bool, upstream: str, file: str) -> str:
+        words = ("targets", "add", "steal", "--upstream", upstream, "--credential", str(home / file))
+        run = gateway.holdpoint(*words, subject="ada", groups=("admins",)) if token else gateway.administer(*words)
+        if run.returncode == 0:
+            assert gateway.administer("targets", "remove", "steal").returncode == 0
+            return ""
+        assert run.returncode == 2
+        return run.stderr
+
+    own, theirs = "is in the gateway's own folder", "by a token you may name files below"
+    rows = [
+        (True, mine, "state/keys/opa.token", own),
+        (False, mine, "state/keys/opa.token", own),
+        (True, mine, "secrets/../state/keys/opa.token", own),
+        (True, mine, "elsewhere", theirs),
+        (True, mine, "not-there", theirs),
+        (True, mine, "credential", theirs),
+        (True, mine, "secrets/out", theirs),
+        (True, mine, "secrets/../elsewhere", theirs),
+        (True, mine, "secrets/ours", ""),
+        (True, at, "credential", ""),
+        (False, mine, "elsewhere", ""),
+    ]
+    for token, upstream, file, expected in rows:
+        said = add(token, upstream, file)
+        assert expected in said, file
+        assert bool(said) is bool(expected), said
 
 
 def test_only_administrators_change_targets(gateway: Gateway) -> None:

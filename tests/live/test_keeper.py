@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import orjson
 import pytest
@@ -11,10 +12,11 @@ from extproc.adapters.envoy.plan import EnvoyPlan
 from extproc.app import config_watch
 from extproc.app.config_watch import ConfigKeeper
 from extproc.app.door import Door
-from extproc.app.fingerprints import Credentials
+from extproc.app.fingerprints import Credentials, path_of
 from extproc.app.layout import Layout
 from extproc.app.snapshot import active, read
 from extproc.app.upstreams import Upstreams
+from extproc.audit.bound import ROOMY_BYTES
 from extproc.config import Settings, load
 from extproc.domain.json import Document
 from extproc.domain.ports import JournalUnwritable
@@ -63,9 +65,8 @@ class Kept:
         self.layout = Layout(self.settings.state)
         self.layout.prepare()
         upstreams = Upstreams(self.settings, self.records, lambda folder, target, addresses: False)
-        self.keeper = ConfigKeeper(
-            self.settings, self.records, "envoy", self.door, upstreams, Credentials(self.settings, self.layout), ()
-        )
+        self.credentials = Credentials(self.settings, self.layout)
+        self.keeper = ConfigKeeper(self.settings, self.records, "envoy", self.door, upstreams, self.credentials, ())
 
     def edit(self, *targets: str) -> Settings:
         """Write other targets; what the file means then."""
@@ -103,7 +104,55 @@ def test_nothing_changes_while_the_journal_takes_no_record(kept: Kept) -> None:
         assert kept.told("refused.json") == {}
 
     asyncio.run(main())
-    assert [(r["what"], r["added"]) for r in kept.records.of("config")] == [("changed", ["b"])]
+    (record,) = kept.records.of("config")
+    assert (record["what"], record["added"]) == ("changed", ["b"])
+    (setting,) = cast(list[Document], record["settings"])
+    assert (setting["path"], setting["before"]) == ("targets.b", None)
+
+
+def test_a_record_of_much_has_room_for_all_that_matters(kept: Kept) -> None:
+    """It stays small enough to be written whole, and says what it leaves out."""
+
+    async def main() -> None:
+        await kept.keeper.start()
+        kept.edit(CRM, *(f'b{n}: {{upstream: "http://127.0.0.1:{9002 + n}"}}' for n in range(50)))
+        await kept.keeper.reload()
+
+    asyncio.run(main())
+    (record,) = kept.records.of("config")
+    told, left_out = record["settings"], record["settings_left_out"]
+    assert isinstance(told, list)
+    assert (len(told) + int(str(left_out)), len(orjson.dumps(record)) < ROOMY_BYTES) == (50, True)
+    assert len(told) > 5
+
+
+def test_what_could_not_be_published_leaves_everything_as_it_was(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials too; the record of the change is followed by one that says that nothing came of it."""
+    used: list[Settings] = []
+    use = kept.credentials.use
+
+    def using(settings: Settings) -> None:
+        used.append(settings)
+        use(settings)
+
+    monkeypatch.setattr(kept.credentials, "use", using)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    async def main() -> Settings:
+        await kept.keeper.start()
+        wanted = kept.edit(CRM, 'b: {upstream: "http://127.0.0.1:9002"}')
+        with monkeypatch.context() as patched:
+            patched.setattr(config_watch, "publish", full)
+            await kept.keeper.reload()
+        assert kept.keeper.settings == kept.settings
+        return wanted
+
+    wanted = asyncio.run(main())
+    assert used == [wanted, kept.settings]
+    assert [r["what"] for r in kept.records.of("config")] == ["changed", "refused"]
+    assert "came to nothing" in str(kept.records.of("config")[1]["why"])
 
 
 def test_what_envoy_could_not_be_told_is_told_again(kept: Kept) -> None:
@@ -123,6 +172,15 @@ def test_what_envoy_could_not_be_told_is_told_again(kept: Kept) -> None:
     asyncio.run(main())
     assert [t.name for t in kept.door.plans[-1].targets] == ["crm", "b"]
     assert kept.told("in-force.json")["version"] == read(active(kept.layout)).version
+
+
+def test_a_credential_that_is_sent_in_another_form_is_known_in_it(kept: Kept) -> None:
+    """Also where no file is another."""
+    path = path_of(kept.layout)
+    kept.credentials.look()
+    before = path.read_bytes()
+    kept.credentials.use(kept.edit(CRM.replace("token", "{file: token, prefix: 'Basic dXNlcjo='}")))
+    assert path.read_bytes() != before
 
 
 def test_lines_that_move_change_nothing(kept: Kept) -> None:

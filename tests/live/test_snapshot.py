@@ -9,8 +9,8 @@ import pytest
 from extproc.app.authors import announce, author_of
 from extproc.app.layout import Layout, StateUnusable
 from extproc.app.live import KEPT_SECONDS, Live
-from extproc.app.restart import needs_restart
-from extproc.app.snapshot import publish, read, settings_for, snapshot
+from extproc.app.restart import differences, needs_restart
+from extproc.app.snapshot import Snapshot, publish, read, settings_for, snapshot
 from extproc.config import Settings, load
 from tests.live.making import CRM, configuration, settings
 
@@ -90,6 +90,57 @@ def test_live_keeps_what_it_has_when_the_snapshot_is_damaged(tmp_path: Path) -> 
     assert live.version == before
 
 
+def test_live_claims_nothing_that_it_has_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A read that fails for a moment, or somebody who can't follow: tried again, the version told only then."""
+    path = tmp_path / "active.json"
+    publish(snapshot(settings(tmp_path)), path)
+    live, told, faults = Live(path), list[Settings](), [MemoryError(), StateUnusable("busy"), OSError(24, "files")]
+    first = live.version
+
+    def failing(_: Settings) -> None:
+        if faults:
+            raise faults.pop()
+
+    def reading(path: Path) -> Snapshot:
+        if len(faults) > 1:
+            raise faults.pop()
+        return read(path)
+
+    monkeypatch.setattr("extproc.app.live.read", reading)
+    live.on_change(failing)
+    live.on_change(told.append)
+    wanted = settings(tmp_path, CRM, OTHER)
+    publish(snapshot(wanted), path)
+    for _ in range(3):
+        asyncio.run(live.look())
+        assert live.version == first
+    # The others were told meanwhile, and are told again with the one that could not follow.
+    assert told == [wanted]
+    asyncio.run(live.look())
+    assert (told, live.version) == ([wanted, wanted], snapshot(wanted).version)
+    asyncio.run(live.look())
+    assert len(told) == 2
+
+
+def test_live_comes_back_to_what_it_left_half_taken(tmp_path: Path) -> None:
+    """A snapshot that nobody could follow is taken back: everybody hears of that too."""
+    path = tmp_path / "active.json"
+    first, second = settings(tmp_path), settings(tmp_path, CRM, OTHER)
+    publish(snapshot(first), path)
+    live, told = Live(path), list[Settings]()
+
+    def follow(changed: Settings) -> None:
+        told.append(changed)
+        if changed == second:
+            raise ValueError("can't")
+
+    live.on_change(follow)
+    for each in (second, first):
+        publish(snapshot(each), path)
+        asyncio.run(live.look())
+    assert (told, live.settings, live.version) == ([second, first], first, snapshot(first).version)
+
+
 REVISIONS = [
     ('{upstream: "http://127.0.0.1:9001", credential: token}', True),
     ('{credential: {file: token}, upstream: "http://127.0.0.1:9001", environment: production}', True),
@@ -133,6 +184,20 @@ def test_what_takes_a_restart_is_named(tmp_path: Path, more: str, expected: list
     assert [line.partition(":")[0] for line in needs_restart(before, after)] == expected
 
 
+def test_differences_are_told_with_both_values(tmp_path: Path) -> None:
+    """Down to the setting; of lists, the entries that are gone and those that are new."""
+    before = settings(tmp_path, more="limits: {requests: 3}\ndns: {servers: [127.0.0.1:53, 127.0.0.2:53]}")
+    more = "dns: {servers: [127.0.0.2:53, 127.0.0.3:53]}"
+    after = settings(tmp_path, CRM.replace("9001", "9003"), OTHER, more=more)
+    found = {d.path: (d.before, d.after) for d in differences(before, after)}
+    assert found.pop("limits.requests")[0] == 3
+    assert found.pop("targets.crm.upstream") == ("http://127.0.0.1:9001", "http://127.0.0.1:9003")
+    assert found.pop("dns.servers") == (["127.0.0.1:53"], ["127.0.0.3:53"])
+    nothing, other = found.pop("targets.other")
+    assert (nothing, other["networks"]) == (None, ["10.0.0.0/8"])
+    assert found == {}
+
+
 def test_the_author_is_who_announced_it_or_who_owns_the_file(tmp_path: Path) -> None:
     """An announcement counts for the very content that was announced."""
     layout = Layout(tmp_path)
@@ -144,7 +209,12 @@ def test_the_author_is_who_announced_it_or_who_owns_the_file(tmp_path: Path) -> 
     announce(layout, path, b"one", by)
     path.write_bytes(b"one")
     assert author_of(layout, given, frozenset({folder, path})).document() == by
+    # Used up: the same content again is somebody else's doing.
+    assert author_of(layout, given, frozenset({folder, path})).principal is None
+    announce(layout, path, b"one", by)
+    assert author_of(layout, given, frozenset({given.file})).principal is None
     assert author_of(layout, given, frozenset({path, given.file})).principal is None
+    announce(layout, path, b"one", by)
     path.write_bytes(b"two")
     owners = author_of(layout, given, frozenset({folder, path})).document()
     assert isinstance(owners, dict)

@@ -20,7 +20,10 @@ class NoHistory:
 
 
 class Known:
-    """Knows whoever shows `Bearer <name>` as an agent of that name."""
+    """Knows whoever shows `Bearer <name>` as an agent of that name, but for `forged`."""
+
+    def __init__(self) -> None:
+        self.proven: set[str] = set()
 
     def remembered(self, shown: Shown) -> Identified | None:
         """Nobody is remembered."""
@@ -30,11 +33,18 @@ class Known:
         """None of them."""
         return frozenset()
 
+    def unproven(self, shown: Shown) -> bool:
+        """Every token but of those who are `proven`."""
+        scheme, _, name = dict(shown.headers).get("authorization", "").partition(" ")
+        return scheme == "Bearer" and name not in self.proven
+
     async def identify(self, shown: Shown) -> Identified:
         """The agent. Raises IdentityRefused."""
         value = dict(shown.headers).get("authorization", "")
         if not value.startswith("Bearer "):
             raise IdentityRefused("show a token", Why.MISSING)
+        if value == "Bearer forged":
+            raise IdentityRefused("not by a key of ours")
         return Identified(Principal(ISSUER, value.removeprefix("Bearer "), Kind.AGENT), frozenset({"authorization"}))
 
 

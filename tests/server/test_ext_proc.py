@@ -3,7 +3,9 @@
 import asyncio
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from extproc.server.ext_proc import SERVICE, Service
 from extproc.server.gate import Gate
 from extproc.server.live import Exchanges
 from extproc.server.metrics import Metrics
-from extproc.server.tickets import Tickets
+from extproc.server.tickets import TUNNEL_SECONDS, Tickets
 from extproc.server.wire import ext_proc_pb2 as wire
 from extproc.server.worker import serve, thread_pool
 from tests.server.making import Checks, Known, NoHistory, OneRevision
@@ -104,6 +106,7 @@ class Running:
         self.gone: set[str] = set()
         caps = Caps(Limits(exchanges=2, held_bytes=1000))
         who, tickets, knocks = Known(), Tickets(KEY), Knocks(50)
+        self.identities, self.knocks = who, knocks
         service = Service(
             gate, targets, who, tickets, self.exchanges, caps, knocks, lambda: NONE, KEY, "e1", thread_pool()
         )
@@ -333,6 +336,7 @@ def test_a_tunnel_carries_who_opened_it(worker: Running) -> None:
         worker, [request(0, pseudo_method="CONNECT", pseudo_authority="crm:443")], route(via="connect")
     )
     ticket = answers[0].dynamic_metadata.fields["holdpoint"].struct_value.fields["ticket"].string_value
+    assert (Tickets(KEY).read(ticket)[1].expires_at or inf) <= time.time() + TUNNEL_SECONDS
     worker.journal.records.clear()
     _, answers = exchange(worker, [request(who="mallory", x_holdpoint_ticket=ticket)], route(via="tunnel"))
     assert answers[0].WhichOneof("response") == "request_headers"
@@ -402,7 +406,18 @@ def test_a_principals_caps_answer_429(worker: Running) -> None:
 
 
 def test_who_guesses_is_slowed_down(worker: Running) -> None:
-    """After so many credentials that did not count, none is looked at for the rest of the second."""
-    statuses = [refused(exchange(worker, [request(who="")])[1])[0] for _ in range(60)]
-    assert statuses[0] == 401
-    assert 429 in statuses
+    """After so many forged credentials none that is new is looked at for the rest of the second; to show none, or what
+    is no credential, locks nobody out."""
+    worker.knocks._clock = lambda: 0.0
+    worker.knocks._second = -1.0
+    for shown in ("", "good"):
+        for _ in range(10):
+            exchange(worker, [request(who=shown)])
+    statuses = [refused(exchange(worker, [request(who="forged")])[1])[0] for _ in range(51)]
+    assert statuses == [401] * 50 + [429]
+    assert refused(exchange(worker, [request(who="")])[1])[0] == 401
+    assert refused(exchange(worker, [request(who="good")])[1])[0] == 429
+    worker.identities.proven.add("good")
+    _, answers = exchange(worker, [request(who="good")])
+    assert answers[0].WhichOneof("response") == "request_headers"
+    worker.knocks._clock = lambda: 1.0

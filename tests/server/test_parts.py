@@ -1,17 +1,18 @@
 """The small parts of a worker: routes, tickets, caps, and who was turned away."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.domain.identity import IdentityRefused
+from extproc.domain.identity import IdentityRefused, neighbourhood
 from extproc.domain.json import Document
 from extproc.domain.principal import Kind, Principal
 from extproc.server.caps import Capped, Caps, Knocks, Limits
 from extproc.server.route import DeadEnd, Route, UnknownRoute, Via, route_of
-from extproc.server.tickets import Tickets
+from extproc.server.tickets import TUNNEL_SECONDS, Tickets, lent
 from extproc.server.turnstile import Turnstile
 
 ALICE = Principal("https://issuer.test", "alice", Kind.AGENT, ("a", "b"), "bob", 1e10, "agent-token:1", ("crm",))
@@ -53,6 +54,12 @@ def test_a_ticket_says_who_opened_the_tunnel() -> None:
         Tickets(b"other" * 8).read(ticket)
 
 
+@pytest.mark.parametrize(("ends", "expected"), [(None, 100 + TUNNEL_SECONDS), (1e10, 100 + TUNNEL_SECONDS), (101, 101)])
+def test_a_tunnel_vouches_for_an_hour_at_most(ends: float | None, expected: float) -> None:
+    """However long what was shown for it counts."""
+    assert lent(replace(ALICE, expires_at=ends), 100) == replace(ALICE, expires_at=expected)
+
+
 @given(st.data())
 def test_a_changed_ticket_is_nobodys(data: st.DataObject) -> None:
     """Whichever character is another."""
@@ -90,6 +97,13 @@ def test_caps_count_what_is_under_way() -> None:
         two.hold(40)
         one.hold(-100)
     assert caps._accounts == {}
+
+
+def test_a_name_does_not_take_anothers_tunnels() -> None:
+    """A principal may be called whatever its issuer likes."""
+    caps = Caps(Limits(exchanges=1, held_bytes=100))
+    with caps.exchange("a", tunnel=True), caps.exchange("a"), caps.exchange("a tunnels"):
+        pass
 
 
 @pytest.mark.parametrize(("workers", "share"), [(1, (64, 1000)), (2, (32, 500)), (3, (22, 334)), (100, (1, 10))])
@@ -136,6 +150,16 @@ def test_a_crowd_is_counted(clock: Callable[[float], None]) -> None:
     assert "id" not in records.bodies[2]
 
 
+def test_a_network_of_one_host_is_one_peer(clock: Callable[[float], None]) -> None:
+    """Whoever has an IPv6 address has 2^64 of them."""
+    records = Records()
+    gate = Turnstile(records, lambda: "now")
+    for n in range(1, 100):
+        gate.turn_away("identity-missing", f"[2001:db8::{n:x}]", "crm", {})
+    gate.flush()
+    assert [b.get("more") for b in records.bodies] == [None, 98]
+
+
 def test_peers_beyond_counting_are_one_kind(clock: Callable[[float], None]) -> None:
     """Memory stays bounded whatever addresses come."""
     records = Records()
@@ -152,11 +176,32 @@ def test_a_peer_has_so_many_guesses_a_second() -> None:
     """Others have theirs, and a second later so has this one."""
     now = [0.0]
     knocks = Knocks(2, lambda: now[0])
-    for _ in range(2):
-        knocks.check("a")
-        knocks.failed("a")
+    for _ in range(5):
+        knocks.knock("[2001:db8::1]")()
+    back, _ = knocks.knock("[2001:db8::1]"), knocks.knock("[2001:db8::ffff:2]")
     with pytest.raises(Capped):
-        knocks.check("a")
-    knocks.check("b")
+        knocks.knock("[2001:db8::3]")
+    knocks.knock("[2001:db8:0:1::1]")
     now[0] = 1.0
-    knocks.check("a")
+    back()
+    for _ in range(2):
+        knocks.knock("[2001:db8::1]")
+    with pytest.raises(Capped):
+        knocks.knock("[2001:db8::1]")
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        ("10.0.0.7", "10.0.0.7"),
+        ("[2001:db8:1:2:3:4:5:6]", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::9", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("::ffff:10.0.0.7", "10.0.0.7"),
+        ("envoy://internal", "envoy://internal"),
+        ("", ""),
+    ],
+)
+def test_a_host_is_counted_as_one(address: str, counted: str) -> None:
+    """However many addresses it makes itself."""
+    assert neighbourhood(address) == counted

@@ -58,6 +58,18 @@ def test_a_digest_is_of_the_target_as_it_is_configured() -> None:
     assert len(digests) == 2
 
 
+def test_a_host_has_one_spelling() -> None:
+    """Policy, approvers and records see the same tunnel, in whatever case it was asked for."""
+    (plain,) = session().handle(CONNECT)
+    head = Head(((":method", "CONNECT"), (":authority", "Bank.TEST:443")))
+    (asked,) = session().handle(HeadReceived(Lane.REQUEST, head, False))
+    assert isinstance(plain, Decide)
+    assert isinstance(asked, Decide)
+    assert (asked.action.resource, asked.action.facts["host"]) == ("bank.test:443", "bank.test")
+    assert asked.action.digest == plain.action.digest
+    assert asked.action.render(()) == plain.action.render(())
+
+
 @pytest.mark.parametrize("authority", ["bank.test", "bank.test:", "bank.test:https", "", "bank.test:٤٤٣"])
 def test_an_authority_without_a_port_is_refused(authority: str) -> None:
     """A tunnel names host and port."""

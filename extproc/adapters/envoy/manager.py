@@ -1,5 +1,7 @@
 """The HTTP connection manager of every listener: what may come in, what is taken off it, and the order of filters."""
 
+from collections.abc import Iterable
+
 from betterproto2 import Message
 from envoy_data_plane.envoy.config.common.mutation_rules.v3 import HeaderMutation, HeaderMutationRemoveOnMatch
 from envoy_data_plane.envoy.config.core.v3 import (
@@ -14,6 +16,8 @@ from envoy_data_plane.envoy.config.core.v3 import (
     TypedExtensionConfig,
 )
 from envoy_data_plane.envoy.config.listener.v3 import Filter
+from envoy_data_plane.envoy.extensions.filters.http.header_mutation.v3 import HeaderMutation as AnswerMutation
+from envoy_data_plane.envoy.extensions.filters.http.header_mutation.v3 import Mutations
 from envoy_data_plane.envoy.extensions.filters.http.router.v3 import Router
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
     HttpConnectionManager,
@@ -32,6 +36,7 @@ from envoy_data_plane.google.protobuf import Any
 
 from extproc.adapters.envoy.access import exchanges_log
 from extproc.adapters.envoy.handover import HAND_OVER, TICKET, filter_state, no_hand_over
+from extproc.adapters.envoy.headers import NOT_FOR_CLIENTS, NOT_FOR_CLIENTS_PREFIXES
 from extproc.adapters.envoy.messages import WINDOW, extension, seconds
 from extproc.adapters.envoy.plan import Via
 from extproc.adapters.envoy.processor import EXT_PROC, RBAC, ext_proc_filter, rbac_filter
@@ -39,6 +44,10 @@ from extproc.protocols.http.edge import STRIPPED, STRIPPED_PREFIXES, TICKET_HEAD
 
 MANAGER = "envoy.filters.network.http_connection_manager"
 ROUTER = "envoy.filters.http.router"
+ANSWERS = "envoy.filters.http.header_mutation"
+
+SILENT_SECONDS = 60
+"""How long a connection may stay open on which nothing is asked: each counts towards Envoy's limit, whoever made it."""
 
 
 def manager(stat: str, via: Via, routes: str, source: ConfigSource) -> Filter:
@@ -56,6 +65,7 @@ def manager(stat: str, via: Via, routes: str, source: ConfigSource) -> Filter:
             _filter(EXT_PROC, ext_proc_filter()),
             _filter(RBAC, rbac_filter()),
             *hand_over,
+            _filter(ANSWERS, _answers()),
             _filter(ROUTER, Router(suppress_envoy_headers=True)),
         ],
         # The path that is matched, decided on and forwarded is one and the same.
@@ -78,7 +88,7 @@ def manager(stat: str, via: Via, routes: str, source: ConfigSource) -> Filter:
         request_headers_timeout=seconds(10),
         stream_idle_timeout=seconds(60),
         common_http_protocol_options=HttpProtocolOptions(
-            idle_timeout=seconds(300),
+            idle_timeout=seconds(SILENT_SECONDS),
             max_headers_count=100,
             headers_with_underscores_action=underscores,
         ),
@@ -98,11 +108,22 @@ def _filter(name: str, message: Message) -> HttpFilter:
     return HttpFilter(name=name, typed_config=Any.pack(message))
 
 
+def _answers() -> AnswerMutation:
+    """Takes off an answer what the processor could not mask. It stands behind the processor, so it sees answers first;
+    requests it leaves as they were decided on."""
+    removals = _removals(NOT_FOR_CLIENTS, NOT_FOR_CLIENTS_PREFIXES)
+    return AnswerMutation(mutations=Mutations(response_mutations=removals, response_trailers_mutations=removals))
+
+
+def _removals(names: Iterable[str], prefixes: Iterable[str]) -> list[HeaderMutation]:
+    matchers = [StringMatcher(prefix=prefix, ignore_case=True) for prefix in prefixes]
+    matchers += [StringMatcher(exact=name, ignore_case=True) for name in names]
+    return [HeaderMutation(remove_on_match=HeaderMutationRemoveOnMatch(key_matcher=m)) for m in matchers]
+
+
 def _strip(via: Via) -> TypedExtensionConfig:
     """Take off what a client may not say, and only then put on what the tunnel's CONNECT handed over."""
-    matchers = [StringMatcher(prefix=prefix, ignore_case=True) for prefix in STRIPPED_PREFIXES]
-    matchers += [StringMatcher(exact=name, ignore_case=True) for name in STRIPPED]
-    mutations = [HeaderMutation(remove_on_match=HeaderMutationRemoveOnMatch(key_matcher=m)) for m in matchers]
+    mutations = _removals(STRIPPED, STRIPPED_PREFIXES)
     if via is Via.TUNNEL:
         ticket = HeaderValueOption(
             header=HeaderValue(key=TICKET_HEADER, value=filter_state(TICKET)),

@@ -25,13 +25,13 @@ from envoy_data_plane.google.protobuf import Any
 
 from extproc.adapters.envoy.handover import HAND_OVER
 from extproc.adapters.envoy.listener import PROXY_LISTENER
-from extproc.adapters.envoy.manager import ROUTER
+from extproc.adapters.envoy.manager import ANSWERS, ROUTER
 from extproc.adapters.envoy.processor import EXT_PROC, RBAC
 from extproc.adapters.envoy.proxy import TUNNEL_PREFIX
 
 _BODIES = frozenset({ProcessingModeBodySendMode.NONE, ProcessingModeBodySendMode.FULL_DUPLEX_STREAMED})
-_ORDER = (EXT_PROC, RBAC, ROUTER)
-_PROXY_ORDER = (EXT_PROC, RBAC, HAND_OVER, ROUTER)
+_ORDER = (EXT_PROC, RBAC, ANSWERS, ROUTER)
+_PROXY_ORDER = (EXT_PROC, RBAC, HAND_OVER, ANSWERS, ROUTER)
 
 
 class UnsafeModes(ValueError):

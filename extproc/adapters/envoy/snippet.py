@@ -13,7 +13,7 @@ from extproc.adapters.envoy.access import ACCESS_LOG
 from extproc.adapters.envoy.clusters import WORKERS, assigned
 from extproc.adapters.envoy.endpoints import cluster_name
 from extproc.adapters.envoy.generate import Document, Resources, as_document, generate
-from extproc.adapters.envoy.manager import MANAGER, ROUTER
+from extproc.adapters.envoy.manager import ANSWERS, MANAGER, ROUTER
 from extproc.adapters.envoy.messages import tcp
 from extproc.adapters.envoy.plan import BadPlan, EnvoyPlan, is_address
 from extproc.adapters.envoy.processor import EXT_PROC, RBAC
@@ -30,8 +30,9 @@ _STATIC = (
     (
         "listeners",
         """
-# Where agents connect. Keep the order of the filters (ext_proc, rbac, router) and what stands before them: nothing
-# between ext_proc and the router may change a request, for it would change what was decided.
+# Where agents connect. Keep the order of the filters (ext_proc, rbac, header_mutation, router) and what stands before
+# them: nothing between ext_proc and the router may change a request, for it would change what was decided.
+# header_mutation takes off answers what a worker may not change, and so could not mask.
 """,
     ),
     (
@@ -88,7 +89,7 @@ def istio_snippet(plan: EnvoyPlan, source: str, run: str, log: str) -> str:
     within = {"listener": {"filterChain": {"filter": {"name": MANAGER}}}}
     before = {"listener": {"filterChain": {"filter": {"name": MANAGER, "subFilter": {"name": ROUTER}}}}}
     patches = [_patch("NETWORK_FILTER", within, "MERGE", {"name": MANAGER, "typed_config": config})]
-    patches += [_patch("HTTP_FILTER", before, "INSERT_BEFORE", filters[name]) for name in (EXT_PROC, RBAC)]
+    patches += [_patch("HTTP_FILTER", before, "INSERT_BEFORE", filters[name]) for name in (EXT_PROC, RBAC, ANSWERS)]
     patches += [_patch("HTTP_ROUTE", match, "MERGE", value) for match, value in _istio_routes(plan, resources)]
     workers = next(cluster for cluster in resources.clusters if cluster.name == WORKERS)
     patches.append(_patch("CLUSTER", {}, "ADD", as_document(workers)))

@@ -8,6 +8,9 @@ from extproc.domain.identity import Certificate, IdentityRefused
 from extproc.domain.principal import Kind, Principal
 
 SPIFFE = "spiffe://"
+"""What stands before a trust domain in the issuer of its parties."""
+NAMED = "mtls:"
+"""What stands before an authority's name in the issuer of its parties."""
 _LONGEST_ID = 2048
 _LONGEST_DOMAIN = 255
 # The SPIFFE ID standard, sections 2.1 to 2.3: no user, port, query, fragment or escape; no empty, `.` or `..` segment.
@@ -55,7 +58,7 @@ class Certificates:
         subject = certificate.dns or certificate.subject
         if not subject.strip() or not subject.isprintable():
             raise IdentityRefused("the certificate has neither a DNS name nor a subject")
-        return _principal(f"mtls:{self._named.name}", subject, self._named, certificate)
+        return _principal(f"{NAMED}{self._named.name}", subject, self._named, certificate)
 
 
 def trust_domain(spiffe_id: str) -> str:

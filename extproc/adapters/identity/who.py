@@ -67,6 +67,15 @@ class Gatekeeper:
         """See Identities."""
         return frozenset(n for n, v in shown.headers if n in CARRIERS and (n in AUTHORIZATIONS or self._ours(v)))
 
+    def unproven(self, shown: Shown) -> bool:
+        """See Identities."""
+        try:
+            carried = _carried(shown)
+        except IdentityRefused:
+            return False
+        # A token that is not ours by what it says is refused, or let be, before any signature is looked at.
+        return any(self._name(token) not in self._memory and self._ours(token) for _, token in carried)
+
     async def identify(self, shown: Shown) -> Identified:
         """See Identities."""
         proofs: list[tuple[str, Proven]] = []
@@ -82,6 +91,8 @@ class Gatekeeper:
             await proof.keys.refresh()
         proof = self._recall(name)
         if proof is None:
+            # Under keys that went, it was good; whether it is under these has to be shown once.
+            self._memory.pop(name, None)
             claims = reading.peek(token)[1]
             ours = self._agent_tokens.ours(claims)
             proof = await (self._agent_tokens.prove(token) if ours else self._tokens.prove(token))

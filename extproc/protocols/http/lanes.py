@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from extproc.domain.decision import Mask
 from extproc.domain.grant import Grant, Lane
 from extproc.masking.build import build, mask_value
-from extproc.masking.fingerprint import NONE, Fingerprints
+from extproc.masking.fingerprint import Fingerprints
 from extproc.masking.stage import MaskError, Stage
 from extproc.protocols.http import headers
 from extproc.protocols.http.message import RequestHead
@@ -18,7 +18,8 @@ _STREAMED = "text/event-stream"
 
 
 class Masked:
-    """Bytes through a stage, counted. Without a stage, bytes through. `held` estimates what the stage holds back."""
+    """Bytes through a stage, counted. Without a stage, bytes through. `held` estimates what the stage holds back.
+    `known` are the credentials that heads and trailers are searched for."""
 
     def __init__(self, stage: Stage | None, known: Fingerprints) -> None:
         self.stage = stage
@@ -65,8 +66,9 @@ class Masked:
 class RequestLane(Masked):
     """What the client sent, on its way to the upstream."""
 
-    def __init__(self, grant: Grant, head: RequestHead, known: Fingerprints = NONE) -> None:
-        super().__init__(build(grant.decision.masks, Lane.REQUEST.value, head.content_type_value, known), known)
+    def __init__(self, grant: Grant, head: RequestHead, known: Fingerprints, in_bodies: Fingerprints) -> None:
+        super().__init__(build(grant.decision.masks, Lane.REQUEST.value, head.content_type_value, in_bodies), known)
+        self._in_bodies = in_bodies
         self._grant = grant
         self._head = head
 
@@ -82,11 +84,9 @@ class RequestLane(Masked):
                 changes.append(("content-length", str(len(out))))
             else:
                 remove.append("content-length")
-        masked = any("response" in m.lanes for m in masks)
-        if masked or self.known:
+        if self._in_bodies or any(Lane.RESPONSE.value in m.lanes for m in masks):
             # What can't be read can't be masked: ask for it uncoded, and whole.
             changes.append(("accept-encoding", "identity"))
-        if masked:
             remove += ["if-range", "range"]
         commands: list[Command] = [SendHead(Lane.REQUEST, grant, tuple(changes), tuple(remove))]
         if has_body and (out or end):
@@ -102,7 +102,7 @@ class RequestLane(Masked):
 class ResponseLane(Masked):
     """What the upstream answered, on its way to the client."""
 
-    def __init__(self, grant: Grant, head: Head, end: bool, known: Fingerprints = NONE) -> None:
+    def __init__(self, grant: Grant, head: Head, end: bool, known: Fingerprints, in_bodies: Fingerprints) -> None:
         self._grant = grant
         self._head = head
         named = dict(head.headers)
@@ -110,7 +110,7 @@ class ResponseLane(Masked):
         # Every one of them counts: the last may say `identity` and the first not.
         codings = {v.strip().lower() for n, v in head.headers if n == "content-encoding"}
         self.status = int(named.get(":status", "0"))
-        super().__init__(None if end else build(grant.decision.masks, Lane.RESPONSE.value, kind, known), known)
+        super().__init__(None if end else build(grant.decision.masks, Lane.RESPONSE.value, kind, in_bodies), known)
         self.unreadable = self.stage is not None and not codings <= {"identity"}
         masked = any(Lane.RESPONSE.value in m.lanes for m in grant.decision.masks)
         # Where credentials alone are looked for, no body is refused, and a watch's head must not wait for its body.

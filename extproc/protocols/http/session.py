@@ -67,8 +67,9 @@ class HttpSession:
         self._principal = principal
         self._prefix = prefix
         self._key = key
+        self._known = known
         # Where bodies do not come here, nothing of them is asked for or looked at.
-        self._known = NONE if target.inspect is Inspect.HEADERS else known
+        self._known_in_bodies = NONE if target.inspect is Inspect.HEADERS else known
         self._state = _State.IDLE
         self._head: RequestHead | None = None
         self._body = bytearray()
@@ -230,7 +231,7 @@ class HttpSession:
         self._grant, self._state = outcome, _State.OPEN
         if self._chat is not None:
             self._observer = ChatObserver(self._chat.stream)
-        lane = self._request = RequestLane(outcome, self._head, self._known)
+        lane = self._request = RequestLane(outcome, self._head, self._known, self._known_in_bodies)
         if lane.stage is not None and self._has_body and self._head.content_encoding not in ("", "identity"):
             return [problem(415, "unreadable-coding", "The body can't be masked", "Send it without content-encoding.")]
         body, self._body = bytes(self._body), bytearray()
@@ -243,7 +244,7 @@ class HttpSession:
         if self._grant is None or self._response is not None:
             return [Abort("response-not-asked-for")]
         try:
-            self._response = lane = ResponseLane(self._grant, head, end, self._known)
+            self._response = lane = ResponseLane(self._grant, head, end, self._known, self._known_in_bodies)
             return lane.open(end)
         except (MaskError, ValueError):
             return [Abort("unreadable-response-head")]

@@ -99,6 +99,8 @@ class TunnelSession:
         return [Abort("unexpected-event")]
 
     def _ask(self, authority: str) -> list[Command]:
+        # Names of hosts are the same in any case, so policy and approvers see one spelling.
+        authority = authority.lower()
         host, colon, port = authority.rpartition(":")
         if not colon or not (port.isascii() and port.isdigit()):
             return [problem(400, "malformed-request", "The tunnel can't be read", "Name host:port after CONNECT.")]

@@ -69,6 +69,24 @@ def test_plain_tunnel_is_intercepted(gateway: Gateway, processor: Processor, pla
     assert plain.seen[0].path == "/a"
 
 
+@pytest.mark.parametrize("through", ["the proxy", "a tunnel"])
+def test_what_could_not_be_masked_is_taken_off_answers(
+    gateway: Gateway, plain: RecordingUpstream, through: str
+) -> None:
+    """As on the agents' own listener."""
+    authority = f"127.0.0.1:{plain.port}"
+    told = "host: told\r\nx-envoy-any: told\r\nx-forwarded-any: told\r\nx-plain: kept\r\n"
+    plain.answer = lambda _: [f"HTTP/1.1 200 OK\r\n{told}content-length: 0\r\n\r\n".encode()]
+    if through == "a tunnel":
+        with gateway.tunnel(authority) as connection:
+            connection.sendall(f"GET /a HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode())
+            reply = read_reply(connection)
+    else:
+        reply = gateway.proxied(f"GET http://{authority}/a HTTP/1.1", authority)
+    assert (reply.status, reply.headers["x-plain"]) == (200, "kept")
+    assert "told" not in reply.headers.values()
+
+
 def test_address_has_no_server_name(gateway: Gateway, processor: Processor, secure: RecordingUpstream) -> None:
     """A client that connects to an address asks for no name, and is shown a certificate for the address."""
     authority = f"127.0.0.2:{secure.port}"
