@@ -28,10 +28,10 @@ NAMES = (
 def telling(_: Seen) -> list[bytes]:
     """An answer that says it under each name, in the head and in the trailers, once more beside what is harmless."""
     lines = "".join(f"{name}: {TOLD}\r\n" for name in NAMES)
-    framing = f"transfer-encoding: chunked\r\ntrailer: {', '.join(NAMES)}\r\n"
-    return [
-        f"HTTP/1.1 200 OK\r\n{lines}x-plain: kept\r\n{framing}\r\n2\r\nok\r\n0\r\n{lines}x-last: kept\r\n\r\n".encode()
-    ]
+    head = (
+        f"HTTP/1.1 200 OK\r\n{lines}x-plain: kept\r\ntransfer-encoding: chunked\r\ntrailer: {', '.join(NAMES)}\r\n\r\n"
+    )
+    return [f"{head}2\r\nok\r\n0\r\n{lines}x-last: kept\r\n\r\n".encode()]
 
 
 def whole(connection: socket.socket) -> str:
