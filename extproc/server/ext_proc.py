@@ -151,8 +151,7 @@ class Service:
         _check_modes(first.protocol_config, target, route)
         fault = unfit(event.head, tunnel=route.via is Via.TUNNEL, connect=route.via is Via.CONNECT)
         if fault is not None:
-            status = 405 if fault.code == DeadEnd.METHOD_REFUSED else 400
-            answer = problem(status, fault.code, "Not a request that can be decided on", fault.detail)
+            answer = problem(fault.status, fault.code, "Not a request that can be decided on", fault.detail)
             asked = arrival.asked(route.strip)
             await self._refuse(wire, asked, self._asker(arrival, who, target, source), answer, fault.detail)
             return

@@ -89,6 +89,7 @@ def manager(stat: str, via: Via, routes: str, source: ConfigSource) -> Filter:
         stream_idle_timeout=seconds(60),
         common_http_protocol_options=HttpProtocolOptions(
             idle_timeout=seconds(SILENT_SECONDS),
+            # Room for what Envoy and the worker add: more than a client may send (MOST_HEADERS).
             max_headers_count=100,
             headers_with_underscores_action=underscores,
         ),

@@ -8,7 +8,7 @@ from typing import Any
 from extproc.protocols.http.message import MalformedRequest
 
 MOST_VALUES = 50_000
-"""Values in one document. Policy is asked about all of them, and what it costs depends on their number, not on bytes."""
+"""Values in one document. Policy is asked about all of them, and its cost depends on their number, not on bytes."""
 
 _BLANK = b" \t\r\n\x1e"
 # JSON by one of its words (application/json, x-json, vnd.a+json), but for those that are several documents.

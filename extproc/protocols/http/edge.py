@@ -42,6 +42,10 @@ AMBIGUOUS_PATH = r"(?i)(.*/)?\.{1,2}(;|%3b).*|.*%25(2e|2f|5c|25|00).*|.*%0[0ad].
 """Paths that upstreams read in several ways once Envoy has normalised them: dot segments with path parameters (Envoy
 resolves `..;`, but leaves `%2e%2e;x=1` and `..%3b`), separators and dots escaped twice, escaped line ends and NULs."""
 
+MOST_HEADERS = 80
+"""Header lines of a request, Host not counted. Envoy ends a request of more than 100 by itself, and counts its own and
+what a worker adds among them: a request that came close would fail after its decision."""
+
 # What Envoy itself puts on a request before the processor sees it. The last three are traces' and meshes', on which
 # no router acts.
 _ENVOYS = frozenset(
@@ -65,20 +69,23 @@ _METHODS = re.compile(REFUSED_METHODS)
 
 @dataclass(frozen=True, slots=True)
 class Unfit:
-    """Why a request can't go on: the code of the refusal's record, and a sentence for whoever sent it."""
+    """Why a request can't go on: the code of the refusal's record, a sentence for whoever sent it, and the status."""
 
     code: str
     detail: str
+    status: int = 400
 
 
 def unfit(head: Head, *, tunnel: bool = False, connect: bool = False) -> Unfit | None:
     """Why a request's head can't have come through an Envoy that keeps to our configuration, or None. Inside a `tunnel`
     it has a ticket; a `connect` is a CONNECT, which has no path."""
+    if sum(_clients(name) for name, _ in head.headers) > MOST_HEADERS:
+        return Unfit("header-refused", f"Send {MOST_HEADERS} header lines at most.", 431)
     for name, value in head.headers:
         if name == ":path" and not connect and not normalised(value):
             return Unfit("ambiguous-path", "Send the path in its normal form: no dot segments, no '//', no '%2f'.")
         if name == ":method" and not connect and _METHODS.fullmatch(value):
-            return Unfit("method-refused", "Use another method.")
+            return Unfit("method-refused", "Use another method.", 405)
         if name == "upgrade" or name == ":protocol":
             return Unfit("upgrade-refused", "Bytes of another protocol can't be decided on; send it as plain HTTP.")
         if "_" in name:
@@ -93,6 +100,10 @@ def normalised(path: str) -> bool:
     reads in one way."""
     path = path.partition("?")[0]
     return path[:1] == "/" and not _NOT_NORMALISED.search(path) and not _AMBIGUOUS.fullmatch(path)
+
+
+def _clients(name: str) -> bool:
+    return not name.startswith(":") and name not in _ENVOYS and name != TICKET_HEADER
 
 
 def _stripped(name: str) -> bool:
