@@ -158,11 +158,11 @@ class ResponseLane(Masked):
             commands.append(Send(Lane.RESPONSE, rest, self._grant, False))
         masks = self._grant.decision.masks
         unfit = {n for n, v in head.headers if mask_value(masks, Lane.RESPONSE.value, v, self.known)[1]}
-        return [*commands, SendTrailers(Lane.RESPONSE, self._grant, tuple(sorted(unfit | _not_for_agents(head))))]
+        return [*commands, SendTrailers(Lane.RESPONSE, self._grant, tuple(sorted(unfit | self._not_for_agents(head))))]
 
     def _send_head(self, length: int | None) -> SendHead:
         changes = self.headers(self._grant.decision.masks, Lane.RESPONSE, self._head)
-        remove = sorted(_not_for_agents(self._head))
+        remove = sorted(self._not_for_agents(self._head))
         if self.stage is not None:
             remove += _BODY_BOUND if length is None else [n for n in _BODY_BOUND if n != "content-length"]
             remove.append("accept-ranges")
@@ -170,11 +170,15 @@ class ResponseLane(Masked):
                 changes.append(("content-length", str(length)))
         return SendHead(Lane.RESPONSE, self._grant, tuple(changes), tuple(remove))
 
-
-def _not_for_agents(head: Head) -> set[str]:
-    """Credentials and sessions made with them, by name whether they were seen here or not: Envoy need not show every
-    header. And the names that only we may use."""
-    return {*headers.NOT_FOR_AGENTS, *(n for n, _ in head.headers if n.startswith("x-holdpoint-"))}
+    def _not_for_agents(self, head: Head) -> set[str]:
+        """Credentials and sessions made with them, by name whether they were seen here or not: Envoy need not show
+        every header. And the names that only we may use, or that are a credential themselves."""
+        names = {n for n, _ in head.headers if n[:1] != ":"}
+        unfit = {n for n in names if n.startswith("x-holdpoint-")}
+        # Found in all of them together or, as nearly always, in none.
+        if self.known and mask_value((), Lane.RESPONSE.value, "\n".join(names), self.known)[1]:
+            unfit |= {n for n in names if mask_value((), Lane.RESPONSE.value, n, self.known)[1]}
+        return {*headers.NOT_FOR_AGENTS, *unfit}
 
 
 def _bad_gateway(code: str, detail: str) -> Command:
