@@ -1,6 +1,6 @@
 """Where streamed chat completions carry text in pieces (OpenAI's chunk objects, also the older `text` ones)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
@@ -50,26 +50,29 @@ def slots(index: int, choice: dict[str, Any]) -> Iterator[Slot]:
             yield Slot((index, "arguments", at if isinstance(at, int) else position), function, "arguments", True)
 
 
-def append(choice: dict[str, Any], name: tuple[int, str, int], text: str) -> None:
-    """Put the rest of a text into a choice, after the piece of it that the choice may have."""
-    _, member, call = name
-    if member == "text":
-        choice["text"] = (choice.get("text") or "") + text
-        return
-    delta = choice.get("delta")
-    if not isinstance(delta, dict):
-        delta = choice["delta"] = {}
-    if member != "arguments":
-        delta[member] = (delta.get(member) or "") + text
-        return
-    calls = delta.get("tool_calls")
-    if not isinstance(calls, list):
-        calls = delta["tool_calls"] = []
-    for slot in slots(name[0], choice):
-        if slot.name == name:
+def append(choice: dict[str, Any], texts: Iterable[tuple[tuple[int, str, int], str]]) -> None:
+    """Put the rests of texts, by name, into a choice, each after the piece of it that the choice may have."""
+    present: dict[tuple[int, str, int], Slot] = {}
+    for name, text in texts:
+        index, member, call = name
+        if member == "text":
+            choice["text"] = (choice.get("text") or "") + text
+            continue
+        delta = choice.get("delta")
+        if not isinstance(delta, dict):
+            delta = choice["delta"] = {}
+        if member != "arguments":
+            delta[member] = (delta.get(member) or "") + text
+            continue
+        calls = delta.get("tool_calls")
+        if not isinstance(calls, list):
+            calls = delta["tool_calls"] = []
+        if not present:
+            present = {slot.name: slot for slot in reversed(list(slots(index, choice)))}  # the first of several
+        if slot := present.get(name):
             slot.holder[slot.member] += text
-            return
-    calls.append({"index": call, "function": {"arguments": text}})
+        else:
+            calls.append({"index": call, "function": {"arguments": text}})
 
 
 def _is_choice(choice: object) -> bool:

@@ -117,6 +117,8 @@ class SseStage:
         return self._run.add(event, payload)
 
     def _other_lines(self, event: Event) -> Event:
+        if not self._detector.gate(b"\n".join(line.text for line in event.lines if line.data is None)):
+            return event
         lines = tuple(
             Line(self._alone(line.text), line.end) if line.data is None and self._detector.gate(line.text) else line
             for line in event.lines
@@ -164,10 +166,9 @@ class SseStage:
                 changed = changed or out != piece
         for index, choice in llmdelta.choices(rest):
             if choice.get("finish_reason") is not None:
-                for name in [name for name in self._texts if name[0] == index]:
-                    if tail := self._close(name):
-                        changed = True
-                        llmdelta.append(choice, name, tail)
+                tails = [(n, tail) for n in list(self._texts) if n[0] == index and (tail := self._close(n))]
+                llmdelta.append(choice, tails)
+                changed = changed or bool(tails)
         again = _dumps(rest)
         # More quotes than the document has: a name occurs twice, and the reader may take the one we did not see.
         return again if changed or payload.count(b'"') != again.count(b'"') else payload
@@ -194,7 +195,7 @@ class SseStage:
         for name in list(self._texts):
             if rest := self._close(name):
                 choice: dict[str, Any] = {"index": name[0], "finish_reason": None}
-                llmdelta.append(choice, name, rest)
+                llmdelta.append(choice, [(name, rest)])
                 out.append(b"data: " + _dumps({**self._template, "choices": [choice]}) + eol + eol)
         return b"".join(out)
 
@@ -210,14 +211,15 @@ def _add(counts: dict[str, int], more: dict[str, int]) -> None:
 
 
 def _loads(data: bytes) -> Any:
-    """orjson where it can; the standard library for what it refuses (lone surrogates, NaN, several documents: None)."""
+    """orjson where it can; the standard library for what it refuses (lone surrogates, NaN). None for what neither reads
+    (several documents, one that is nested too deep)."""
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError:
         pass
     try:
         return json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

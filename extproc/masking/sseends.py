@@ -19,7 +19,7 @@ _START = b"\n\n"
 
 
 @dataclass(frozen=True, slots=True)
-class _Shape:
+class Shape:
     """One rule: its pattern without boundaries, the most bytes that it matches, and the run that it begins with where a
     match may begin anywhere in that run and is a value, or none, wherever it does."""
 
@@ -31,26 +31,26 @@ class _Shape:
 class Ends:
     """Shared by all streams (it has no state). `reach` is how many bytes a value's beginning may lie back."""
 
-    __slots__ = ("_detector", "_shapes", "reach")
+    __slots__ = ("_detector", "shapes", "reach")
 
     def __init__(self, detector: Detector) -> None:
         self._detector = detector
-        self._shapes: list[_Shape] = []
+        self.shapes: list[Shape] = []
         for rule in detector.rules:
             head = rule.pattern[0]
             run = None
             if isinstance(head, pattern.Chars) and head.members == rule.before:
                 run = re.compile(f"[{head.members}]*".encode("latin-1"))
-            self._shapes.append(_Shape(Pattern(pattern.full(rule.pattern)), pattern.longest(rule.pattern), run))
+            self.shapes.append(Shape(Pattern(pattern.full(rule.pattern)), pattern.longest(rule.pattern), run))
         known = detector.needles.longest if detector.needles is not None else 0
-        self.reach = max([1, known, *(shape.longest for shape in self._shapes)])
+        self.reach = max([1, known, *(shape.longest for shape in self.shapes)])
 
     def whole(self, indexes: Iterable[int], data: bytes, at: int) -> bool:
         """Whether a value of these rules is in `data`, with its context, and may end beyond `at`. The text stands
         between two bytes of context (or _START) and _START."""
         end = len(data) - 2
         for index in indexes:
-            low = max(2, at - self._shapes[index].longest + 1)
+            low = max(2, at - self.shapes[index].longest + 1)
             if self._detector.finders[index].next(data, low, end, end + 1) is not None:
                 return True
         return False
@@ -60,24 +60,27 @@ class Ends:
         begins that ends beyond `at`, if nothing stands before that edge; of several in one run the first."""
         end = len(data) - 2
         for index in indexes:
-            finder, shape = self._detector.finders[index], self._shapes[index]
+            finder, shape = self._detector.finders[index], self.shapes[index]
             low = max(2, at - shape.longest + 1)
             while finder.rule.before and (hit := shape.pattern.search(data, low, end)):
                 begin, stop = hit
                 # A validator looks at two bytes before a match, so one a byte after an edge is worth a look too.
                 place = bisect_left(edges, begin - 1 + shift)
-                if place == len(edges):
+                if place == len(edges) or edges[place] - shift >= end:
                     break
                 if edges[place] - shift > begin:
                     low = edges[place] - shift
                     continue
                 low = begin + 1
+                first = begin
                 for edge in edges[place : place + 2] if stop > at else ():
                     first = edge - shift
                     piece = _START + data[first : first + shape.longest + 3]
                     if first <= begin and finder.next(piece, 2, 4, min(len(piece), end - first + 3)) is not None:
                         yield edge
-                if shape.run is not None and (run := shape.run.match(data, begin, end)):
+                    if first >= begin:
+                        break
+                if first == begin and shape.run is not None and (run := shape.run.match(data, begin, end)):
                     low = max(low, run.end())
 
 

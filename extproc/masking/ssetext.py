@@ -8,6 +8,7 @@ value may still be unfinished in it.
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from extproc.masking.detect import Detector, Scanner, Span, tally
 from extproc.masking.sseends import Due, ends
@@ -127,22 +128,29 @@ class TextRun:
         found = self._detector.gate(data)
         if not found:
             return
-        data, at, shift = _START + data + _START, len(data) - new + 2, base + near - 2
-        credentials = found[-1] == len(self._detector.finders)
-        if credentials:
-            found.pop()
-        wanted = set(self._ends.starts(found, data, at, self._edges[:-1], shift))
-        if not (wanted or self._ends.whole(found, data, at) or (credentials and self._due.check(self._text, base))):
+        todo = {0} if len(self._queue) == 1 else self._readings(found, data, new, base + near - 2)
+        if not todo:
             return
-        # From the first event all is found that needs no other start; what that uncovers begins anew.
-        for first, edge in enumerate(self._edges[:-1]):
-            if first == 0 or edge in wanted:
-                wanted |= self._mask(first)
+        while todo:
+            first = min(todo)
+            todo.discard(first)
+            todo |= self._mask(first)
         self._settle()
 
+    def _readings(self, found: list[int], data: bytes, new: int, shift: int) -> set[int]:
+        """From which events reading finds something that ends in the last bytes: the first, which stands for all that
+        needs no start of its own, and those that are one. None if nothing ends there."""
+        rules = [index for index in found if index < len(self._detector.finders)]
+        at, data = len(data) - new + 2, _START + data + _START
+        wanted = {bisect_right(self._edges, e) - 1 for e in self._ends.starts(rules, data, at, self._edges[:-1], shift)}
+        if wanted or self._ends.whole(rules, data, at):
+            return wanted | {0}
+        credentials = len(rules) < len(found) and self._due.check(self._text, self._edges[0])
+        return {0} if credentials else set()
+
     def _mask(self, first: int) -> set[int]:
-        """Mask what is a value when reading starts at this event and ends with the last. Gives where the events begin
-        that this changed."""
+        """Mask what is a value when reading starts at this event and ends with the last. Gives the events from which
+        to read on, for what this uncovered."""
         waiting = self._queue[first:]
         joined = b"".join(item.text for item in waiting)
         if not self._detector.gate(joined):
@@ -151,15 +159,33 @@ class TextRun:
         spans = scanner.feed(joined, final=True)
         if scanner.inside:
             self._open = scanner
-        changed: set[int] = set()
-        at = 0
-        for index, item in enumerate(waiting if spans else (), first):
-            start, at = at, at + len(item.text)
-            text = self._without(item.text, start, spans)
+        again: set[int] = set()
+        edges = [0, *accumulate(len(item.text) for item in waiting)] if spans else []
+        before = 0
+        for span in spans:
+            again |= {first + index for index in self._uncovered(joined[: span.start], before, edges)}
+            before = span.end
+        for index, item in enumerate(waiting if spans else ()):
+            text = self._without(item.text, edges[index], spans)
             if text != item.text:
                 item.text = text
-                changed.add(self._edges[index])
-        return changed
+                if text:
+                    again.add(first + index)
+        return again
+
+    def _uncovered(self, joined: bytes, before: int, edges: list[int]) -> set[int]:
+        """From which events on a value ends with the text, now that what followed it is masked, as was what came
+        `before`."""
+        near = max(before, len(joined) - self._ends.reach - 2)
+        data = joined[near:]
+        rules = [index for index in self._detector.gate(data) if index < len(self._detector.finders)]
+        if not rules:
+            return set()
+        data = _START + data + _START
+        at = len(data) - 3
+        starts = self._ends.starts(rules, data, at, list(dict.fromkeys(edges[:-1])), near - 2)
+        found = {bisect_right(edges, edge) - 1 for edge in starts}
+        return found | {0} if self._ends.whole(rules, data, at) else found
 
     def _without(self, text: bytes, start: int, spans: list[Span]) -> bytes:
         out: list[bytes] = []

@@ -212,3 +212,10 @@ def test_an_endless_event_is_refused() -> None:
     stage.feed(b"data: 4111\n\n")
     with pytest.raises(MaskError, match="wait"):
         stage.feed((b": " + b"x" * (EVENT // 16) + b"\ndata:\n\n") * 20)
+
+
+@pytest.mark.parametrize("opening", [b"[", b'{"choices":['])
+def test_json_nested_too_deep_is_text(opening: bytes) -> None:
+    """What no parser reads is masked as the text it is."""
+    out, counts = run(_stage, b"data: " + opening * 50_000 + b'"choices" jane@example.com\n\n')
+    assert (b"jane" in out, counts) == (False, {"email": 1})
