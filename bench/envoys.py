@@ -64,7 +64,7 @@ class Bare:
         """Files with one exchange of each payload, as Envoy sent it. Raises BenchFailed before there are any."""
         deadline = time.monotonic() + _KEPT_SECONDS
         while time.monotonic() < deadline:
-            found = {payload.value: sorted(self.run.glob(f"*.{payload}.json")) for payload in Payload}
+            found = {payload.value: sorted((self.run / "workers").glob(f"*.{payload}.json")) for payload in Payload}
             if all(found.values()):
                 return {payload: str(files[0]) for payload, files in found.items()}
             time.sleep(_PAUSE_SECONDS)
