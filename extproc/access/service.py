@@ -25,7 +25,7 @@ class Refused(StrEnum):
 
     BAD_TOKEN = "bad-token"  # noqa: S105 (a code, not a token)
     UNKNOWN_TARGET = "unknown-target"
-    UNKNOWN_TOKEN = "unknown-token"  # noqa: S105
+    UNKNOWN_TOKEN = "unknown-token"  # noqa: S105 (a code, not a token)
     BAD_PRINCIPAL = "bad-principal"
     NOT_FROZEN = "not-frozen"
 

@@ -92,8 +92,7 @@ class Database:
     async def _in_thread(self, work: Callable[[], T]) -> T:
         if self._closed:
             raise self._form.unavailable(f"{self._path}: closed")
-        guarded = lambda: guard(self._path, self._form, work)  # noqa: E731
-        return await asyncio.get_running_loop().run_in_executor(self._thread, guarded)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, guard, self._path, self._form, work)
 
     # Everything below runs in the store's thread.
 
