@@ -6,12 +6,13 @@ from pathlib import Path
 
 from extproc.config import files as looks
 from extproc.config.advice import advice
+from extproc.config.audit import AuditSettings, ObjectStoreSettings, RecordSettings, RoleSettings, WitnessSettings
 from extproc.config.checks import cross_check
 from extproc.config.folder import Replaced, with_folder
 from extproc.config.identity import AgentIssuer, Identity, Issuer
 from extproc.config.reading import Reading, Reported
 from extproc.config.sections import literal
-from extproc.config.settings import AuditSettings, Dns, Limits, Listen, PolicySettings, Settings, Tls, root
+from extproc.config.settings import Dns, Limits, Listen, PolicySettings, Settings, Tls, root
 from extproc.config.source import WHOLE_FILE, Node, Problem, Unreadable, bytes_of, read_tree
 from extproc.config.targets import Credential, Place, TargetSettings
 from extproc.config.values import Address, Inspection, Network, Url, Wrong
@@ -28,14 +29,18 @@ __all__ = [
     "Limits",
     "Listen",
     "Network",
+    "ObjectStoreSettings",
     "Place",
     "PolicySettings",
     "Problem",
+    "RecordSettings",
+    "RoleSettings",
     "Settings",
     "SettingsError",
     "TargetSettings",
     "Tls",
     "Url",
+    "WitnessSettings",
     "advice",
     "from_document",
     "load",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
 
+from extproc.config import audit_checks
 from extproc.config.reading import Reading, Seen
 from extproc.config.settings import CONTROL_SOCKET
 from extproc.config.source import Problem, quote
@@ -123,7 +124,8 @@ def _bodies(reading: Reading) -> Iterator[_Finding]:
 def _authorities(reading: Reading) -> Iterator[_Finding]:
     for path, seen in reading.matching(r".+\.ca"):
         section = path.removesuffix(".ca")
-        address = reading.value(f"{section}.upstream") or reading.value(f"{section}.jwks")
+        named = (reading.value(f"{section}.{name}") for name in ("upstream", "jwks", "endpoint"))
+        address = next((value for value in named if value is not None), None)
         if address is None:
             continue
         https = isinstance(address, Url) and address.scheme == "https"
@@ -134,12 +136,14 @@ def _authorities(reading: Reading) -> Iterator[_Finding]:
 
 
 def _own_files(reading: Reading) -> Iterator[_Finding]:
-    """What is sent to targets is never one of the gateway's own secrets."""
+    """What is sent to others is never one of the gateway's own secrets."""
     state: Path | None = reading.value("state")
     if not state:
         return
     own = os.path.realpath(state)
-    for path, seen in reading.matching(r"targets\.[^.]+\.(credential\.file|ca)|identity\..+\.ca"):
+    for path, seen in reading.matching(
+        r"targets\.[^.]+\.(credential\.file|ca)|identity\..+\.ca|audit\..+\.(ca|access_key|secret_key)"
+    ):
         # Links count as what they lead to.
         if seen.value and os.path.commonpath([own, os.path.realpath(seen.value)]) == own:
             yield path, seen, f"{seen.value} is in the gateway's own folder ({state}); keep yours outside of it"
@@ -209,5 +213,5 @@ def _reaches(url: Url, address: Address) -> bool:
 
 _CHECKS = (
     *(_audiences, _issuers, _certificates, _hosts, _listeners, _loops, _opaque, _bodies, _authorities),
-    *(_own_envoy, _own_files, _engine, _sockets),
+    *(_own_envoy, _own_files, _engine, _sockets, audit_checks.witnesses, audit_checks.keeping),
 )

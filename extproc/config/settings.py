@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 from extproc.config import kinds
+from extproc.config.audit import AuditSettings
 from extproc.config.folder import DEFAULT_FOLDER
 from extproc.config.identity import AGENTS, APPROVERS, Identity
 from extproc.config.reading import Reading
@@ -241,43 +242,6 @@ class PolicySettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AuditSettings:
-    """The journal, and where it is sent."""
-
-    otlp: Annotated[
-        Url | None,
-        Setting(
-            kinds.URL,
-            "The OTLP/HTTP receiver that the journal is sent to.",
-            "http://collector.example.com:4318",
-            default="http://127.0.0.1:4318",
-            off="the journal stays on this machine",
-        ),
-    ]
-    sync_seconds: Annotated[
-        float,
-        Setting(
-            kinds.duration("0s", "10s"),
-            "How long a record may wait to be forced to the disk together with others; a power cut loses no more. `0s` "
-            "forces every record before its bytes go on.",
-            "0s",
-            default="20ms",
-            key="sync",
-        ),
-    ]
-    jaeger: Annotated[
-        Url | None,
-        Setting(
-            kinds.URL,
-            "Where people read the traces; it is only shown to them.",
-            "https://jaeger.example.com",
-            default="http://127.0.0.1:16686",
-            off="no address is shown",
-        ),
-    ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """A whole configuration. `file` is where it was read from, absolute."""
 
@@ -303,6 +267,10 @@ class Settings:
     identity: Annotated[
         Identity,
         Setting(Section(Identity), "Who may ask, and who may approve.", {"agents": [AGENTS], "approvers": [APPROVERS]}),
+    ]
+    audit: Annotated[
+        AuditSettings,
+        Setting(Section(AuditSettings), "The journal, where it is sent, and what is kept.", {"sync": "0s"}, default={}),
     ]
     targets: Annotated[
         tuple[TargetSettings, ...],
@@ -346,9 +314,6 @@ class Settings:
     policy: Annotated[
         PolicySettings,
         Setting(Section(PolicySettings), "What is allowed, and who works it out.", {"path": "policies"}, default={}),
-    ]
-    audit: Annotated[
-        AuditSettings, Setting(Section(AuditSettings), "The journal, and where it is sent.", {"sync": "0s"}, default={})
     ]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from extproc.config import kinds
+from extproc.config.audit import TargetRecordSettings
 from extproc.config.identity import authorities_for
 from extproc.config.reading import Reading
 from extproc.config.sections import Derived, ListOf, Section, Setting
@@ -162,6 +163,15 @@ class TargetSettings:
             key="wait",
         ),
     ]
+    record: Annotated[
+        TargetRecordSettings,
+        Setting(
+            Section(TargetRecordSettings),
+            "What is kept of its actions, and for how long.",
+            {"bodies": "full"},
+            default={},
+        ),
+    ]
 
     @property
     def target(self) -> Target:
@@ -174,6 +184,9 @@ class TargetSettings:
             inspect_bytes=self.inspect.limit,
             wait_seconds=self.wait_seconds,
             revision=self.revision,
+            record=self.record.bodies,
+            head_bytes=self.record.head_bytes,
+            index=self.record.index,
         )
 
     @property

@@ -64,11 +64,11 @@ Network = IPv4Network | IPv6Network
 
 _PORTS = {"http": 80, "https": 443}
 _SIZES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
-_MILLISECONDS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
+_MILLISECONDS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 HOST_PATTERN = rf"{_LABEL}(?:\.{_LABEL})*"
 SIZE_PATTERN = r"[0-9]{1,9} ?(B|KiB|MiB|GiB)"
-DURATION_PATTERN = r"[0-9]{1,9} ?(ms|s|m|h)"
+DURATION_PATTERN = r"[0-9]{1,9} ?(ms|s|m|h|d)"
 HEADER_PATTERN = r"[A-Za-z0-9][A-Za-z0-9-]{0,63}"
 _RESERVED_HEADERS = re.compile(
     r"(?i)host|connection|content-length|content-type|transfer-encoding|te|trailer|upgrade|expect|x-envoy-.*|x-holdpoint-.*"
@@ -96,7 +96,7 @@ def parse_duration(text: str) -> float:
     """Seconds from `250ms`. Raises Wrong."""
     found = re.fullmatch(DURATION_PATTERN, text)
     if not found:
-        raise Wrong(f"{quote(text)} is not a duration; write a whole number and a unit (ms, s, m, h), such as 30s")
+        raise Wrong(f"{quote(text)} is not a duration; write a whole number and a unit (ms, s, m, h, d), such as 30s")
     return int(text[: found.start(1)]) * _MILLISECONDS[found[1]] / 1000
 
 
@@ -105,7 +105,7 @@ def duration_text(seconds: float) -> str:
     milliseconds = round(seconds * 1000)
     if milliseconds == 0:
         return "0s"
-    unit = next(u for u in ("h", "m", "s", "ms") if milliseconds % _MILLISECONDS[u] == 0)
+    unit = next(u for u in ("d", "h", "m", "s", "ms") if milliseconds % _MILLISECONDS[u] == 0)
     return f"{milliseconds // _MILLISECONDS[unit]}{unit}"
 
 

@@ -47,7 +47,13 @@ class Recording(StrEnum):
     """How much of an action the record keeps beside the decision."""
 
     FULL = "full"
+    HEAD = "head"
     METADATA = "metadata"
+
+    def least(self, other: "Recording") -> "Recording":
+        """Whichever of the two keeps less."""
+        order = tuple(Recording)
+        return max(self, other, key=order.index)
 
 
 class MalformedDecision(ValueError):

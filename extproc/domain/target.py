@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from extproc.domain.decision import Recording
 from extproc.domain.json import JSON
 
 
@@ -32,7 +33,9 @@ class Inspect(StrEnum):
 class Target:
     """A thing that agents may ask for by name. `inspect_bytes` counts only for Inspect.FULL; `wait_seconds`
     is how long a held request waits in the open before it is answered 202. `revision` changes with anything that its
-    configuration says of it (upstream, credential, inspection): an approval of one does not count for the other."""
+    configuration says of it (upstream, credential, inspection): an approval of one does not count for the other. `record` is
+    the most that is kept of its bodies, `head_bytes` how much a body's head is; `index` says whether their words can be
+    searched for."""
 
     name: str
     protocol: Protocol
@@ -41,6 +44,9 @@ class Target:
     inspect_bytes: int = 1 << 20
     wait_seconds: float = 30.0
     revision: str = ""
+    record: Recording = Recording.METADATA
+    head_bytes: int = 64 << 10
+    index: bool = False
 
     def document(self) -> dict[str, JSON]:
         """The shape that policy input and records carry."""

@@ -36,9 +36,21 @@ revision := data.holdpoint.revision
 
 default record := "full"
 
-record := data.holdpoint.config.record.default
+# Whoever asks for the least has it: what is not kept can't be read by the wrong people.
+record := "metadata" if {
+	"metadata" in recordings
+} else := "head" if {
+	"head" in recordings
+} else := data.holdpoint.config.record.default
 
-# An outcome is a finding made whole: {policy, mode, effect, mask, approval, reason}.
+recordings contains data.holdpoint.config.record.default
+
+recordings contains o.record if {
+	some o in outcomes
+	o.mode == "enforce"
+}
+
+# An outcome is a finding made whole: {policy, mode, effect, mask, approval, record, reason}.
 # Its effect may also be "mask", which lays a duty on the action and grants nothing.
 # Only a policy that found something costs more than its own rules.
 outcomes contains made if {
@@ -90,7 +102,7 @@ mode_of(id) := data.holdpoint.config.policies[id].mode
 
 mode_of(id) := data.holdpoint.metadata[id].mode if not data.holdpoint.config.policies[id].mode
 
-whole(id, severity, mode, finding) := outcome("block", [id, "malformed-finding", malformed, severity, mode], {}, set()) if {
+whole(id, severity, mode, finding) := outcome("block", [id, "malformed-finding", malformed, severity, mode], {}, set(), "full") if {
 	not well_formed(finding)
 } else := held(id, severity, mode, finding) if {
 	finding.effect == "hold"
@@ -99,6 +111,7 @@ whole(id, severity, mode, finding) := outcome("block", [id, "malformed-finding",
 	[id, finding.code, finding.message, severity, mode],
 	object.get(finding, "mask", {}),
 	set(),
+	object.get(finding, "record", "full"),
 )
 
 # Shadow findings are told as what they would have been, whether or not somebody approved.
@@ -107,6 +120,7 @@ held(id, severity, mode, finding) := outcome(
 	[id, "approved", sprintf("Approved: %s", [finding.message]), severity, mode],
 	object.get(finding, "mask", {}),
 	set(),
+	object.get(finding, "record", "full"),
 ) if {
 	mode == "enforce"
 	count(approval.unmet(id, finding)) == 0
@@ -115,14 +129,16 @@ held(id, severity, mode, finding) := outcome(
 	[id, finding.code, finding.message, severity, mode],
 	object.get(finding, "mask", {}),
 	approval.unmet(id, finding),
+	object.get(finding, "record", "full"),
 )
 
-outcome(effect_of, [id, code, message, severity, mode], mask, requirements) := {
+outcome(effect_of, [id, code, message, severity, mode], mask, requirements, recording) := {
 	"policy": id,
 	"mode": mode,
 	"effect": effect_of,
 	"mask": mask,
 	"approval": requirements,
+	"record": recording,
 	"reason": {
 		"policy": id,
 		"code": code,
@@ -133,7 +149,7 @@ outcome(effect_of, [id, code, message, severity, mode], mask, requirements) := {
 	},
 }
 
-broken(id, code, message) := outcome("block", [id, code, message, "high", "enforce"], {}, set())
+broken(id, code, message) := outcome("block", [id, code, message, "high", "enforce"], {}, set(), "full")
 
 # A duty stands beside whatever else was decided, so it is shown as what forbids nothing.
 shown_effect := {"allow": "allow", "block": "block", "hold": "hold", "mask": "allow"}
@@ -142,11 +158,12 @@ malformed := "This policy gave a malformed finding."
 
 # An unknown member may be a misspelt obligation, so a finding that has one is not a finding.
 well_formed(finding) if {
-	count(object.keys(finding) - {"code", "effect", "message", "mask", "approval"}) == 0
+	count(object.keys(finding) - {"code", "effect", "message", "mask", "approval", "record"}) == 0
 	is_string(finding.code)
 	is_string(finding.message)
 	finding.effect in {"allow", "block", "hold", "mask"}
 	mask_fits(object.get(finding, "mask", {}))
+	object.get(finding, "record", "full") in {"full", "head", "metadata"}
 	approval.well_formed(finding)
 }
 

@@ -134,6 +134,19 @@ test_shadow_is_told_and_changes_nothing if {
 	decide({"http": {"b": {"findings": {finding("allow")}}}}, base, shadow).effect == "block"
 }
 
+test_the_least_recording_is_asked_for if {
+	every least in ["full", "head", "metadata"] {
+		some_kept := object.union(finding("allow"), {"record": least})
+		decide(one({finding("allow"), some_kept}), base, config).obligations.record == least
+		decide(one({some_kept}), base, object.union(config, {"record": {"default": "metadata"}})).obligations.record == "metadata"
+	}
+	shadow := object.union(config, {"policies": {"http.a": {"mode": "shadow"}}})
+	none := object.union(finding("allow"), {"record": "metadata"})
+	decide(one({none}), base, shadow).obligations.record == "full"
+	wrong := object.union(finding("allow"), {"record": "nothing"})
+	decide(one({wrong}), base, config).effect == "block"
+}
+
 test_a_disabled_policy_is_silent if {
 	off := object.union(config, {"policies": {"http.a": {"enabled": false}}})
 	codes(decide(one({finding("block")}), base, off)) == ["no-rule"]

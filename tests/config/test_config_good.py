@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from extproc.config import Address, Credential, Inspection, Url, load, parse
+from extproc.domain.decision import Recording
 from extproc.domain.principal import Kind
 from extproc.domain.target import Inspect, Protocol, Target
 
@@ -31,7 +32,9 @@ def test_minimal_file_gets_every_default(home: Path) -> None:
     assert (agents.jwks, agents.kind, agents.groups_claim) == (home / "keys.json", Kind.AGENT, "groups")
     assert settings.identity.approvers == ()
     (crm,) = settings.targets
-    assert crm.target == Target("crm", Protocol.HTTP, "production", Inspect.FULL, 1 << 20, 30.0, crm.revision)
+    assert crm.target == Target(
+        "crm", Protocol.HTTP, "production", Inspect.FULL, 1 << 20, 30.0, crm.revision, Recording.HEAD
+    )
     assert (crm.host, crm.upstream, crm.credential) == ("crm.holdpoint.internal", Url("http", "127.0.0.1", 9001), None)
     assert settings.policy.managed
     assert (settings.policy.path, settings.policy.deadline_seconds) == (None, 0.25)

@@ -128,7 +128,7 @@ TARGET = [
     ("upstream: 'http://a/b%2fc'", 'the path "/b%2fc" is not a plain path; write one of a-z, A-Z, 0-9, . _ ~ - and /'),
     ("wait: 0s", "0s is out of range; write 1s to 3540s"),
     ("wait: 30", "expected a duration from 1s to 3540s, found the number 30"),
-    ("wait: 5 hours", '"5 hours" is not a duration; write a whole number and a unit (ms, s, m, h), such as 30s'),
+    ("wait: 5 hours", '"5 hours" is not a duration; write a whole number and a unit (ms, s, m, h, d), such as 30s'),
     ("wait: 1h", "1h is out of range; write 1s to 3540s"),
     ("inspect: 1MB", '"1MB" is neither a size, such as 1MiB, nor one of: stream, headers'),
     ("inspect: 0B", "0B is out of range; write 1B to 64MiB, or stream for bodies of any size"),
@@ -188,6 +188,51 @@ def test_issuer(home: Path, setting: str, message: str) -> None:
     lines = [line for key, line in given.items() if key != name] + [setting]
     text = f"version: 1\n{TARGETS}\nidentity:\n  agents:\n    -\n" + "\n".join(f"      {line}" for line in lines)
     assert problems(home, text) == [f":{5 + len(lines)}:{9 + len(name)}: identity.agents[0].{name}: {message}"]
+
+
+STORE = "endpoint: 'http://s3', access_key: token, secret_key: token, bucket"
+ELSEWHERE = "who can change the journal can change it there too; name a place on another machine"
+AUDIT = [
+    ("segment: 1KiB", "segment: 1KiB is out of range; write 1MiB to 1GiB"),
+    ("record: {bodies: all}", 'record.bodies: "all" is not one of: full, head, metadata'),
+    (
+        "record: {keep: 30d, keep_bodies: 60d}",
+        "record.keep_bodies: bodies are kept for 60d and records for 30d; keep bodies no longer than records",
+    ),
+    ("witnesses: [{}]", "witnesses[0]: a witness is one of: file, webhook, objects; this one has none of them"),
+    (
+        "witnesses: [{file: w, webhook: 'http://w'}]",
+        "witnesses[0]: a witness is one of: file, webhook, objects; this one has file and webhook",
+    ),
+    (
+        "witnesses: [{file: .holdpoint/w}]",
+        f"witnesses[0].file: HOME/.holdpoint/w is in the gateway's own folder (HOME/.holdpoint): {ELSEWHERE}",
+    ),
+    (f"objects: {{{STORE}: A_b}}", 'objects.bucket: "A_b" is not a bucket\'s name'),
+    (
+        f"objects: {{{STORE}: abc, ca: tls.crt}}",
+        "objects.ca: is for checking an https address, and http://s3 is not one; leave it out, or use https",
+    ),
+]
+
+
+@pytest.mark.parametrize(("setting", "message"), AUDIT, ids=range(len(AUDIT)))
+def test_audit(home: Path, setting: str, message: str) -> None:
+    """The settings of the trail, and what must hold between them."""
+    (found,) = problems(home, f"version: 1\n{AGENTS}\n{TARGETS}\naudit: {{{setting}}}\n")
+    assert f": audit.{message}" in found
+
+
+def test_a_target_keeps_what_all_do_unless_it_says_otherwise(home: Path) -> None:
+    """Each setting of `record` comes from audit.record by itself."""
+    text = (
+        f"version: 1\n{AGENTS}\ntargets: {{a: {{upstream: 'http://a', record: {{head: 1KiB, index: true}}}}}}\n"
+        "audit: {record: {bodies: full, head: 2KiB, keep_bodies: 7d}}\n"
+    )
+    (target,) = parse(text.encode(), home / "c.yaml").targets
+    record = target.record
+    assert (record.bodies.value, record.head_bytes, record.index) == ("full", 1024, True)
+    assert (record.keep_seconds, record.keep_bodies_seconds) == (365 * 86400, 7 * 86400)
 
 
 AGENTS_TOO = (
