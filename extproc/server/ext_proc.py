@@ -236,7 +236,7 @@ class Service:
             # Tunnels stay open for long, and what goes through them is counted by itself.
             with self.caps.exchange(principal.key, tunnel=tunnel is not None) as account:
                 driver = Driver(wire, session, self.gate, asker, account, self.pool, asked)
-                with self.exchanges.under_way(driver, principal, tunnel):
+                with self.gate.visit(asker), self.exchanges.under_way(driver, principal, tunnel):
                     await driver.run(arrival.for_session(who.used))
         except Capped as error:
             await self._refuse(wire, asked, asker, stopped(Stopped(Cause.LIMIT, error.code, str(error))), str(error))

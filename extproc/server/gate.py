@@ -8,6 +8,7 @@ import contextlib
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -32,6 +33,7 @@ from extproc.domain.ports import (
 from extproc.domain.principal import Principal
 from extproc.domain.target import Inspect, Target
 from extproc.server.metrics import Metrics
+from extproc.server.sessions import Sessions
 from extproc.server.turnstile import Turnstile
 
 _LANES = frozenset(Lane)
@@ -73,6 +75,7 @@ class Gate:
         self._journal = journal
         self._metrics = metrics
         self._turnstile = Turnstile(journal, _now)
+        self._sessions = Sessions(journal, _now, metrics.unwritable.inc)
         self._leaving: set[asyncio.Task[None]] = set()
 
     async def decide(
@@ -166,8 +169,19 @@ class Gate:
             self._metrics.unwritable.inc()
         return refusal_id
 
+    def visit(self, asker: Asker) -> AbstractContextManager[None]:
+        """For as long as the exchange lasts: its session is open."""
+        return self._sessions.visit(asker.principal, asker.session, lambda: _common(asker))
+
+    def close(self) -> None:
+        """Record what ends with this worker; nothing is decided any more."""
+        self.flush()
+        self._sessions.close()
+
     def flush(self) -> None:
-        """Record how many were turned away since the last time; call it about once a second."""
+        """Record how many were turned away since the last time, and which sessions ended; call it about once a
+        second."""
+        self._sessions.sweep()
         try:
             self._turnstile.flush()
         except JournalUnwritable:

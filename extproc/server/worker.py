@@ -46,7 +46,7 @@ async def serve(service: Service, socket: Path, stop: asyncio.Event) -> None:
         _log.info("ready", extra={"socket": socket.name})
         await stop.wait()
         await server.stop(_DRAIN_SECONDS)
-    service.gate.flush()
+    service.gate.close()
 
 
 async def _flush(gate: Gate) -> None:
