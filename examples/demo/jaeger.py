@@ -11,7 +11,7 @@ from examples.demo.gateway import REPOSITORY, answers, direct, free_addresses, g
 from examples.demo.processes import Processes
 from examples.demo.workplace import Workplace
 
-JAEGER_CONFIG = REPOSITORY / "deploy" / "jaeger" / "config.yaml"
+JAEGER_CONFIG = REPOSITORY / "deploy" / "jaeger" / "memory.yaml"
 SHIPPING_SECONDS = 20.0
 PAUSE_SECONDS = 0.3
 

@@ -17,8 +17,9 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode,
 from extproc import __version__
 from extproc.audit import service, spans
 from extproc.audit.attributes import SCHEMA_URL
+from extproc.audit.journal import FileJournal
 from extproc.audit.service import Pace
-from extproc.audit.shipper import Lag
+from extproc.audit.shipper import Lag, Step
 from extproc.domain.json import Document
 
 TIMEOUT_SECONDS = 5.0
@@ -75,9 +76,9 @@ async def run_shipper(
     otlp: str | None,
     stop: asyncio.Event,
     *,
-    redact: Callable[[Document], Document] = lambda body: body,
-    sync_seconds: float = 0.02,
+    open_journal: Callable[[Path], FileJournal] = lambda folder: FileJournal(folder, "gateway"),
     on_lag: Callable[[Lag], None] = lambda lag: None,
+    on_step: Callable[[Step], None] = lambda step: None,
     on_alarm: Callable[[Document], None] = lambda body: None,
     clock: Callable[[], float] = time.time,
     pace: Pace | None = None,
@@ -89,9 +90,9 @@ async def run_shipper(
         state,
         exporter,
         stop,
-        redact=redact,
-        sync_seconds=sync_seconds,
+        open_journal=open_journal,
         on_lag=on_lag,
+        on_step=on_step,
         on_alarm=on_alarm,
         clock=clock,
         pace=pace,

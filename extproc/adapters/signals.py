@@ -15,8 +15,8 @@ from pathlib import Path
 from extproc.adapters.signals_metrics import SignalMetrics
 from extproc.adapters.signals_store import SignalsStore
 from extproc.audit.frame import Record
-from extproc.audit.reader import JournalFault, journals
-from extproc.audit.shipper import LATE_STREAMS
+from extproc.audit.merge import LATE_STREAMS
+from extproc.audit.reader import JournalFault, streams
 from extproc.audit.signals.board import MOST_PRINCIPALS, Board
 from extproc.audit.signals.tail import Tail
 
@@ -84,13 +84,13 @@ class Watcher:
         self._store.close()
 
     def _merged(self, faults: dict[str, tuple[int, str]]) -> Iterator[Record]:
-        for path in journals(self._state):
-            if path.stem not in self._tails:
-                self._tails[path.stem] = Tail(path, self._cursors.get(path.stem))
+        for folder in streams(self._state):
+            if folder.name not in self._tails:
+                self._tails[folder.name] = Tail(folder, self._cursors.get(folder.name))
         # Of two records of the same moment, that of the stream that explains the other's comes last.
         ordered = sorted(self._tails, key=lambda stream: (stream in LATE_STREAMS, stream))
-        streams = [self._readable(stream, self._tails[stream], faults) for stream in ordered]
-        return heapq.merge(*streams, key=lambda record: record.at)
+        tails = [self._readable(stream, self._tails[stream], faults) for stream in ordered]
+        return heapq.merge(*tails, key=lambda record: record.at)
 
     def _readable(self, stream: str, tail: Tail, faults: dict[str, tuple[int, str]]) -> Iterator[Record]:
         try:

@@ -6,6 +6,9 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from extproc.audit.keys import KeyUnusable, Signer, publish
+from extproc.audit.keys import make as make_keys
+
 _KEY_BYTES = 32
 
 
@@ -28,6 +31,36 @@ class Layout:
     def journal(self) -> Path:
         """The journal's streams."""
         return self.state / "journal"
+
+    @property
+    def bodies(self) -> Path:
+        """What was recorded of bodies."""
+        return self.state / "bodies"
+
+    @property
+    def index(self) -> Path:
+        """The database that the trail is searched with; it can be made again from the journal."""
+        return self.state / "index.db"
+
+    @property
+    def retention(self) -> Path:
+        """The database of legal holds, and of what is to be deleted."""
+        return self.state / "retention.db"
+
+    @property
+    def body_key(self) -> Path:
+        """The key of recorded bodies' addresses."""
+        return self.keys / "body.key"
+
+    @property
+    def audit_key(self) -> Path:
+        """The key that the journal is sealed with."""
+        return self.keys / "audit.key"
+
+    @property
+    def audit_public(self) -> Path:
+        """The key that seals are checked with."""
+        return self.keys / "audit.pub"
 
     @property
     def envoy(self) -> Path:
@@ -123,15 +156,15 @@ class Layout:
         return self.run / f"{program}.beat"
 
     def journal_of(self, stream: str) -> Path:
-        """The journal file of one stream."""
-        return self.journal / f"{stream}.journal"
+        """The folder of one stream's segments."""
+        return self.journal / stream
 
     def prepare(self) -> None:
         """Make folders and keys that are not there. Raises StateUnusable."""
         os.umask(0o077)
         try:
             inner = (
-                *(self.run, self.workers, self.journal, self.envoy, self.config, self.metrics),
+                *(self.run, self.workers, self.journal, self.bodies, self.envoy, self.config, self.metrics),
                 *(self.bundle.parent, self.keys),
             )
             for folder in (self.state, *inner):
@@ -142,26 +175,33 @@ class Layout:
                 raise StateUnusable(f"{self.state}: others can enter it; chmod 700 {self.state}")
             fresh = {
                 self.digest_key: secrets.token_bytes(_KEY_BYTES),
+                self.body_key: secrets.token_bytes(_KEY_BYTES),
                 self.opa_token: secrets.token_urlsafe(32).encode(),
             }
             for key, content in fresh.items():
                 if not key.exists():
                     _write_key(key, content)
+            if not self.audit_key.exists():
+                make_keys(self.audit_key, self.audit_public)
+            publish(self.signer(), self.audit_public)
         except OSError as error:
             advice = "`state` must name a folder that this user can write to"
             raise StateUnusable(f"{error.filename or self.state}: {error.strerror}; {advice}") from error
 
     def read_digest_key(self) -> bytes:
         """The key of action digests, 32 bytes. Raises StateUnusable."""
+        return _read_key(self.digest_key)
+
+    def read_body_key(self) -> bytes:
+        """The key of recorded bodies' addresses, 32 bytes. Raises StateUnusable."""
+        return _read_key(self.body_key)
+
+    def signer(self) -> Signer:
+        """What seals the journal. Raises StateUnusable."""
         try:
-            key = self.digest_key.read_bytes()
-        except OSError as error:
-            raise StateUnusable(f"{self.digest_key}: {error.strerror}") from error
-        if len(key) != _KEY_BYTES:
-            raise StateUnusable(
-                f"{self.digest_key}: {len(key)} bytes, expected {_KEY_BYTES}; remove it and start again"
-            )
-        return key
+            return Signer.load(self.audit_key)
+        except (OSError, KeyUnusable) as error:
+            raise StateUnusable(f"{self.audit_key}: the journal can't be sealed: {error}") from error
 
     def lock(self) -> int:
         """Take the folder for this process; the descriptor holds it. Raises StateUnusable."""
@@ -174,6 +214,16 @@ class Layout:
                 f"{self.state}: another gateway runs on this state; stop it, or name another `state`"
             ) from None
         return descriptor
+
+
+def _read_key(path: Path) -> bytes:
+    try:
+        key = path.read_bytes()
+    except OSError as error:
+        raise StateUnusable(f"{path}: {error.strerror}") from error
+    if len(key) != _KEY_BYTES:
+        raise StateUnusable(f"{path}: {len(key)} bytes, expected {_KEY_BYTES}; remove it and start again")
+    return key
 
 
 def _write_key(path: Path, key: bytes) -> None:

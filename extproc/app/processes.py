@@ -1,8 +1,9 @@
-"""The processes that `up` starts, each put together here: worker, control, watcher, shipper."""
+"""The processes that `up` starts, each put together here: worker, control, watcher, shipper, archivist."""
 
 import asyncio
 import contextlib
 import gc
+import logging
 import os
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
@@ -28,6 +29,7 @@ from extproc.adapters.signals_history import PolicyHistory
 from extproc.adapters.signals_metrics import SignalMetrics
 from extproc.adapters.signals_reader import SignalsReader
 from extproc.app import logs, probe
+from extproc.app.archivist import run_archivist
 from extproc.app.engine import engine, engine_token
 from extproc.app.fingerprints import Known, following
 from extproc.app.identities import Doorkeeper, People
@@ -37,6 +39,9 @@ from extproc.app.redaction import redact_record
 from extproc.app.snapshot import active
 from extproc.app.targets import Targets
 from extproc.approvals.service import Holds
+from extproc.audit.bodies.recorder import Recorder
+from extproc.audit.bodies.salvage import salvage, strays
+from extproc.audit.bodies.writer import RecordingFailed, Shelf
 from extproc.audit.journal import FileJournal
 from extproc.config import Settings
 from extproc.console.admin import Administration
@@ -46,6 +51,7 @@ from extproc.console.freezes import routes as freeze_routes
 from extproc.console.targets import routes as target_routes
 from extproc.console.tokens import routes as token_routes
 from extproc.domain.identity import IdentityRefused, Why
+from extproc.domain.ports import JournalUnwritable
 from extproc.domain.principal import Principal
 from extproc.domain.target import Target
 from extproc.masking.build import warm
@@ -54,21 +60,24 @@ from extproc.server.ext_proc import Service
 from extproc.server.gate import Gate
 from extproc.server.kept import keeping
 from extproc.server.live import Exchanges
-from extproc.server.metrics import Metrics, ShipperMetrics
+from extproc.server.metrics import ArchivistMetrics, Metrics, ShipperMetrics
 from extproc.server.tickets import Tickets
 from extproc.server.worker import serve, thread_pool
 
 Check = Callable[[], Awaitable[None]]
+_log = logging.getLogger("holdpoint.processes")
 
 
 def journal(settings: Settings, stream: str, known: Known) -> FileJournal:
-    """This process's own stream of the journal. Raises JournalUnwritable."""
+    """This process's own stream of the journal. Raises JournalUnwritable and StateUnusable."""
     layout = Layout(settings.state)
     return FileJournal(
         layout.journal_of(stream),
         stream,
         sync_seconds=settings.audit.sync_seconds,
         redact=lambda body: redact_record(body, known.now),
+        segment_bytes=settings.audit.segment_bytes,
+        signer=layout.signer(),
     )
 
 
@@ -90,6 +99,11 @@ def watcher(settings: Settings) -> None:
 def shipper(settings: Settings) -> None:
     """Run the shipper until it is told to stop."""
     _run(_shipper(settings), Layout(settings.state).beat("shipper"))
+
+
+def archivist(settings: Settings) -> None:
+    """Run the archivist until it is told to stop."""
+    _run(_archivist(settings), Layout(settings.state).beat("archivist"))
 
 
 @dataclass
@@ -162,7 +176,8 @@ def _worker(settings: Settings, index: int) -> Main:
             check_now = partial(may_go_on, standing, doorkeeper)
             history = PolicyHistory(signals, counters, Wanted(layout.policy_reads))
             holds = Holds(store, live.settings.limits.holds)
-            gate = Gate(policy, holds, written, Metrics(), history, check_now)
+            recorder = _recorder(settings, index, written)
+            gate = Gate(policy, holds, written, Metrics(), history, check_now, recorder)
             _reserve(layout.metrics)
             exchanges = Exchanges(check_now, partial(_is_as_it_was, live))
             caps = Caps(_share(live.settings))
@@ -194,6 +209,22 @@ def _worker(settings: Settings, index: int) -> Main:
             await serve(service, layout.worker_socket(index), stop)
 
     return main
+
+
+def _recorder(settings: Settings, index: int, written: FileJournal) -> Recorder:
+    """This worker's recorder, once what its last life left is salvaged. The first worker does the same for workers that
+    the configuration has no more."""
+    layout = Layout(settings.state)
+    shelf = Shelf(layout.bodies, layout.read_body_key(), sync=settings.audit.sync_seconds == 0)
+    mine = f"worker-{index}"
+    ours = {f"worker-{i}" for i in range(settings.workers)}
+    for stream in [mine, *(s for s in strays(layout.bodies) if index == 0 and s not in ours)]:
+        try:
+            salvage(shelf, stream, written.append)
+        except (OSError, RecordingFailed, JournalUnwritable) as error:
+            # It stays where it is until the next start; whether anything passes meanwhile, the recorder finds out.
+            _log.warning("recordings of %s not salvaged yet: %s", stream, error)
+    return Recorder(shelf, mine, written.append)
 
 
 def may_go_on(standing: Standing, doorkeeper: Doorkeeper, principal: Principal, now: float) -> None:
@@ -277,11 +308,28 @@ def _shipper(settings: Settings) -> Main:
                 settings.state,
                 otlp,
                 stop,
-                redact=lambda body: redact_record(body, known.now),
-                sync_seconds=settings.audit.sync_seconds,
+                open_journal=lambda _: journal(settings, "gateway", known),
                 on_lag=lambda lag: figures.lag(lag.bytes, lag.seconds),
                 on_alarm=figures.alarm,
             )
+
+    return main
+
+
+def _archivist(settings: Settings) -> Main:
+    async def main(stop: asyncio.Event, beat: Beat) -> None:
+        layout = Layout(settings.state)
+        live = Live(active(layout))
+        beat.version = lambda: live.version
+        known = Known(layout)
+        async with following(known), live.following():
+            written = journal(settings, "archivist", known)
+            try:
+                figures = ArchivistMetrics()
+                _reserve(layout.metrics)
+                await run_archivist(live, written, layout.signer(), figures, stop)
+            finally:
+                written.close()
 
     return main
 
@@ -296,7 +344,7 @@ def checks(settings: Settings) -> dict[str, Check]:
         found["opa"] = partial(_status, layout.opa_socket, "GET /health", engine_token(settings), 200)
     for index in range(settings.workers):
         found[f"worker-{index}"] = partial(_beats, layout.beat(f"worker-{index}"))
-    for name in ("watcher", "shipper"):
+    for name in ("watcher", "shipper", "archivist"):
         found[name] = partial(_beats, layout.beat(name))
     return found
 

@@ -29,7 +29,7 @@ _ACTIVE = re.compile(r"downstream_rq_active: [1-9]")
 
 def following(settings: Settings) -> tuple[str, ...]:
     """The names of the programs that take a new configuration while they run."""
-    return (*(f"worker-{i}" for i in range(settings.workers)), "control")
+    return (*(f"worker-{i}" for i in range(settings.workers)), "control", "archivist")
 
 
 def stages(settings: Settings, layout: Layout) -> list[list[Program]]:
@@ -45,7 +45,7 @@ def stages(settings: Settings, layout: Layout) -> list[list[Program]]:
             Program("opa", opa.argv(), alive, env=_OPA_MEMORY, before_start=partial(_unlink, layout.opa_socket))
         )
     found += [ours(f"worker-{i}", "worker", "--index", str(i)) for i in range(settings.workers)]
-    found += [ours(name, name) for name in ("control", "watcher", "shipper")]
+    found += [ours(name, name) for name in ("control", "watcher", "shipper", "archivist")]
     door = Program(
         "envoy",
         envoy_command(str(resources.executable("envoy"))),

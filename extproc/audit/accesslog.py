@@ -34,7 +34,7 @@ class _Line:
 
 
 class AccessLog:
-    """One followed log. `journal` is the gateway stream's only writer and `gateway` its file; `on_alarm` hears of
+    """One followed log. `journal` is the gateway stream's only writer and `gateway` its folder; `on_alarm` hears of
     every alarm after it is recorded; `ticks` gives monotonic seconds. Not thread-safe. Raises JournalFault where the
     gateway stream can't be read."""
 

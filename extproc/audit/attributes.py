@@ -166,7 +166,28 @@ def delivery(body: Mapping[str, Any]) -> Attributes:
     for name, attribute in _USAGE.items():
         if isinstance(usage.get(name), int):
             pairs[attribute] = usage[name]
+    for lane in ("request", "response"):
+        pairs[f"holdpoint.body.{lane}"] = part(body, "bodies", lane).get("address")
     return keep(pairs)
+
+
+def checkpoint(body: Mapping[str, Any]) -> Attributes:
+    """A checkpoint as a witness needs it: its number, and each stream's head as SEQ:HASH, which `audit verify --head`
+    takes after the stream's name."""
+    heads = list(part(body, "streams").items())[:MOST]
+    return keep(
+        {
+            "holdpoint.checkpoint.number": body.get("number"),
+            "holdpoint.checkpoint.previous": body.get("previous"),
+            "holdpoint.checkpoint.key": body.get("key"),
+            "holdpoint.checkpoint.signature": body.get("signature"),
+            **{
+                f"holdpoint.checkpoint.head.{clip(name)}": f"{head.get('seq')}:{head.get('hash')}"
+                for name, head in heads
+                if isinstance(head, Mapping)
+            },
+        }
+    )
 
 
 def flat(prefix: str, body: Mapping[str, Any]) -> Attributes:

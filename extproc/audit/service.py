@@ -39,9 +39,9 @@ async def run(
     exporter: Exporter | None,
     stop: asyncio.Event,
     *,
-    redact: Callable[[Document], Document] = lambda body: body,
-    sync_seconds: float = 0.02,
+    open_journal: Callable[[Path], FileJournal] = lambda folder: FileJournal(folder, "gateway"),
     on_lag: Callable[[Lag], None] = lambda lag: None,
+    on_step: Callable[[Step], None] = lambda step: None,
     on_alarm: Callable[[Document], None] = lambda body: None,
     clock: Callable[[], float] = time.time,
     pace: Pace | None = None,
@@ -49,18 +49,19 @@ async def run(
     """Until `stop`: Envoy's own refusals go to the gateway stream, and, where there is an exporter, all streams are
     shipped. Trouble with the collector, a journal or the disk is logged and tried again with backoff and jitter.
 
-    `on_alarm` and `on_lag` are called in the event loop. Raises JournalUnwritable where the gateway stream can't be
-    had at all (another shipper runs, or it is damaged), JournalFault and sqlite3.Error likewise for what it reads."""
-    gateway = state / "journal" / "gateway.journal"
+    `open_journal` opens the gateway stream in its folder. `on_alarm`, `on_lag` and `on_step` are called in the event
+    loop. Raises JournalUnwritable where the gateway stream can't be had at all (another shipper runs, or it is
+    damaged), JournalFault and sqlite3.Error likewise for what it reads."""
+    gateway = state / "journal" / "gateway"
     loop = asyncio.get_running_loop()
-    journal = FileJournal(gateway, "gateway", clock, sync_seconds, redact)
+    journal = open_journal(gateway)
     with contextlib.ExitStack() as cleanup:
         cleanup.callback(_close, journal)
         store = Store(state / "shipper.db")
         cleanup.callback(store.close)
 
         def fault(stream: str, kind: Fault, offset: int, message: str) -> None:
-            body: Document = {"code": f"journal-{kind.value}", "stream": stream, "offset": offset, "message": message}
+            body: Document = {"code": _code(kind), "stream": stream, "offset": offset, "message": message}
             _log.error("journal %s: byte %d: %s", stream, offset, message)
             journal.append("alarm", body)
             loop.call_soon_threadsafe(on_alarm, body)
@@ -76,7 +77,7 @@ async def run(
         cleanup.callback(thread.shutdown)
         if exporter is not None:
             cleanup.callback(exporter.close)
-        await _loop(log, shipper, stop, thread, on_lag, pace or Pace())
+        await _loop(log, shipper, stop, thread, on_lag, on_step, pace or Pace())
 
 
 async def _loop(
@@ -85,6 +86,7 @@ async def _loop(
     stop: asyncio.Event,
     thread: ThreadPoolExecutor,
     on_lag: Callable[[Lag], None],
+    on_step: Callable[[Step], None],
     pace: Pace,
 ) -> None:
     loop = asyncio.get_running_loop()
@@ -93,12 +95,13 @@ async def _loop(
         now = loop.time()
         if stop.is_set():
             end_at = min(end_at, now + pace.drain)
-        work = 0
+        work, held = 0, False
         try:
             work = await loop.run_in_executor(thread, log.step)
             if shipper is not None and (now >= retry_at or stop.is_set()):
                 step = await loop.run_in_executor(thread, shipper.step)
-                work += step.records + step.spans
+                work, held = work + step.records + step.spans, step.held
+                on_step(step)
                 failures, retry_at = _after(step, failures, loop.time(), pace)
             if shipper is not None and now >= report_at:
                 report_at = now + pace.report
@@ -107,9 +110,11 @@ async def _loop(
             failures += 1
             retry_at = loop.time() + _wait(failures, pace)
             _log.error("shipper: %s; trying again", error)
-        if stop.is_set() and (not work or failures or loop.time() > end_at):
+        if stop.is_set() and (failures or loop.time() > end_at or not (work or held)):
             return
-        if not work:
+        if stop.is_set() and not work:
+            await asyncio.sleep(min(pace.idle, 0.05))
+        elif not work:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), pace.idle)
 
@@ -129,6 +134,10 @@ def _wait(failures: int, pace: Pace) -> float:
     """Seconds; doubling, half of it by chance so that many shippers do not come back at once."""
     longest = min(pace.longest, pace.backoff * 2.0 ** min(failures - 1, 16))
     return longest * random.uniform(0.5, 1.0)  # noqa: S311  # spreads load, guards nothing
+
+
+def _code(kind: Fault) -> str:
+    return "journal-retired-unshipped" if kind is Fault.RETIRED else f"journal-{kind.value}"
 
 
 def _close(journal: FileJournal) -> None:

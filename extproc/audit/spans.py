@@ -10,6 +10,11 @@ from extproc.audit.attributes import Attributes, part, rows
 from extproc.audit.frame import Record
 from extproc.audit.placement import Context, Place, nanoseconds, span_id
 
+STAGES = ("policy", "hold", "upstream")
+"""What an action's span may have as children, besides a late delivery."""
+FINISHED_HOLDS = ("denied", "expired", "cancelled")
+SHORTEST = 1000
+"""Nanoseconds. Jaeger keeps microseconds, and puts a warning on a span that takes no time at all."""
 LONGEST_STAGE_US = 7 * 86_400_000_000
 """Microseconds; a stage that claims more than a week is left out of the picture."""
 
@@ -55,6 +60,17 @@ def is_final(record: Record) -> bool:
     return verdict(record.body) != "granted"
 
 
+def is_told(record: Record) -> bool:
+    """Whether a record that is neither decision nor delivery has a span of its own. What a journal needs to be read,
+    and the states of a hold that an action's span or another record tells, have none."""
+    body = record.body
+    if record.kind == "hold":
+        return body.get("state") in FINISHED_HOLDS
+    if record.kind == "session":
+        return body.get("what") == "closed"
+    return record.kind not in ("segment", "seal")
+
+
 def verdict(body: dict[str, Any]) -> str:
     """What came of a decision: `granted`, `pending`, or why it was refused. A hold that people denied still has the
     effect hold, so the record's own word counts; where it has none, the effect says it."""
@@ -77,7 +93,7 @@ def action_spans(
     decided = nanoseconds(decision.at)
     stages = {name: us for name, us in timings.items() if _duration(us)}
     start = decided - 1000 * sum(stages.get(name, 0) for name in ("policy", "hold"))
-    end = decided if delivery is None else max(decided, nanoseconds(delivery.at))
+    end = max(start + SHORTEST, decided if delivery is None else max(decided, nanoseconds(delivery.at)))
     votes = sorted((r for r in waited if r.kind == "vote"), key=lambda r: (r.at, r.stream, r.seq))
     states = [r for r in waited if r.kind == "hold"]
     attributes = {
@@ -109,8 +125,8 @@ def action_spans(
 
     def child(stage: str, kind: Kind, begin: int, finish: int, tags: Attributes, events: Sequence[Event] = ()) -> Span:
         return Span(
-            at.trace_id, span_id(decision.hash, stage), own, False, f"holdpoint {stage}", kind, begin, finish, tags,
-            events=events,
+            at.trace_id, span_id(decision.hash, stage), own, False, f"holdpoint {stage}", kind, begin,
+            max(finish, begin + SHORTEST), tags, events=events,
         )  # fmt: skip
 
     spans = [top]
@@ -138,14 +154,16 @@ def late_delivery(delivery: Record, decision: Record, at: Place) -> Span:
     end = nanoseconds(delivery.at)
     return Span(
         at.trace_id, span_id(delivery.hash), span_id(decision.hash), False, "holdpoint late delivery", Kind.INTERNAL,
-        min(nanoseconds(decision.at), end), end, attributes,
+        min(nanoseconds(decision.at), end - SHORTEST), end, attributes,
     )  # fmt: skip
 
 
 def event_span(record: Record, at: Place) -> Span:
-    """Any other record as a span without length. Envoy's own refusals, and alarms, are in error."""
+    """Any other record as a span, without length unless it ends a session. Envoy's own refusals, and alarms, are in
+    error."""
     body, moment = record.body, nanoseconds(record.at)
-    attributes = {**say.flat(f"holdpoint.{record.kind}", body), **say.who_and_where(body), **_audit(record)}
+    own = say.checkpoint(body) if record.kind == "checkpoint" else say.flat(f"holdpoint.{record.kind}", body)
+    attributes = {**own, **say.who_and_where(body), **_audit(record)}
     error, hold = None, body.get("hold")
     if record.kind in ("refusal", "alarm"):
         error = str(body.get("code", record.kind))
@@ -166,7 +184,8 @@ def event_span(record: Record, at: Place) -> Span:
     server = record.kind in ("refusal", "alarm")
     return Span(
         at.trace_id, span_id(record.hash), None, False, f"holdpoint {record.kind}",
-        Kind.SERVER if server else Kind.INTERNAL, moment, moment, attributes, error, at.link,
+        Kind.SERVER if server else Kind.INTERNAL, _opened(record, moment), moment + SHORTEST, attributes, error,
+        at.link,
     )  # fmt: skip
 
 
@@ -206,6 +225,15 @@ def vote(body: dict[str, Any]) -> Attributes:
             "holdpoint.approval.reason": body.get("reason"),
         }
     )
+
+
+def _opened(record: Record, moment: int) -> int:
+    """Where the span of a record begins: a session's end says when it began."""
+    opened = record.body.get("opened") if record.kind == "session" else None
+    try:
+        return min(moment, nanoseconds(opened)) if isinstance(opened, str) else moment
+    except ValueError:
+        return moment
 
 
 def _audit(record: Record) -> Attributes:

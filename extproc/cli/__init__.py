@@ -44,6 +44,7 @@ COMMANDS = (
     Command("doctor", "extproc.cli.doctor", "find ways round the gateway, on its host and on an agent's"),
     Command("worker", "extproc.cli.internal"),
     Command("shipper", "extproc.cli.internal"),
+    Command("archivist", "extproc.cli.internal"),
     Command("control", "extproc.cli.internal"),
     Command("watcher", "extproc.cli.internal"),
 )

@@ -7,6 +7,8 @@ import os
 import socket
 import stat
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,13 +18,14 @@ from extproc.cli._common import CommandError, add_config, load_settings
 from extproc.cli._credentials import TOKEN_VARIABLE
 
 ANSWER_SECONDS = 15.0
+PIECE_BYTES = 256 << 10
 
 Document = dict[str, Any]
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("holdpoint", timeout=ANSWER_SECONDS)
+    def __init__(self, path: Path, timeout: float | None) -> None:
+        super().__init__("holdpoint", timeout=timeout)
         self._path = path
 
     def connect(self) -> None:
@@ -70,14 +73,29 @@ class Client:
 
     def call(self, method: str, path: str, body: Document | None = None) -> Document:
         """One request; gives the answer's document. Raises CommandError with what the gateway says."""
+        with self._asked(method, path, body) as response:
+            return _document(response.status, response.read())
+
+    @contextmanager
+    def open(self, path: str) -> Iterator[Iterator[bytes]]:
+        """The content of an answer that may be long, in pieces, and with no hurry. Raises CommandError with what the
+        gateway says, also in the middle, where it breaks off."""
+        with self._asked("GET", path, None, None) as response:
+            if response.status != 200:
+                _document(response.status, response.read())
+            yield iter(lambda: response.read1(PIECE_BYTES), b"")
+
+    @contextmanager
+    def _asked(
+        self, method: str, path: str, body: Document | None, timeout: float | None = ANSWER_SECONDS
+    ) -> Iterator[http.client.HTTPResponse]:
         headers = {"Content-Type": "application/json"}
         if self._token is not None:
             headers["Authorization"] = f"Bearer {self._token}"
-        connection = _UnixConnection(self._control)
+        connection = _UnixConnection(self._control, timeout)
         try:
             connection.request(method, path, json.dumps(body) if body is not None else None, headers)
-            response = connection.getresponse()
-            status, data = response.status, response.read()
+            yield connection.getresponse()
         except (FileNotFoundError, ConnectionRefusedError):
             raise CommandError(f"no gateway answers on {self._control}; is it running? (`holdpoint up`)") from None
         except PermissionError:
@@ -86,7 +104,6 @@ class Client:
             raise CommandError(f"{self._control}: the gateway did not answer properly: {error}") from None
         finally:
             connection.close()
-        return _document(status, data)
 
 
 def _document(status: int, data: bytes) -> Document:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from extproc.approvals.display import visible
-from extproc.cli._common import OK, PROBLEMS, CommandError, Subparsers, add_command, add_config, load_settings
+from extproc.cli import ship, verify
+from extproc.cli._common import OK, CommandError, Subparsers, add_command, add_config, load_settings
 
 if TYPE_CHECKING:
     from extproc.audit.reader import Joined
-    from extproc.audit.verify import Witness
 
 DEFAULT_LIMIT = 50
 _DEFAULT_JAEGER = "http://127.0.0.1:16686"
@@ -53,23 +53,12 @@ def register(subparsers: Subparsers) -> None:
         verbs, "show", "show all that is known of one decision", _show, examples=("holdpoint audit show 0b6f2a9d3c",)
     )
     show.add_argument("decision", metavar="DECISION", help="the decision's id, as `list` and refusals name it")
-    verify = add_command(
-        verbs,
-        "verify",
-        "verify every stream of the journal, from its first byte to its last",
-        _verify,
-        about="Verify every stream of the journal: frames, sequence, hash chain, and that what was shipped is still\n"
-        "there. The exit code is 1 where something is wrong. The chain proves what was not changed up to the last\n"
-        "hash that somebody else holds: note the heads that are printed, and give them with --head next time.",
-        examples=("holdpoint audit verify", "holdpoint audit verify --head worker-0:4711:9f86d081..."),
-    )
-    verify.add_argument(
-        "--head", metavar="STREAM:SEQ:HASH", action="append", default=[], help="a record that must still be there"
-    )
-    for parser in (listing, show, verify):
+    for parser in (listing, show):
         add_config(parser)
         parser.add_argument("--state", metavar="DIR", type=Path, help="the state folder (default: the configuration's)")
         parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+    verify.register(verbs)
+    ship.register(verbs)
 
 
 def _list(arguments: argparse.Namespace) -> int:
@@ -117,65 +106,6 @@ def _show(arguments: argparse.Namespace) -> int:
     document = {"trace_address": address, **found[0].document()}
     print(json.dumps(document, ensure_ascii=True, indent=None if arguments.json else 2))
     return OK
-
-
-def _verify(arguments: argparse.Namespace) -> int:
-    from extproc.audit.verify import verify
-
-    state, _ = _where(arguments)
-    terminal = sys.stderr.isatty()
-
-    def progress(stream: str, done: int, size: int) -> None:
-        if terminal:
-            end = "\n" if done >= size else ""
-            print(f"\r{visible(stream)}: {done * 100 // max(size, 1)} %", end=end, file=sys.stderr, flush=True)
-
-    verdicts = verify(state, (*_heads(arguments.head), *_shipped(state)), progress)
-    for v in verdicts:
-        if arguments.json:
-            row = {"stream": v.stream, "path": str(v.path), "records": v.records, "bytes": v.bytes, "head": v.head}
-            row |= {"fault": v.fault, "offset": v.offset, "seq": v.seq, "message": v.message}
-            print(json.dumps(row))
-        elif v.fault is None:
-            head = f"{v.stream}:{v.records - 1}:{v.head}"
-            print(f"ok     {visible(v.stream)}  {v.records} records, {v.bytes} bytes, head {visible(head)}")
-        else:
-            where = f"{v.path}: byte {v.offset}, record {v.seq}"
-            print(f"FAULT  {visible(v.stream)}  {v.fault}: {where}: {visible(v.message or '')}")
-    if not verdicts:
-        raise CommandError(f"no journal in {state / 'journal'}: nothing to verify")
-    return PROBLEMS if any(v.fault is not None for v in verdicts) else OK
-
-
-def _heads(texts: list[str]) -> "list[Witness]":
-    from extproc.audit.verify import Witness
-
-    heads = []
-    for text in texts:
-        stream, _, rest = text.partition(":")
-        seq, _, digest = rest.partition(":")
-        if not stream or not seq.isdecimal() or len(digest) != 64:
-            raise CommandError(f"--head {text}: expected STREAM:SEQ:HASH as `verify` prints it, the hash 64 hex digits")
-        heads.append(Witness(stream, int(seq), digest.lower()))
-    return heads
-
-
-def _shipped(state: Path) -> "list[Witness]":
-    """What the shipper sent last of every stream: the trace store holds these hashes too."""
-    from extproc.audit.store import Store
-    from extproc.audit.verify import Witness
-
-    path = state / "shipper.db"
-    if not path.exists():
-        return []
-    try:
-        store = Store(path, readonly=True)
-        try:
-            return [Witness(c.stream, c.seq, c.hash) for c in store.cursors().values()]
-        finally:
-            store.close()
-    except sqlite3.Error as error:
-        raise CommandError(f"{path}: {error}; without it, move it aside and verify against --head") from error
 
 
 def _where(arguments: argparse.Namespace) -> tuple[Path, str | None]:

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 
 def register(subparsers: Subparsers) -> None:
-    """Add `worker`, `control`, `watcher` and `shipper`."""
-    for name in ("worker", "control", "watcher", "shipper"):
+    """Add `worker`, `control`, `watcher`, `shipper` and `archivist`."""
+    for name in ("worker", "control", "watcher", "shipper", "archivist"):
         parser = add_command(subparsers, name, f"run the {name} process (started by `holdpoint up`)", _run)
         parser.set_defaults(process=name)
         add_config(parser)
@@ -23,12 +23,23 @@ def _run(arguments: argparse.Namespace) -> int:
     from extproc.app.layout import StateUnusable
     from extproc.app.snapshot import settings_for
     from extproc.approvals.ports import HoldsUnavailable
+    from extproc.audit.checkpoints import WitnessUnreachable
+    from extproc.audit.objects import ObjectStoreError
     from extproc.config import SettingsError
     from extproc.domain.ports import JournalUnwritable
 
     try:
         _start(arguments, settings_for(Path(arguments.config)))
-    except (JournalUnwritable, HoldsUnavailable, SettingsError, StateUnusable, OSError, ValueError) as error:
+    except (
+        JournalUnwritable,
+        HoldsUnavailable,
+        SettingsError,
+        StateUnusable,
+        OSError,
+        ValueError,
+        ObjectStoreError,
+        WitnessUnreachable,
+    ) as error:
         raise CommandError(f"{arguments.process} can't run: {error}") from error
     return OK
 
@@ -42,5 +53,7 @@ def _start(arguments: argparse.Namespace, settings: "Settings") -> None:
         processes.control(settings)
     elif arguments.process == "watcher":
         processes.watcher(settings)
-    else:
+    elif arguments.process == "shipper":
         processes.shipper(settings)
+    else:
+        processes.archivist(settings)

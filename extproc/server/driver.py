@@ -10,8 +10,12 @@ from collections.abc import Coroutine
 from concurrent.futures import Executor
 from typing import Any, Protocol
 
+from extproc.audit.bodies.recorder import Recording
+from extproc.audit.bodies.writer import RecordingFailed
 from extproc.domain.grant import Grant, Lane, Refusal
 from extproc.domain.json import JSON
+from extproc.domain.target import Inspect
+from extproc.domain.target import Protocol as Speaks
 from extproc.protocols.session import (
     Abort,
     Answer,
@@ -38,6 +42,8 @@ from extproc.server.gate import Asker, Gate
 INLINE_BYTES = 4 * 1024
 # Policy is asked about larger bodies of one principal one after the other.
 HEAVY_BYTES = 64 * 1024
+# A recording's write is this large at most before others have their turn: about half a millisecond.
+_RECORDED_AT_ONCE = 256 * 1024
 # How much of a peer's input is read ahead while people decide, only to notice its leaving.
 _READ_AHEAD = 16
 
@@ -94,6 +100,8 @@ class Driver:
         self._asker = asker
         self._pool = pool
         self._grant: Grant | None = None
+        self._recording: Recording | None = None
+        self._heads: dict[Lane, HeadReceived] = {}
         self._decision_id: str | None = None
         self._refused: str | None = None
         self._waiting: set[Lane] = set()
@@ -172,6 +180,8 @@ class Driver:
             return TimedOut()
 
     async def _handle(self, event: Event) -> None:
+        if isinstance(event, HeadReceived):
+            self._heads[event.lane] = event
         commands = await self._step(event)
         if not commands and isinstance(event, HeadReceived):
             # The head's answer is withheld until more of the message is here.
@@ -199,10 +209,30 @@ class Driver:
         self._held += change
 
     async def _execute_all(self, commands: list[Command]) -> None:
+        await self._record(commands)
         for position, command in enumerate(commands, 1):
             # Envoy ends the stream as soon as it has the last bytes, which may be before their write returns.
             self._completed = position == len(commands) and self._session.completed
             await self._execute(command)
+
+    async def _record(self, commands: list[Command]) -> None:
+        """Record what is about to go on, all of it before any of it: a head without its body is half a message.
+
+        Raises Aborted where it can't be, and then nothing more of the exchange passes."""
+        if self._recording is None:
+            return
+        try:
+            for command in commands:
+                if isinstance(command, Send) and command.under is self._grant:
+                    for at in range(0, len(command.data), _RECORDED_AT_ONCE):
+                        if at:
+                            await asyncio.sleep(0)
+                        self._recording.write(command.lane.value, command.data[at : at + _RECORDED_AT_ONCE])
+                elif isinstance(command, SendHead) and (received := self._heads.get(command.lane)) is not None:
+                    self._recording.head(command.lane.value, received.head.headers, command.set, command.remove)
+        except RecordingFailed as error:
+            self._gate.metrics.unwritable.inc()
+            raise Aborted("recording-failed") from error
 
     async def _execute(self, command: Command) -> None:
         match command:
@@ -236,6 +266,10 @@ class Driver:
         self._decision_id = outcome.decision.id
         if isinstance(outcome, Grant):
             self._grant = outcome
+            target = self._asker.target
+            if command.action.protocol is Speaks.HTTP and target.inspect is not Inspect.HEADERS:
+                # Elsewhere no body comes here.
+                self._recording = self._gate.recording(self._asker, outcome.decision)
         elif isinstance(outcome, Refusal):
             self._refused = outcome.kind.value
         await self._execute_all(await self._step(Decided(command.ask, outcome)))
@@ -289,4 +323,4 @@ class Driver:
         if isinstance(masked, dict):
             for lane, counts in masked.items():
                 self._gate.metrics.masked(lane, counts)
-        self._gate.delivered(self._asker, self._decision_id, facts)
+        self._gate.delivered(self._asker, self._decision_id, facts, self._recording)

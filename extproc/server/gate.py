@@ -16,8 +16,11 @@ from extproc.approvals.machine import HoldRefused, Refused, approvals
 from extproc.approvals.ports import HoldsUnavailable
 from extproc.approvals.records import hold_record
 from extproc.approvals.service import Holds
+from extproc.audit.bodies.recorder import Recorder, Recording
+from extproc.audit.bodies.writer import RecordingFailed
 from extproc.domain.action import Action, Unrenderable
 from extproc.domain.decision import Decision, Effect, MalformedDecision, parse, unavailable
+from extproc.domain.decision import Recording as Mode
 from extproc.domain.grant import Grant, Lane, Refusal, RefusalKind
 from extproc.domain.hold import Hold, HoldState
 from extproc.domain.identity import IdentityRefused, Why
@@ -66,9 +69,11 @@ class Gate:
         metrics: Metrics,
         history: History,
         check: Callable[[Principal, float], None],
+        recorder: Recorder,
     ) -> None:
         """`check` raises IdentityRefused for a principal that may not go on at a time (seconds since the epoch)."""
         self._policy = policy
+        self._recorder = recorder
         self.history = history
         self.check = check
         self._holds = holds
@@ -98,12 +103,23 @@ class Gate:
                 RefusalKind.UNAVAILABLE,
             )
 
-    def delivered(self, asker: Asker, decision_id: str | None, facts: Document) -> None:
+    def recording(self, asker: Asker, decision: Decision) -> Recording:
+        """Begin to record what passes under a decision: as much as both policy and the target's configuration let."""
+        return self._recorder.begin(decision.id, _mode(asker, decision), asker.target.head_bytes)
+
+    def delivered(
+        self, asker: Asker, decision_id: str | None, facts: Document, recording: Recording | None = None
+    ) -> None:
         """Record how the exchange ended. A failure is counted: the bytes are gone, and the next decision fails."""
+        recorded = recording.finish() if recording is not None else {}
         try:
-            self._journal.append("delivery", {**_common(asker), "decision": decision_id, **facts})
+            self._journal.append("delivery", {**_common(asker), "decision": decision_id, **facts, **recorded})
         except JournalUnwritable:
+            # What was recorded stays where it is salvaged from, for no record names it.
             self._metrics.unwritable.inc()
+        else:
+            if recording is not None:
+                recording.settle()
 
     async def evaluate(self, asker: Asker, action: Action, approvals: Sequence[JSON], history: Document) -> Decision:
         """Ask policy once. Whatever is not a decision becomes a block."""
@@ -130,6 +146,12 @@ class Gate:
         if decision.masks and unread and decision.effect is not Effect.BLOCK:
             why = "Policy demands a mask, and this target's bodies are not read"
             return _blocked(decision, "mask-impossible", why)
+        if decision.effect is not Effect.BLOCK and not unread and _mode(asker, decision) is not Mode.METADATA:
+            try:
+                self._recorder.ready()
+            except RecordingFailed:
+                self._metrics.unwritable.inc()
+                return unavailable(decision_id, "recording-unwritable", "What passes can't be recorded now")
         return decision
 
     def record(
@@ -383,6 +405,10 @@ def _blocked(decision: Decision, code: str, message: str) -> Decision:
     """The decision, turned into a block by the gate itself."""
     block = unavailable(decision.id, code, message)
     return replace(decision, effect=Effect.BLOCK, reasons=(*decision.reasons, *block.reasons))
+
+
+def _mode(asker: Asker, decision: Decision) -> Mode:
+    return decision.record.least(asker.target.record)
 
 
 def _common(asker: Asker) -> dict[str, JSON]:

@@ -97,6 +97,13 @@ class ShipperMetrics:
         self._age = gauge(
             "holdpoint_export_lag_seconds", "Age of the oldest record not exported yet.", multiprocess_mode="livemax"
         )
+        self._spans = Counter(
+            "holdpoint_export_spans",
+            "Spans given to the collector: taken, refused, and of the taken those that it had refused before.",
+            ["result"],
+            registry=registry,
+        )
+        self._refused = 0
         self._alarms = Counter("holdpoint_alarms", "Alarms of the audit trail, by code.", ["code"], registry=registry)
 
     def lag(self, size: int, seconds: float) -> None:
@@ -104,8 +111,41 @@ class ShipperMetrics:
         self._bytes.set(size)
         self._age.set(seconds)
 
+    def exported(self, spans: int, taken: bool) -> None:
+        """Count one attempt to send so many spans. What was refused is sent again, in smaller parts."""
+        if not taken:
+            self._refused = max(self._refused, spans)
+            self._spans.labels("refused").inc(spans)
+            return
+        again = min(spans, self._refused)
+        self._refused -= again
+        self._spans.labels("taken").inc(spans)
+        self._spans.labels("again").inc(again)
+
     def alarm(self, body: Document) -> None:
         """Count an alarm and say what it is about: bytes without a decision, a damaged journal or log."""
         code = str(body.get("code", "unknown"))
         self._alarms.labels(code).inc()
         _log.critical("ALARM", extra={"code": code, "request": body.get("request"), "stream": body.get("stream")})
+
+
+class ArchivistMetrics:
+    """How far witnesses are behind."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self._behind = Gauge(
+            "holdpoint_witness_behind",
+            "Checkpoints that a witness has not been given yet.",
+            ["witness"],
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self._failures = Counter(
+            "holdpoint_witness_failures", "Attempts at which a witness took nothing.", ["witness"], registry=registry
+        )
+
+    def witness(self, name: str, behind: int, reached: bool) -> None:
+        """Note an attempt to give a witness what it lacks: so many checkpoints wait for it after it."""
+        self._behind.labels(name).set(behind)
+        if not reached:
+            self._failures.labels(name).inc()

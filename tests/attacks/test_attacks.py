@@ -3,7 +3,7 @@
 import pytest
 
 from extproc.audit.bound import RECORD_BYTES
-from extproc.audit.reader import records
+from extproc.audit.reader import records, streams
 from tests.attacks import table_bodies, table_framing, table_heads, table_paths, wire
 from tests.attacks.checks import answered_as_meant, arrived_as_decided, traced
 from tests.attacks.conftest import Range
@@ -102,8 +102,7 @@ def test_a_protocol_that_nobody_asked_for_ends_the_connection(everywhere: Range,
 
 def test_no_record_is_large(everywhere: Range) -> None:
     """Whatever clients said at whatever length: of it a record has the start."""
-    files = list((everywhere.gateway.state / "journal").glob("*.journal"))
-    sizes = [r.end - r.offset for file in files for r in records(file)]
+    sizes = [r.end - r.offset for stream in streams(everywhere.gateway.state) for r in records(stream)]
     assert 8 << 10 < max(sizes) <= RECORD_BYTES
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote_to_bytes
 
-from extproc.audit.reader import records
+from extproc.audit.reader import records, streams
 from tests.attacks.tap import Arrived, Unclean, Unfinished, strictly
 
 UNFINISHED = "unfinished"
@@ -34,9 +34,9 @@ class Journal:
 
     def follow(self) -> None:
         """Take in what was written since."""
-        for file in sorted(self.folder.glob("*.journal")):
-            for record in records(file, self._read.get(file, 0)):
-                self._read[file] = record.end
+        for stream in streams(self.folder.parent):
+            for record in records(stream, self._read.get(stream, 0)):
+                self._read[stream] = record.end
                 if record.kind == "decision":
                     request = record.body["request"]
                     if request in self.decisions:

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from extproc.audit.frame import Erased
 from extproc.audit.journal import FileJournal
+from extproc.audit.reader import entries, size
 from extproc.audit.spans import Span
 from extproc.domain.ports import JournalUnwritable
 
@@ -41,6 +43,21 @@ def decision(decision_id: str = "d1", effect: str = "allow", **members: Any) -> 
         "timings_us": {"policy": 800}, "claims": {},
         **members,
     }  # fmt: skip
+
+
+def intact(folder: Path) -> list[str]:
+    """The kinds of a stream's records, in order ("" for one that is erased), once each is seen to follow the one before
+    and nothing to stand between or after them."""
+    kinds, last = [], None
+    for entry in entries(folder):
+        if last is not None:
+            assert (entry.seq, entry.offset) == (last.seq + 1, last.end)
+            assert isinstance(entry, Erased) or entry.prev == last.hash
+        kinds.append("" if isinstance(entry, Erased) else entry.kind)
+        last = entry
+    assert last is not None
+    assert last.end == size(folder)
+    return kinds
 
 
 def delivery(decision_id: str = "d1", **members: Any) -> dict[str, Any]:
@@ -87,8 +104,12 @@ class Streams:
         self._open: dict[str, FileJournal] = {}
 
     def path(self, stream: str) -> Path:
-        """The stream's file."""
-        return self.state / "journal" / f"{stream}.journal"
+        """The stream's folder."""
+        return self.state / "journal" / stream
+
+    def segment(self, stream: str) -> Path:
+        """The stream's last segment: its only one, where nothing made it rotate."""
+        return max(self.path(stream).glob("*.segment"))
 
     def __getitem__(self, stream: str) -> FileJournal:
         if stream not in self._open:

@@ -36,7 +36,7 @@ class Follow:
     def __init__(self, state: Path) -> None:
         self.log = state / "envoy" / "access.log"
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        self.gateway = state / "journal" / "gateway.journal"
+        self.gateway = state / "journal" / "gateway"
         self.state, self.alarms = state, []  # type: Path, list[Any]
         self.now = 0.0
         self.start()

@@ -23,7 +23,7 @@ JSON = st.recursive(
 
 def record(kind: str, body: dict[str, Any]) -> Record:
     """A record of that body."""
-    return Record("worker-0", 1, kind, AT, "0" * 64, body, "1" * 64, 0, 10)
+    return Record("worker-0", 1, kind, AT, "0" * 64, body, "2" * 64, "1" * 64, 0, 10)
 
 
 def reason(policy: str, effect: str, mode: str = "enforce") -> dict[str, str]:

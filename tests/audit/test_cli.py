@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from extproc.audit.reader import find_decision
+from extproc.audit.segments import name_of
 from extproc.audit.shipper import Shipper
 from extproc.audit.store import Store
 from extproc.cli import main
@@ -83,12 +84,12 @@ def test_verify_says_ok_then_where_the_fault_is(state: Path, capsys: pytest.Capt
     assert main(["audit", "verify", "--state", str(state)]) == 0
     heads = [line.split("head ")[1] for line in capsys.readouterr().out.splitlines()]
     assert main(["audit", "verify", "--state", str(state), "--head", heads[-1]]) == 0
-    path = state / "journal" / "worker-1.journal"
+    path = state / "journal" / "worker-1" / name_of(0)
     data = path.read_bytes()
     path.write_bytes(data[:50] + b"!" + data[51:])
     capsys.readouterr()
     assert main(["audit", "verify", "--state", str(state)]) == 1
-    assert f"FAULT  worker-1  bad-crc: {path}: byte 0, record 0" in capsys.readouterr().out
+    assert f"FAULT  worker-1  bad-crc: {path.parent}: byte 0, record 0" in capsys.readouterr().out
     assert main(["audit", "verify", "--json", "--state", str(state)]) == 1
     faults = [json.loads(row)["fault"] for row in capsys.readouterr().out.splitlines()]
     assert faults == [None, None, "bad-crc"]
@@ -101,7 +102,7 @@ def test_verify_believes_what_was_shipped(state: Path, capsys: pytest.CaptureFix
     while shipper.step().records:
         pass
     store.close()
-    path = state / "journal" / "worker-0.journal"
+    path = state / "journal" / "worker-0" / name_of(0)
     data = path.read_bytes()
     assert main(["audit", "verify", "--state", str(state)]) == 0
     path.write_bytes(data[: 8 + int.from_bytes(data[:4], "big")])

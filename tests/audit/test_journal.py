@@ -16,10 +16,10 @@ from extproc.audit.bound import RECORD_BYTES
 from extproc.audit.frame import MAX_PAYLOAD
 from extproc.audit.journal import FileJournal, JournalCorrupt
 from extproc.audit.reader import records
-from extproc.audit.verify import verify
+from extproc.audit.segments import cut_of, name_of
 from extproc.domain.json import Document
 from extproc.domain.ports import JournalUnwritable
-from tests.audit.conftest import Clock, Streams, decision
+from tests.audit.conftest import Clock, Streams, decision, intact
 
 
 @contextmanager
@@ -33,11 +33,6 @@ def file_limit(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def kinds(path: Path) -> list[str]:
-    """The kinds of a journal's records, in order."""
-    return [record.kind for record in records(path)]
-
-
 def test_append_returns_the_number_of_a_record_that_is_in_the_file(streams: Streams) -> None:
     """Numbers go up by one after the genesis, and a reader sees each record at once."""
     journal = streams["worker-0"]
@@ -46,7 +41,7 @@ def test_append_returns_the_number_of_a_record_that_is_in_the_file(streams: Stre
     assert [record.seq for record in read] == [0, 1, 2, 3]
     assert decision("d1") == read[2].body
     assert read[1].hash == read[2].prev
-    assert read[-1].end == journal.offset == streams.path("worker-0").stat().st_size
+    assert read[-1].end == journal.offset == streams.segment("worker-0").stat().st_size
 
 
 def test_canonical_bytes_do_not_depend_on_member_order(tmp_path: Path) -> None:
@@ -54,10 +49,10 @@ def test_canonical_bytes_do_not_depend_on_member_order(tmp_path: Path) -> None:
     hashes = []
     bodies: list[Document] = [{"x": 1, "y": {"p": 1, "q": 2}}, {"y": {"q": 2, "p": 1}, "x": 1}]
     for name, body in zip("ab", bodies, strict=True):
-        journal = FileJournal(tmp_path / name / "s.journal", "s", lambda: 1.5, 0)
+        journal = FileJournal(tmp_path / name / "s", "s", lambda: 1.5, 0)
         journal.append("config", body)
         journal.close()
-        first, second = records(tmp_path / name / "s.journal")
+        first, second = records(tmp_path / name / "s")
         hashes.append((second.at, second.body))
         assert first.kind == "genesis"
     assert hashes[0] == hashes[1] == ("1970-01-01T00:00:01.500000Z", {"x": 1, "y": {"p": 1, "q": 2}})
@@ -65,7 +60,7 @@ def test_canonical_bytes_do_not_depend_on_member_order(tmp_path: Path) -> None:
 
 def test_a_short_write_is_undone_and_the_chain_goes_on(streams: Streams) -> None:
     """With no room for a whole record nothing of it stays, and once there is room the next record follows."""
-    journal, path = streams["worker-0"], streams.path("worker-0")
+    journal, path = streams["worker-0"], streams.segment("worker-0")
     journal.append("decision", decision("d1"))
     size = journal.offset
     for room in (0, 1, 7, 8, 9, 300):
@@ -73,22 +68,22 @@ def test_a_short_write_is_undone_and_the_chain_goes_on(streams: Streams) -> None
             journal.append("decision", decision("lost"))
         assert size == path.stat().st_size
     assert journal.append("decision", decision("d2")) == 2
-    assert [verdict.fault for verdict in verify(streams.state)] == [None]
+    intact(streams.path("worker-0"))
 
 
 def test_a_descriptor_closed_by_others_refuses_once_and_recovers(streams: Streams) -> None:
     """The journal takes its file again by itself."""
     journal = streams["worker-0"]
-    os.close(journal._fd)
+    os.close(journal._segment._fd)
     with pytest.raises(JournalUnwritable):
         journal.append("decision", decision("lost"))
     assert journal.append("decision", decision("d1")) == 1
-    assert [verdict.fault for verdict in verify(streams.state)] == [None]
+    intact(streams.path("worker-0"))
 
 
 def test_a_file_replaced_under_its_writer_is_refused(streams: Streams) -> None:
     """Records that nobody would find are not records: the append says so until the file is back."""
-    journal, path = streams["worker-0"], streams.path("worker-0")
+    journal, path = streams["worker-0"], streams.segment("worker-0")
     path.rename(path.with_suffix(".away"))
     for _ in range(2):
         with pytest.raises(JournalUnwritable):
@@ -96,7 +91,7 @@ def test_a_file_replaced_under_its_writer_is_refused(streams: Streams) -> None:
     path.unlink(missing_ok=True)
     path.with_suffix(".away").rename(path)
     journal.append("decision", decision("d2"))
-    assert [verdict.fault for verdict in verify(streams.state)] == [None]
+    intact(streams.path("worker-0"))
 
 
 _WIDE = {"x": ["y" * 2000] * 255}
@@ -143,6 +138,13 @@ def test_a_shortened_record_tells_who_did_what_and_how_it_was_decided(streams: S
     assert record.body["decision"]["id"] == "d1"
 
 
+def test_a_journal_of_the_first_format_is_refused(tmp_path: Path) -> None:
+    """Its file lies where the folder would: the message says to move it."""
+    (tmp_path / "s.journal").write_bytes(b"...")
+    with pytest.raises(JournalCorrupt, match=r"a journal of format 1.* move it out of"):
+        FileJournal(tmp_path / "s", "s")
+
+
 def test_two_writers_of_one_stream_are_refused(streams: Streams) -> None:
     """The second one can't open it."""
     streams["worker-0"].append("decision", decision())
@@ -162,71 +164,73 @@ def test_a_closed_journal_takes_nothing(streams: Streams) -> None:
 def test_a_folder_that_can_not_be_had_is_an_error(tmp_path: Path) -> None:
     """The message names the file."""
     (tmp_path / "journal").write_text("not a folder")
-    with pytest.raises(JournalUnwritable, match=r"s\.journal"):
-        FileJournal(tmp_path / "journal" / "s.journal", "s")
+    with pytest.raises(JournalUnwritable, match="journal/s"):
+        FileJournal(tmp_path / "journal" / "s", "s")
 
 
 def test_a_tail_torn_at_any_byte_is_cut_and_recorded(tmp_path: Path) -> None:
     """Wherever a crash cut the last record, opening keeps all before it and says how many bytes were cut."""
-    path = tmp_path / "journal" / "worker-0.journal"
+    path = tmp_path / "journal" / "worker-0"
     journal = FileJournal(path, "worker-0", Clock(), 0)
     journal.append("decision", {"n": 1})
     good = journal.offset
     journal.append("decision", {"n": 2})
     journal.close()
-    whole = path.read_bytes()
+    file = path / name_of(0)
+    whole = file.read_bytes()
     for cut in range(good + 1, len(whole)):
-        path.write_bytes(whole[:cut])
+        file.write_bytes(whole[:cut])
         FileJournal(path, "worker-0", Clock(), 0).close()
         read = list(records(path))
-        assert [record.kind for record in read] == ["genesis", "decision", "journal-opened", "journal-repaired"]
+        assert intact(path) == ["genesis", "decision", "journal-opened", "journal-repaired"]
         assert (cut - good, good) == (read[-1].body["cut_bytes"], read[-1].body["offset"])
-        assert whole[good:cut] == path.with_suffix(f".cut-{good}").read_bytes()
-        assert [verdict.fault for verdict in verify(tmp_path)] == [None]
+        assert whole[good:cut] == (path / cut_of(good)).read_bytes()
 
 
 def test_a_torn_genesis_starts_over(tmp_path: Path) -> None:
     """A crash within the very first record leaves nothing worth keeping."""
-    path = tmp_path / "journal" / "s.journal"
+    path = tmp_path / "journal" / "s"
     FileJournal(path, "s", Clock(), 0).close()
-    path.write_bytes(path.read_bytes()[:11])
+    (path / name_of(0)).write_bytes((path / name_of(0)).read_bytes()[:11])
     FileJournal(path, "s", Clock(), 0).close()
-    assert kinds(path) == ["genesis", "journal-repaired"]
+    assert intact(path) == ["genesis", "journal-repaired"]
 
 
 def test_damage_before_the_tail_is_not_repaired(tmp_path: Path) -> None:
     """Cutting there would destroy good records: the journal refuses to open."""
-    path = tmp_path / "journal" / "s.journal"
+    path = tmp_path / "journal" / "s"
     journal = FileJournal(path, "s", Clock(), 0)
     journal.append("decision", decision("d1"))
     at = journal.offset
     journal.append("decision", decision("d2"))
     journal.append("decision", decision("d3"))
     journal.close()
-    whole = path.read_bytes()
+    file = path / name_of(0)
+    whole = file.read_bytes()
     for byte in (1, 4, 20):
-        path.write_bytes(whole[: at + byte] + bytes([whole[at + byte] ^ 0xFF]) + whole[at + byte + 1 :])
+        file.write_bytes(whole[: at + byte] + bytes([whole[at + byte] ^ 0xFF]) + whole[at + byte + 1 :])
         with pytest.raises(JournalCorrupt, match="holdpoint audit verify"):
             FileJournal(path, "s", Clock(), 0)
-    path.write_bytes(b"something else entirely")
+    file.write_bytes(b"something else entirely")
     with pytest.raises(JournalCorrupt):
         FileJournal(path, "s", Clock(), 0)
 
 
 def test_a_journal_of_another_stream_is_refused(tmp_path: Path) -> None:
-    """A file that was renamed does not become part of another chain."""
-    FileJournal(tmp_path / "a.journal", "a", Clock(), 0).close()
-    (tmp_path / "a.journal").rename(tmp_path / "b.journal")
+    """A folder that was renamed does not become part of another chain."""
+    FileJournal(tmp_path / "a", "a", Clock(), 0).close()
+    (tmp_path / "a").rename(tmp_path / "b")
     with pytest.raises(JournalCorrupt, match="holds stream 'a'"):
-        FileJournal(tmp_path / "b.journal", "b", Clock(), 0)
+        FileJournal(tmp_path / "b", "b", Clock(), 0)
 
 
-def test_a_killed_writer_loses_nothing_that_it_said(tmp_path: Path) -> None:
+@pytest.mark.parametrize("most", [1 << 20, 3000])
+def test_a_killed_writer_loses_nothing_that_it_said(tmp_path: Path, most: int) -> None:
     """After SIGKILL every record whose number was told is there, the chain holds, and a new writer goes on."""
-    path = tmp_path / "journal" / "worker-0.journal"
+    path = tmp_path / "journal" / "worker-0"
     told = 0
     for _ in range(4):
-        command = [sys.executable, "-m", "tests.audit.writer", str(path), "worker-0"]
+        command = [sys.executable, "-m", "tests.audit.writer", str(path), "worker-0", str(most)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             for line in process.stdout:
@@ -238,14 +242,14 @@ def test_a_killed_writer_loses_nothing_that_it_said(tmp_path: Path) -> None:
         told = max([told, *(int(line) for line in rest[:-1] if line)])
         FileJournal(path, "worker-0", sync_seconds=0).close()
         assert told < sum(1 for _ in records(path))
-        assert [verdict.fault for verdict in verify(tmp_path)] == [None]
+        intact(path)
 
 
 def test_sync_runs_in_the_background_and_close_ends_it(tmp_path: Path) -> None:
     """A record is in the file before its sync; the thread ends with the journal."""
-    journal = FileJournal(tmp_path / "s.journal", "s", sync_seconds=60)
+    journal = FileJournal(tmp_path / "s", "s", sync_seconds=60)
     journal.append("decision", decision())
-    assert kinds(tmp_path / "s.journal") == ["genesis", "decision"]
+    assert intact(tmp_path / "s") == ["genesis", "decision"]
     thread = journal._thread
     journal.close()
     assert thread is not None

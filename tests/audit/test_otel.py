@@ -6,11 +6,15 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
+
+from prometheus_client import CollectorRegistry
 
 from extproc.adapters.otel import OtlpExporter, run_shipper
 from extproc.audit.service import Pace
-from extproc.audit.shipper import Lag
+from extproc.audit.shipper import Lag, Step
+from extproc.server.metrics import ShipperMetrics
 from tests.audit.conftest import TRACEPARENT, Streams, decision, delivery
 from tests.audit.receiver import Receiver, receiver
 from tests.audit.test_accesslog import line
@@ -31,6 +35,14 @@ def decisions(kept: Receiver) -> list[object]:
     """The decision ids of the spans of actions that arrived, in order."""
     found = [attributes(span) for span in kept.spans]
     return [span["holdpoint.decision.id"] for span in found if "holdpoint.decision.id" in span]
+
+
+def forms(kept: Receiver) -> dict[bytes, set[bytes]]:
+    """The bytes of each span that arrived, by its id."""
+    found: dict[bytes, set[bytes]] = {}
+    for span in kept.spans:
+        found.setdefault(span.span_id, set()).add(span.SerializeToString())
+    return found
 
 
 async def until_stopped(state: Path, otlp: str | None, kept: Receiver | None, wanted: int = 0) -> list[Lag]:
@@ -135,9 +147,10 @@ def test_without_a_collector_refusals_are_still_recorded(streams: Streams) -> No
     log.parent.mkdir()
     log.write_bytes(line("r1"))
     asyncio.run(until_stopped(streams.state, None, None))
-    assert b'"codec-error"' in streams.path("gateway").read_bytes()
+    assert b'"codec-error"' in streams.segment("gateway").read_bytes()
 
 
+RESULTS = ("taken", "refused", "again")
 SHIPPER = """
 import asyncio, sys
 from pathlib import Path
@@ -164,7 +177,73 @@ def test_a_killed_shipper_sends_every_action_at_least_once(streams: Streams) -> 
                 process.send_signal(signal.SIGKILL)
         asyncio.run(until_stopped(streams.state, kept.address, kept, wanted))
         assert {f"d{n}" for n in range(wanted)} == set(decisions(kept))
-        forms: dict[bytes, set[bytes]] = {}
-        for span in kept.spans:
-            forms.setdefault(span.span_id, set()).add(span.SerializeToString())
-        assert all(len(form) == 1 for form in forms.values())
+        assert all(len(form) == 1 for form in forms(kept).values())
+
+
+def test_a_backlog_is_shipped_through_many_kills(streams: Streams) -> None:
+    """What gathered while the collector was away arrives whole, though the shipper is killed again and again, and
+    each span is the one that a shipper sends who is left alone."""
+    for n in range(1500):
+        members = (
+            {"trace": {"traceparent": f"00-{n // 7 + 1:032x}-{n + 1:016x}-01"}} if n % 2 else {"session": f"c{n % 9}"}
+        )
+        streams[f"worker-{n % 2}"].append("decision", decision(f"d{n}", **members))
+        streams[f"worker-{n % 2}"].append("delivery", delivery(f"d{n}"))
+    streams.close()
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with receiver() as kept:
+        kept.status = 503
+        for turn in range(8):
+            kept.got.clear()
+            command = [sys.executable, "-c", SHIPPER, str(streams.state), kept.address]
+            with subprocess.Popen(command, env=environment) as process:
+                assert kept.got.wait(30)
+                process.send_signal(signal.SIGKILL)
+            assert bool(kept.spans) == (turn > 2)
+            kept.status = 200 if turn > 1 else 503
+        asyncio.run(until_stopped(streams.state, kept.address, kept, 1500))
+        killed = forms(kept)
+        assert set(decisions(kept)) == {f"d{n}" for n in range(1500)}
+    for file in streams.state.glob("shipper.db*"):
+        file.unlink()
+    with receiver() as kept:
+        asyncio.run(until_stopped(streams.state, kept.address, kept, 1500))
+        once = forms(kept)
+    # The gateway's stream grew: each shipper is its writer.
+    assert {key: once[key] for key in killed} == killed
+    assert all(len(form) == 1 for form in once.values())
+
+
+def test_stopping_sends_what_is_a_moment_old(streams: Streams) -> None:
+    """Records that are too young when the gateway stops are waited for."""
+    with receiver() as kept:
+        streams["worker-0"].append("decision", decision("d1", "block"))
+        streams.clock.now = time.time()
+        streams["worker-0"].append("decision", decision("d2", "block"))
+        stop = asyncio.Event()
+        stop.set()
+        asyncio.run(run_shipper(streams.state, kept.address, stop, pace=PACE))
+        assert decisions(kept) == ["d1", "d2"]
+
+
+def test_steps_are_told_for_the_metrics(streams: Streams) -> None:
+    """Each attempt, whether it was taken or refused."""
+    streams["worker-0"].append("decision", decision("d1", "block"))
+    registry = CollectorRegistry()
+    figures, stop = ShipperMetrics(registry), asyncio.Event()
+
+    def told(step: Step) -> None:
+        figures.exported(step.spans, step.sent)
+        kept.status = 200
+        if step.sent and not step.records:
+            stop.set()
+
+    with receiver() as kept:
+        kept.status = 503
+        asyncio.run(asyncio.wait_for(run_shipper(streams.state, kept.address, stop, on_step=told, pace=PACE), 30))
+        count = len(kept.spans)
+    values = {
+        result: registry.get_sample_value("holdpoint_export_spans_total", {"result": result}) for result in RESULTS
+    }
+    assert values["taken"] == count
+    assert values["refused"] == values["again"] is not None

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from extproc.audit.frame import Fault
+from extproc.audit.merge import SETTLE_SECONDS
 from extproc.audit.reader import records
 from extproc.audit.shipper import Lag, Shipper, trace_of
 from extproc.audit.spans import Span
@@ -37,6 +38,7 @@ class Ship:
 
     def __call__(self) -> list[Span]:
         """Ship until nothing is left; the spans of actions that came of it."""
+        self.clock.now += SETTLE_SECONDS
         before = len(self.collector.spans)
         while (step := self.shipper.step()).sent and (step.records or step.spans):
             pass
@@ -78,6 +80,7 @@ def test_nothing_moves_while_the_collector_is_away(streams: Streams) -> None:
         streams["worker-0"].append("decision", decision(f"d{n}", session=f"c{n % 3}"))
         streams["worker-0"].append("delivery", delivery(f"d{n}"))
     ship.collector.up = False
+    streams.clock.now += SETTLE_SECONDS
     for _ in range(12):
         assert not ship.shipper.step().sent
         ship.restart()
@@ -109,7 +112,8 @@ def test_a_journal_that_grows_while_it_is_read(streams: Streams) -> None:
     ship = Ship(streams.state, streams.clock)
     streams["worker-0"].append("decision", decision("d1", "block"))
     streams.close()
-    path, whole = streams.path("worker-0"), streams.path("worker-0").read_bytes()
+    path = streams.segment("worker-0")
+    whole = path.read_bytes()
     for cut in (*range(0, len(whole), 97), len(whole)):
         path.write_bytes(whole[:cut])
         told = ship()
@@ -213,7 +217,7 @@ def test_a_damaged_stream_stops_alone(streams: Streams) -> None:
     at = streams["worker-0"].offset
     streams["worker-0"].append("decision", decision("d2", "block"))
     streams.close()
-    with streams.path("worker-0").open("r+b") as file:
+    with streams.segment("worker-0").open("r+b") as file:
         file.seek(at + 30)
         file.write(b"!")
     streams["worker-1"].append("decision", decision("d3", "block"))
@@ -228,19 +232,26 @@ def test_a_journal_put_in_anothers_place_is_told_and_shipped_from_its_start(stre
     for n in range(3):
         streams["worker-0"].append("decision", decision(f"d{n}", "block"))
     ship()
-    streams.path("worker-0").rename(streams.path("worker-0").with_suffix(".old"))
+    streams.path("worker-0").rename(streams.path("worker-0").with_name("worker-0.old"))
     streams.restart_without_file("worker-0").append("decision", decision("d9", "block"))
     assert ids(ship()) == ["d9"]
     assert [fault[1] for fault in ship.faults] == [Fault.BAD_GENESIS]
 
 
-def test_memory_of_owners_is_bounded_by_age(streams: Streams) -> None:
-    """A trace id that nobody used for a week belongs to nobody."""
+def test_memory_is_bounded_by_the_records_times(streams: Streams) -> None:
+    """A trace id that nobody used for a week belongs to nobody, and soon after that nothing of it is kept."""
     ship = Ship(streams.state, streams.clock)
-    streams["worker-0"].append("decision", decision("d1", "block", trace={"traceparent": TRACEPARENT}))
+    trace = {"traceparent": TRACEPARENT}
+    other = {**decision()["principal"], "subject": "agent-8"}
+    streams["worker-0"].append("decision", decision("d1", "block", trace=trace))
     ship()
     assert ship.store.owner(TRACE) == "https://id.example agent-7"
-    streams.clock.now += 8 * 86400
+    streams.clock.now += 7 * 86400 + 10
+    streams["worker-0"].append("decision", decision("d2", "block", trace=trace, principal=other))
+    (taken_over,) = ship()
+    assert (taken_over.trace_id, taken_over.link) == (TRACE, None)
+    streams.clock.now += 9 * 86400
+    streams["worker-0"].append("decision", decision("d3", "block"))
     ship()
     assert ship.store.owner(TRACE) is None
 

@@ -3,13 +3,17 @@
 import sys
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from extproc.audit.journal import FileJournal
+from extproc.audit.keys import Signer
 
 
 def main() -> None:
-    """Arguments: the journal's path and its stream."""
-    path, stream = Path(sys.argv[1]), sys.argv[2]
-    journal = FileJournal(path, stream, sync_seconds=0.001)
+    """Arguments: the stream's folder, its name, and the bytes of a segment."""
+    folder, stream, most = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    signer = Signer(Ed25519PrivateKey.generate())
+    journal = FileJournal(folder, stream, sync_seconds=0.001, segment_bytes=most, signer=signer)
     while True:
         seq = journal.append("decision", {"padding": "x" * 700})
         sys.stdout.write(f"{seq}\n")

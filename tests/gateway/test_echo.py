@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 import httpx
 import pytest
 
+from extproc.audit.bodies.folder import BodyFolder
 from tests.support.envoy_upstream import Seen
 from tests.support.flows import chunk, until
 from tests.support.gateway import CREDENTIAL, Gateway
@@ -152,9 +153,19 @@ def test_a_new_credential_is_known_too(gateway: Gateway) -> None:
         assert [masked() for _ in range(5)] == [True] * 5
 
 
+def test_no_recording_has_it(gateway: Gateway) -> None:
+    """What is recorded of bodies is what was released. The new credential may be among that, for as long as it takes to
+    know it: the agent was told then, and the recording says so."""
+    bodies = BodyFolder(gateway.state / "bodies")
+    found = {address: b"".join(bodies.open(address)) for address in bodies.list()}
+    assert any(MASK.encode() in content for content in found.values())
+    assert [address for address, content in found.items() if leaks(content)] == []
+
+
 def test_no_record_has_it(gateway: Gateway) -> None:
     """Nor any other file of the state, nor the log: after all of the above."""
-    files = {f.relative_to(gateway.state).as_posix(): f.read_bytes() for f in gateway.state.rglob("*") if f.is_file()}
+    paths = [f.relative_to(gateway.state) for f in gateway.state.rglob("*") if f.is_file()]
+    files = {path.as_posix(): (gateway.state / path).read_bytes() for path in paths if path.parts[0] != "bodies"}
     files["log"] = json.dumps(gateway.log).encode()
     secrets = (CREDENTIAL, "another-credential-9f8e7d6c")
     assert [name for name, data in files.items() if any(leaks(data, s) for s in secrets)] == []

@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 
+from extproc.audit.segments import name_of
 from tests.support.envoy_upstream import Seen
 from tests.support.gateway import Gateway, running
 
@@ -137,7 +138,7 @@ def test_an_engine_that_is_gone_or_hangs(healthy: Gateway, number: int) -> None:
 def test_a_journal_that_can_not_be_written(healthy: Gateway) -> None:
     """What can't be recorded does not happen; it comes back when there is room."""
     worker = healthy.pid("worker-0")
-    file = healthy.state / "journal" / "worker-0.journal"
+    file = healthy.state / "journal" / "worker-0" / name_of(0)
     before = resource.prlimit(worker, resource.RLIMIT_FSIZE)
     resource.prlimit(worker, resource.RLIMIT_FSIZE, (file.stat().st_size, before[1]))
     try:

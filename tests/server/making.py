@@ -2,13 +2,21 @@
 
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from extproc.audit.bodies.recorder import Recorder
+from extproc.audit.bodies.writer import Shelf
 from extproc.domain.identity import Identified, IdentityRefused, Shown, Why
 from extproc.domain.json import Document
 from extproc.domain.principal import Kind, Principal
 from extproc.domain.target import Target
 
 ISSUER = "https://issuer.test"
+
+
+def recorder(folder: Path) -> Recorder:
+    """A recorder of bodies below a folder."""
+    return Recorder(Shelf(folder / "bodies", bytes(32)), "worker-0", lambda kind, body: None)
 
 
 class NoHistory:

@@ -2,6 +2,7 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -19,7 +20,7 @@ from extproc.server.driver import Aborted, Driver
 from extproc.server.gate import Asker, Gate
 from extproc.server.metrics import Metrics
 from tests.http.playbook import ALICE, grant, target
-from tests.server.making import Checks, NoHistory
+from tests.server.making import Checks, NoHistory, recorder
 from tests.server.test_ext_proc import ALLOW
 
 FIRST = HeadReceived(Lane.REQUEST, Head(((":method", "GET"), (":path", "/x"))), True)
@@ -91,10 +92,10 @@ class Paper:
         return len(self.kinds)
 
 
-def drive(session: Scripted, journal: Paper) -> Wire:
-    """Drive one exchange; raises what the driver raises."""
-    wire = Wire()
-    gate = Gate(Allow(), cast(Holds, None), journal, Metrics(CollectorRegistry()), NoHistory(), Checks())
+def drive(session: Scripted, journal: Paper, folder: Path) -> Wire:
+    """Drive one exchange, recorded below `folder`; raises what the driver raises."""
+    wire, metrics = Wire(), Metrics(CollectorRegistry())
+    gate = Gate(Allow(), cast(Holds, None), journal, metrics, NoHistory(), Checks(), recorder(folder))
     account = Account(Limits(1, 1000))
     asker = Asker(ALICE, target(), "s1", "r1", "127.0.0.1", {})
     with ThreadPoolExecutor(1) as pool, pytest.raises(Aborted):
@@ -102,10 +103,10 @@ def drive(session: Scripted, journal: Paper) -> Wire:
     return wire
 
 
-def test_bytes_go_on_under_the_grant_that_was_given() -> None:
+def test_bytes_go_on_under_the_grant_that_was_given(tmp_path: Path) -> None:
     """The decision is in the journal before the head is on the wire."""
     journal = Paper()
-    wire = drive(Scripted(Grant), journal)
+    wire = drive(Scripted(Grant), journal, tmp_path)
     assert [type(c) for c in wire.written] == [SendHead]
     assert journal.kinds == ["decision", "delivery"]
 
@@ -119,11 +120,11 @@ def test_bytes_go_on_under_the_grant_that_was_given() -> None:
     ],
     ids=["a head", "a body", "a lane"],
 )
-def test_a_grant_of_ones_own_making_sends_nothing(forged: Command) -> None:
+def test_a_grant_of_ones_own_making_sends_nothing(forged: Command, tmp_path: Path) -> None:
     """An equal grant is not the grant: only the gate makes them."""
-    assert drive(Scripted(forged), Paper()).written == []
+    assert drive(Scripted(forged), Paper(), tmp_path).written == []
 
 
-def test_without_a_record_there_is_no_grant() -> None:
+def test_without_a_record_there_is_no_grant(tmp_path: Path) -> None:
     """A full journal turns an allow into a refusal, which the session must answer; sending ends the exchange."""
-    assert drive(Scripted(Grant), Paper(full=True)).written == []
+    assert drive(Scripted(Grant), Paper(full=True), tmp_path).written == []

@@ -27,7 +27,7 @@ from extproc.server.metrics import Metrics
 from extproc.server.tickets import TUNNEL_SECONDS, Tickets
 from extproc.server.wire import ext_proc_pb2 as wire
 from extproc.server.worker import serve, thread_pool
-from tests.server.making import Checks, Known, NoHistory, OneRevision
+from tests.server.making import Checks, Known, NoHistory, OneRevision, recorder
 
 KEY = b"k" * 32
 
@@ -96,7 +96,7 @@ class Running:
         store = await SqliteHolds.open(folder / "holds.db")
         self.checks = Checks()
         metrics = Metrics(CollectorRegistry())
-        gate = Gate(self.engine, Holds(store), self.journal, metrics, NoHistory(), self.checks)
+        gate = Gate(self.engine, Holds(store), self.journal, metrics, NoHistory(), self.checks, recorder(folder))
         targets = OneRevision(
             Target("crm", Protocol.HTTP, "production", revision="v1"),
             Target("files", Protocol.HTTP, "production", Inspect.HEADERS, revision="v1"),

@@ -47,16 +47,16 @@ class Story:
     def journal(self, stream: str = "worker-0") -> FileJournal:
         """The stream's writer."""
         if stream not in self._journals:
-            path = self.state / "journal" / f"{stream}.journal"
+            path = self.state / "journal" / stream
             self._journals[stream] = FileJournal(path, stream, self.clock, sync_seconds=60)
         return self._journals[stream]
 
     def move_aside(self, stream: str = "worker-0") -> Path:
-        """The stream's file is moved away and its writer begins another."""
+        """The stream's folder is moved away and its writer begins another."""
         writer = self._journals.pop(stream)
         writer.close()
-        path = self.state / "journal" / f"{stream}.journal"
-        return path.rename(path.with_suffix(f".{int(self.now)}"))
+        path = self.state / "journal" / stream
+        return path.rename(path.with_suffix(f".{self._ids}"))
 
     def decided(
         self,

@@ -112,7 +112,7 @@ def test_of_many_changes_those_of_the_last_records_are_told_first() -> None:
 
 
 def _record(kind: str, body: dict[str, Any], at: str = "2026-03-02T09:00:00.000000Z") -> Record:
-    return Record("worker-0", 1, kind, at, "", body, "h", 0, 1)
+    return Record("worker-0", 1, kind, at, "", body, "d", "h", 0, 1)
 
 
 WHO = {"issuer": "i", "subject": "s", "credential": "jwt:1"}

@@ -17,6 +17,7 @@ from extproc.adapters.signals import BATCH_RECORDS, Watcher, WatchPace, run_watc
 from extproc.adapters.signals_metrics import SignalMetrics
 from extproc.adapters.signals_reader import SignalsReader
 from extproc.adapters.signals_store import SignalsStore
+from extproc.audit.segments import name_of
 from extproc.domain.principal import Principal
 from tests.signals.conftest import AGENT, Story
 
@@ -160,7 +161,7 @@ def test_a_damaged_journal_makes_the_figures_unknown_and_the_others_go_on(story:
     story.decided(stream="worker-1")
     story.decided()
     story.journal().sync()
-    path = story.state / "journal" / "worker-0.journal"
+    path = story.state / "journal" / "worker-0" / name_of(0)
     good = path.read_bytes()
     path.write_bytes(good[:-4] + b"\0\0\0\0")
     assert story.history() == UNKNOWN

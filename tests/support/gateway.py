@@ -19,7 +19,7 @@ from typing import Any
 
 import httpx
 
-from extproc.audit.reader import records
+from extproc.audit.reader import records, streams
 from tests.support.envoy_upstream import RecordingUpstream
 from tests.support.jwt import TokenIssuer
 
@@ -236,8 +236,8 @@ class Gateway:
     def records(self, kind: str | None = None) -> list[dict[str, Any]]:
         """All records of the journal, of one kind if asked; body members beside kind and stream."""
         found = []
-        for file in sorted((self.state / "journal").glob("*.journal")):
-            for record in records(file):
+        for stream in streams(self.state):
+            for record in records(stream):
                 if kind in (None, record.kind):
                     found.append({"kind": record.kind, "stream": record.stream, **record.body})
         return found

@@ -1,4 +1,4 @@
-"""A real Jaeger for tests, as deploy/jaeger/config.yaml runs it, and the questions that people ask it."""
+"""A real Jaeger for tests, as the files in deploy/jaeger run it, and the questions that people ask it."""
 
 import json
 import os
@@ -17,7 +17,8 @@ from typing import Any
 from extproc import resources
 from tests.support.envoy import until
 
-CONFIG = Path(__file__).parents[2] / "deploy" / "jaeger" / "config.yaml"
+CONFIGS = Path(__file__).parents[2] / "deploy" / "jaeger"
+ON_DISK, IN_MEMORY = CONFIGS / "config.yaml", CONFIGS / "memory.yaml"
 VARIABLE = "HOLDPOINT_JAEGER"
 Span = dict[str, Any]
 
@@ -86,18 +87,19 @@ class Jaeger:
 
 
 @contextmanager
-def running_jaeger(folder: Path) -> Iterator[Jaeger]:
-    """Jaeger on free ports of the loopback, its log in `folder`; traces in memory, gone with it."""
+def running_jaeger(folder: Path, config: Path = IN_MEMORY) -> Iterator[Jaeger]:
+    """Jaeger on free ports of the loopback, its log in `folder`; traces in memory, gone with it, or with ON_DISK in
+    `folder`, where the next one finds them. It ends by SIGKILL."""
     holders = [socket.create_server(("127.0.0.1", 0)) for _ in range(4)]
     http, grpc, health, otlp = (holder.getsockname()[1] for holder in holders)
     for holder in holders:
         holder.close()
-    ports = {"HTTP": http, "GRPC": grpc, "HEALTH": health, "OTLP": otlp}
-    environment = {**os.environ, **{f"HOLDPOINT_JAEGER_{name}": str(port) for name, port in ports.items()}}
+    values = {"HTTP": http, "GRPC": grpc, "HEALTH": health, "OTLP": otlp, "DATA": folder / "traces"}
+    environment = {**os.environ, **{f"HOLDPOINT_JAEGER_{name}": str(value) for name, value in values.items()}}
     log = folder / "jaeger.log"
-    with log.open("wb") as out:
+    with log.open("ab") as out:
         process = subprocess.Popen(
-            [str(find_jaeger()), "--config", str(CONFIG)],
+            [str(find_jaeger()), "--config", str(config)],
             env={**environment, "OTEL_TRACES_SAMPLER": "always_off"},
             stdout=out, stderr=out,
         )  # fmt: skip
@@ -105,7 +107,7 @@ def running_jaeger(folder: Path) -> Iterator[Jaeger]:
         until(lambda: _healthy(process, f"http://127.0.0.1:{health}/status", log), "Jaeger", 60)
         yield Jaeger(f"http://127.0.0.1:{otlp}", f"http://127.0.0.1:{http}")
     finally:
-        # Nothing it holds is worth the ten seconds that it takes to end by itself.
+        # It would take ten seconds to end by itself, and has to bear this anyway.
         process.kill()
         process.wait(20)
 

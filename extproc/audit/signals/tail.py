@@ -1,58 +1,56 @@
-"""Follows one journal file, through its replacement, over an open descriptor. Not thread-safe."""
+"""Follows one stream, through the replacement of its folder, over an open descriptor. Not thread-safe."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from extproc.audit.frame import HEAD, MAX_PAYLOAD, Fault, FrameError, Record, decode, split
-from extproc.audit.reader import JournalFault
+from extproc.audit.frame import Erased, Fault, Record
+from extproc.audit.reader import JournalFault, follow, origin
+from extproc.audit.segments import Folder
 from extproc.audit.store import Cursor
 
 
 class Tail:
-    """One stream. `cursor` is where reading goes on, or None at the start of the file.
+    """One stream. `cursor` is where reading goes on, or None at the start.
 
-    A file that was moved aside is read to its end before the one in its place is begun: its descriptor stays open."""
+    A folder that was moved aside is read to its end before the one in its place is begun: its descriptor stays open."""
 
     def __init__(self, path: Path, cursor: Cursor | None) -> None:
-        """`cursor` is of an earlier process; where it fits no file that is there, reading starts over."""
+        """`cursor` is of an earlier process; where it fits no stream that is there, reading starts over."""
         self.cursor = cursor
         self._path = path
-        self._fd: int | None = None
+        self._folder: Folder | None = None
+        self._genesis = ""
 
     def read(self) -> Iterator[Record]:
         """The records that are whole by now. What is yielded counts as read when `took` is called with it.
-        Raises JournalFault where the file can't be read on; what was read before it stays read."""
+        Raises JournalFault where the stream can't be read on; what was read before it stays read."""
         try:
-            while self._enter():
-                yield from self._rest()
-                if not self._replaced():
+            while (folder := self._enter()) is not None:
+                yield from self._rest(folder)
+                if not folder.replaced():
                     return
                 self.close()
                 self.cursor = None
-        except FrameError as error:
-            raise JournalFault(self._path, error.fault, error.offset, self._seq, str(error)) from None
         except OSError as error:
             why = error.strerror or "can't be read"
             raise JournalFault(self._path, Fault.UNREADABLE, self._offset, self._seq, why) from error
 
     def took(self, record: Record) -> None:
         """This record, and those before it, are counted."""
-        genesis = record.hash if self.cursor is None else self.cursor.genesis
-        self.cursor = Cursor(record.stream, genesis, record.end, record.seq, record.hash)
+        self.cursor = Cursor(record.stream, self._genesis, record.end, record.seq, record.hash)
 
     def behind(self) -> int:
         """Bytes that are not read yet."""
         try:
-            return max(0, self._path.stat().st_size - self._offset)
+            return 0 if self._folder is None else max(0, self._folder.end() - self._offset)
         except OSError:
             return 0
 
     def close(self) -> None:
-        """Let the file go."""
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
+        """Let the folder go."""
+        if self._folder is not None:
+            self._folder.close()
+            self._folder = None
 
     @property
     def _offset(self) -> int:
@@ -62,51 +60,39 @@ class Tail:
     def _seq(self) -> int:
         return 0 if self.cursor is None else self.cursor.seq + 1
 
-    def _enter(self) -> bool:
-        """Have the file open; False where there is nothing to read yet."""
-        if self._fd is not None:
-            return True
+    def _enter(self) -> Folder | None:
+        """Have the folder open; None where there is nothing to read yet."""
+        if self._folder is not None:
+            return self._folder
         try:
-            self._fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            folder = Folder(self._path)
         except FileNotFoundError:
-            return False
-        first = _frame(self._fd, 0)
-        if first is None:
-            self.close()
-            return False
-        if self.cursor is not None and self.cursor.genesis != first.hash:
+            return None
+        try:
+            found = origin(folder)
+        except BaseException:
+            folder.close()
+            raise
+        if found is None:
+            folder.close()
+            return None
+        if self.cursor is not None and self.cursor.genesis != found.hash:
             self.cursor = None
-        return True
+        self._folder, self._genesis = folder, found.hash
+        return folder
 
-    def _replaced(self) -> bool:
-        if self._fd is None:
-            return False
-        try:
-            return not os.path.samestat(os.fstat(self._fd), self._path.stat())
-        except FileNotFoundError:
-            return False
-
-    def _rest(self) -> Iterator[Record]:
-        fd = self._fd
-        if fd is None:
-            return
+    def _rest(self, folder: Folder) -> Iterator[Record]:
         offset, seq, prev = self._offset, self._seq, None if self.cursor is None else self.cursor.hash
-        if os.fstat(fd).st_size < offset:
+        if folder.end() < offset:
             raise JournalFault(self._path, Fault.BEHIND_WITNESS, offset, seq, "shorter than what was read from it")
-        while (record := _frame(fd, offset)) is not None:
-            if record.stream != self._path.stem:
-                raise JournalFault(self._path, Fault.BAD_STREAM, offset, seq, f"a record of stream {record.stream}")
-            if record.seq != seq or (prev is not None and record.prev != prev):
+        for entry in follow(folder, offset):
+            if entry.offset != offset:
+                # What was between is retired: older than anything that figures are made of.
+                seq, prev = entry.seq, None
+            if isinstance(entry, Record) and entry.stream != self._path.name:
+                raise JournalFault(self._path, Fault.BAD_STREAM, offset, seq, f"a record of stream {entry.stream}")
+            if entry.seq != seq or (isinstance(entry, Record) and prev is not None and entry.prev != prev):
                 raise JournalFault(self._path, Fault.BAD_CHAIN, offset, seq, "the chain is broken here")
-            yield record
-            offset, seq, prev = record.end, record.seq + 1, record.hash
-
-
-def _frame(fd: int, offset: int) -> Record | None:
-    """The whole frame at this byte, or None. Raises FrameError and OSError. Nothing is kept of what was read: a torn
-    tail is cut and written over."""
-    head = os.pread(fd, HEAD.size, offset)
-    if len(head) < HEAD.size:
-        return None
-    frame = head + os.pread(fd, min(HEAD.unpack(head)[0], MAX_PAYLOAD), offset + HEAD.size)
-    return None if split(frame, 0) is None else decode(frame[HEAD.size :], offset)
+            if not isinstance(entry, Erased):
+                yield entry
+            offset, seq, prev = entry.end, entry.seq + 1, entry.hash

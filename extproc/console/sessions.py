@@ -1,0 +1,158 @@
+"""The trail, for those whose groups `audit.roles` names, and for administrators.
+
+GET /v1/sessions              {"sessions": [...], "next": number or null, "behind": bytes that are not searchable yet};
+                              ?principal= target= effect= policy= since= until= trace= decision= hold= word= (repeated)
+                              limit= before= (the `next` of the page before)
+GET /v1/sessions/{id}         {"session": {...}, "exchanges": [...], "next"}: the session whose id starts so, oldest
+                              exchange first; ?after= (the `next` of the page before) limit=
+GET /v1/decisions/{id}        one exchange: the decision whose id starts so, with its delivery, hold and votes
+GET /v1/bodies/{address}      ?decision=<whole id>: what was recorded of a body, as it was kept. That it is read is
+                              recorded first
+"""
+
+import asyncio
+import re
+import sqlite3
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import datetime
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from extproc.audit.index import IndexUnusable, Query
+from extproc.audit.library import (
+    EVERY_ROLE,
+    UNREADABLE,
+    Library,
+    NotAllowed,
+    NotFound,
+    Reader,
+    Role,
+    session_document,
+)
+from extproc.audit.reader import JournalFault
+from extproc.console.callers import MACHINE, caller
+from extproc.console.problem import BadRequest, problem
+
+MOST = 200
+_ID = re.compile(r"[0-9a-f]{1,64}")
+_TEXTS = ("principal", "target", "effect", "policy", "since", "until", "trace", "decision", "hold")
+_EFFECTS = ("allow", "mask", "hold", "block")
+
+Groups = Callable[[], Mapping[Role, Collection[str]]]
+
+
+def routes(library: Library, groups: Groups, administrators: Callable[[], Collection[str]]) -> Sequence[web.RouteDef]:
+    """The routes above, for anybody who is known: each asks for the role that it takes. `groups` gives the groups of
+    each role; members of `administrators`' groups, root and the gateway's user have all of them."""
+    of = _Sessions(library, groups, administrators)
+    return (
+        web.get("/v1/sessions", _told(of.list)),
+        web.get("/v1/sessions/{id}", _told(of.show)),
+        web.get("/v1/decisions/{id}", _told(of.decision)),
+        web.get("/v1/bodies/{address}", _told(of.body)),
+    )
+
+
+class _Sessions:
+    def __init__(self, library: Library, groups: Groups, administrators: Callable[[], Collection[str]]) -> None:
+        self._library, self._groups, self._administrators = library, groups, administrators
+
+    async def list(self, request: web.Request) -> web.StreamResponse:
+        reader, query = self.reader(request), query_of(request)
+        page = await asyncio.to_thread(self._library.sessions, reader, query)
+        behind = await asyncio.to_thread(self._library.behind)
+        shown = [session_document(row) for row in page.rows]
+        return web.json_response({"sessions": shown, "next": page.next, "behind": behind})
+
+    async def show(self, request: web.Request) -> web.StreamResponse:
+        reader, start = self.reader(request), _id(request.match_info["id"])
+        after, limit = _number(request, "after", 0), min(MOST, _number(request, "limit", MOST))
+        row = await asyncio.to_thread(self._library.session, reader, start)
+        page = await asyncio.to_thread(self._library.exchanges, reader, row.key, after, limit)
+        shown = [exchange.document() for exchange in page.rows]
+        return web.json_response({"session": session_document(row), "exchanges": shown, "next": page.next})
+
+    async def decision(self, request: web.Request) -> web.StreamResponse:
+        start = _id(request.match_info["id"])
+        exchange = await asyncio.to_thread(self._library.exchange, self.reader(request), start)
+        return web.json_response(exchange.document())
+
+    async def body(self, request: web.Request) -> web.StreamResponse:
+        address, decision = _id(request.match_info["address"]), _id(request.query.get("decision", ""))
+        pieces = await asyncio.to_thread(self._library.body, self.reader(request), decision, address)
+        # Never shown by a browser as what it says it is: an agent, or whom it talked to, wrote it.
+        headers = {"Content-Type": "application/octet-stream", "X-Content-Type-Options": "nosniff"}
+        answer = web.StreamResponse(
+            headers={**headers, "Content-Disposition": "attachment", "Cache-Control": "no-store"}
+        )
+        await answer.prepare(request)
+        # What breaks off from here on ends the connection, and the reader sees that it is not whole.
+        while (piece := await asyncio.to_thread(_next, pieces)) is not None:
+            await answer.write(piece)
+        await answer.write_eof()
+        return answer
+
+    def reader(self, request: web.Request) -> Reader:
+        """Who asks, and what they may."""
+        who = caller(request)
+        if who.credential == MACHINE or not set(self._administrators()).isdisjoint(who.groups):
+            return Reader(who, EVERY_ROLE)
+        return Reader(who, [role for role, of in self._groups().items() if not set(of).isdisjoint(who.groups)])
+
+
+def query_of(request: web.Request) -> Query:
+    """What the request looks for. Raises BadRequest."""
+    if further := sorted(set(request.query) - {*_TEXTS, "word", "limit", "before"}):
+        raise BadRequest(f"{further[0][:80]!a}: expected one of {', '.join((*_TEXTS, 'word', 'limit', 'before'))}")
+    texts = {name: request.query[name] for name in _TEXTS if name in request.query}
+    if texts.get("effect") not in (None, *_EFFECTS):
+        raise BadRequest(f"effect: expected one of {', '.join(_EFFECTS)}")
+    for name in ("since", "until"):
+        if name in texts and not _is_time(texts[name]):
+            raise BadRequest(f"{name}: expected a time such as 2026-01-31T12:00:00Z")
+    before = _number(request, "before", 0)
+    words = tuple(request.query.getall("word", []))
+    return Query(**texts, words=words, limit=min(MOST, _number(request, "limit", 50)), before=before or None)
+
+
+def _told(handler: Handler) -> Handler:
+    async def told(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except NotAllowed as error:
+            return problem(403, "not-in-role", str(error))
+        except NotFound as error:
+            return problem(404, "not-found", str(error))
+        except IndexUnusable as error:
+            return problem(503, "index-unusable", str(error))
+        except (JournalFault, sqlite3.Error) as error:
+            return problem(500, "journal-damaged", f"{error}; `holdpoint audit verify` says more")
+        except UNREADABLE as error:
+            return problem(410, "body-gone", str(error))
+
+    return told
+
+
+def _next(pieces: Iterator[bytes]) -> bytes | None:
+    return next(pieces, None)
+
+
+def _id(text: str) -> str:
+    if not _ID.fullmatch(text.lower()):
+        raise BadRequest("expected an id, or its start: hexadecimal digits")
+    return text.lower()
+
+
+def _number(request: web.Request, name: str, default: int) -> int:
+    text = request.query.get(name, str(default))
+    if not re.fullmatch(r"[0-9]{1,19}", text) or int(text) >= 2**63:
+        raise BadRequest(f"{name}: expected a whole number")
+    return int(text)
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
