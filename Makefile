@@ -15,7 +15,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 PYTHON ?= python3
 # The demo leaves its processes running for you to look round when KEEP=1.
 KEEP ?=
-# More arguments for pytest: make unit ARGS='tests/house -k fetch'
+# More arguments for pytest or the soak: make unit ARGS='tests/house -k fetch', make soak ARGS='--seed 7 --minutes 60'
 ARGS ?=
 
 BIN := .venv/bin
@@ -65,6 +65,10 @@ jaeger: .venv/bin/jaeger ## get Jaeger: from PATH, the cache, its release (with 
 idp: .venv/bin/keycloak ## get Keycloak, for tests: from PATH, the cache or Maven (Java 17; half a minute, once)
 	@:
 
+.PHONY: versitygw
+versitygw: .venv/bin/versitygw ## get an S3 server, for tests: from PATH, the cache or a Go build (a minute, once)
+	@:
+
 .venv/bin/opa: deploy/tools/opa/go.mod deploy/tools/fetch | $(VENV)
 	@place=$$(PATH="$${PATH#$(CURDIR)/$(BIN):}" deploy/tools/fetch opa) && ln -sfn "$$place" $@
 
@@ -73,6 +77,9 @@ idp: .venv/bin/keycloak ## get Keycloak, for tests: from PATH, the cache or Mave
 
 .venv/bin/keycloak: deploy/tools/keycloak/pom.xml deploy/tools/keycloak/SHA256SUMS deploy/tools/fetch | $(VENV)
 	@place=$$(PATH="$${PATH#$(CURDIR)/$(BIN):}" deploy/tools/fetch keycloak) && ln -sfn "$$place" $@
+
+.venv/bin/versitygw: deploy/tools/versitygw/go.mod deploy/tools/fetch | $(VENV)
+	@place=$$(PATH="$${PATH#$(CURDIR)/$(BIN):}" deploy/tools/fetch versitygw) && ln -sfn "$$place" $@
 
 # -- for people ------------------------------------------------------------------------------------------------------
 
@@ -83,6 +90,10 @@ demo: $(VENV) tools ## run the demo: an agent, the gateway, a person who approve
 .PHONY: bench
 bench: $(VENV) tools ## measure: CPU and latency of each step of the path
 	@$(BIN)/python -m bench
+
+.PHONY: soak
+soak: $(VENV) tools jaeger ## stress: 200,000 requests while parts are killed and the disk fills; then the trail is proved
+	@$(BIN)/python -m tests.soak $(ARGS)
 
 .PHONY: docs
 docs: $(VENV) ## check the documentation: settings described, examples valid, links alive
@@ -121,7 +132,7 @@ rego: $(VENV) tools ## policies: format, strict check, tests
 	@$(BIN)/holdpoint policy test policies
 
 .PHONY: unit
-unit: $(VENV) tools jaeger idp ## pytest, with the real Envoy, OPA, Jaeger and Keycloak (ARGS= for more arguments)
+unit: $(VENV) tools jaeger idp versitygw ## pytest, with the real Envoy, OPA, Jaeger, Keycloak and S3 server (ARGS= for more arguments)
 	@echo "== pytest"
 	@$(BIN)/python -m pytest -q $(ARGS)
 
