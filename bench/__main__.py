@@ -2,12 +2,13 @@
 
 import argparse
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import orjson
 
-from bench import machine
+from bench import machine, recording, trail
 from bench.cases import QUICK, Options
 from bench.children import BenchFailed
 from bench.figures import lines
@@ -21,7 +22,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 def main() -> None:
     """Parse the arguments, run, print. Exits with 1 where an answer, or the journal, was not right."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="half a minute instead of some three; rougher figures")
+    parser.add_argument("--quick", action="store_true", help="a minute instead of some seven; rougher figures")
     parser.add_argument("--rounds", type=int, help="how often every cell is measured")
     parser.add_argument("--workers", type=int, help="workers of the gateway, and of the processor that only continues")
     parser.add_argument("--json", action="store_true", help="print the run as JSON")
@@ -48,7 +49,10 @@ def measure(options: Options) -> Report:
         _say("the steps of one request, each alone")
         steps = stages(bench)
         run = rounds(bench, options, _say)
-    return Report(options, facts, load, lines(run.samples), run, steps)
+    kept = recording.measure(options, _say)
+    with tempfile.TemporaryDirectory(prefix="hp-") as state:
+        found = trail.measure(Path(state), options.records, _say)
+    return Report(options, facts, load, lines(run.samples), run, steps, kept, found)
 
 
 def _say(text: str) -> None:

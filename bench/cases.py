@@ -57,7 +57,8 @@ ROWS = tuple(Row(way, payload) for payload in Payload for way in Way)
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How much is measured. A cell is one row at one number of connections; each round measures every cell once."""
+    """How much is measured. A cell is one row at one number of connections; each round measures every cell once.
+    `records` are those of the trail that is written, verified, indexed and searched without a gateway."""
 
     rounds: int = 4
     seconds: float = 2.0
@@ -65,9 +66,10 @@ class Options:
     most_requests: int = 50_000
     connections: tuple[int, ...] = (1, 8, 32)
     workers: int = 2
+    records: int = 1_000_000
 
 
-QUICK = Options(rounds=2, seconds=0.8, warm_seconds=0.2)
+QUICK = Options(rounds=2, seconds=0.8, warm_seconds=0.2, records=20_000)
 """For a look, and for tests of the bench itself."""
 
 

@@ -5,6 +5,7 @@ import sys
 import time
 import urllib.request
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import jwt
@@ -15,12 +16,14 @@ from bench.cases import Payload
 from bench.children import START_SECONDS, BenchFailed, Child
 from bench.clock import Pids
 from bench.net import free_port
-from extproc.audit.reader import journals, records
+from extproc.audit.reader import records, streams
 from extproc.config import Settings, load
+from extproc.domain.decision import Recording
 
 DOMAIN = "holdpoint.internal"
 _ISSUER, _AUDIENCE, _PEOPLE = "https://agents.bench", "bench-agents", "https://people.bench"
 _TOKEN_SECONDS = 6 * 3600
+_BESIDE = ("control", "shipper", "archivist")
 # Targets of `inspect: headers` can't be masked, and policy must be told so (docs: the policies' own data).
 _DATA = f"""\
 policies:
@@ -46,8 +49,16 @@ class Identity:
         return jwt.encode(claims, self._key, algorithm="ES256", headers={"kid": "bench"})
 
 
-def configure(folder: Path, identity: Identity, upstream: int, workers: int) -> Settings:
-    """Write holdpoint.yaml and what it names into the folder, and read it as the gateway will. Raises SettingsError."""
+def configure(
+    folder: Path,
+    identity: Identity,
+    upstream: int,
+    workers: int,
+    audit: str = "otlp: null",
+    recordings: Sequence[Recording] = (),
+) -> Settings:
+    """Write holdpoint.yaml and what it names into the folder, and read it as the gateway will. `audit` are members of
+    that section; each of `recordings` has a target of its own name, inspected like `bodies`. Raises SettingsError."""
     (folder / "agents.json").write_bytes(identity.jwks())
     (folder / "people.json").write_bytes(Identity().jwks())
     (folder / "policy-data.yaml").write_text(_DATA)
@@ -65,9 +76,13 @@ def configure(folder: Path, identity: Identity, upstream: int, workers: int) -> 
         "targets:\n"
         f"  {Payload.HEADS}: {{{target}, inspect: headers}}\n"
         f"  {Payload.BODIES}: {{{target}, inspect: 1MiB}}\n"
+        + "".join(
+            f"  {kept}: {{{target}, inspect: 1MiB, record: {{bodies: {kept}, head: 1KiB}}}}\n" for kept in recordings
+        )
+        +
         # An overloaded cell is to show its queue; with the default of 250 ms it would show refusals instead.
         "policy: {data: policy-data.yaml, deadline: 5s}\n"
-        "audit: {otlp: null}\n"
+        f"audit: {{{audit}}}\n"
         # One agent sends all of it.
         "limits: {requests: 10000, bytes: 4GiB}\n"
         f"workers: {workers}\n"
@@ -103,12 +118,12 @@ class Gateway:
 
     @property
     def pids(self) -> Pids:
-        """Its processes: `envoy`, `python` (the workers), `opa`, and `beside` (control and shipper)."""
+        """Its processes: `envoy`, `python` (the workers), `opa`, and `beside` (control, shipper and archivist)."""
         return {
             "envoy": [self._pids["envoy"]],
             "python": [pid for name, pid in self._pids.items() if name.startswith("worker-")],
             "opa": [self._pids["opa"]],
-            "beside": [self._pids["control"], self._pids["shipper"]],
+            "beside": [pid for name, pid in self._pids.items() if name in _BESIDE],
         }
 
     def loop_lag(self) -> tuple[float, float]:
@@ -125,8 +140,8 @@ class Gateway:
         got an answer of the upstream's), `aborted` (those of them that say otherwise), and `masked-request` and
         `masked-response` (those with a value masked on that lane)."""
         found: Counter[tuple[str, str]] = Counter()
-        for file in journals(self._state):
-            for record in records(file):
+        for stream in streams(self._state):
+            for record in records(stream):
                 outcome = str(record.body.get("outcome"))
                 if (record.kind, outcome) == ("decision", "granted"):
                     found["decision", record.body["target"]["name"]] += 1

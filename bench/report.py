@@ -7,14 +7,22 @@ from pathlib import Path
 
 from bench.cases import Options, Payload, Way
 from bench.figures import Line
+from bench.recording import KeepingLine
 from bench.run import Run
 from bench.stages import Stages
+from bench.trail import Trail
 
 _HEAD = (
     "", "conn.", "requests/s", "× plain", "p50 ms", "added", "p99 ms", "added",
     "Envoy µs", "Python µs", "OPA µs", "beside µs", "client", "lag ms",
 )  # fmt: skip
 _STAGE_HEAD = ("µs of Python for one request", "headers only", "bodies")
+_KEEPING_HEAD = (
+    "sync, bodies kept", "conn.", "requests/s", "× first", "p50 ms", "added", "p99 ms", "added",
+    "Python µs", "× first", "beside µs",
+)  # fmt: skip
+_TRAIL_HEAD = ("", "records/s and core", "CPU µs a record", "MB", "most memory, MB")
+_SEARCH_HEAD = ("search", "rows", "p50 ms", "p95 ms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +35,19 @@ class Report:
     lines: Sequence[Line]
     run: Run
     stages: Stages
+    keeping: Sequence[KeepingLine]
+    trail: Trail
 
     def text(self) -> str:
         """For a terminal."""
-        return "\n\n".join((_aligned(_HEAD, self._cells()), _aligned(_STAGE_HEAD, self._stage_cells()), self._notes()))
+        tables = (
+            (_HEAD, self._cells()),
+            (_STAGE_HEAD, self._stage_cells()),
+            (_KEEPING_HEAD, self._keeping_cells()),
+            (_TRAIL_HEAD, self._trail_cells()),
+            (_SEARCH_HEAD, self._search_cells()),
+        )
+        return "\n\n".join((*(_aligned(head, cells) for head, cells in tables), self._notes()))
 
     def document(self) -> dict[str, object]:
         """For programs."""
@@ -44,6 +61,8 @@ class Report:
                 for line in self.lines
             ],
             "stages": self.stages,
+            "keeping": self.keeping,
+            "trail": self.trail,
             "journal": {"requests": self.run.recorded, "taken_for_aborted": self.run.taken_for_aborted},
             "lag_before_seconds": self.run.lag_before_seconds,
             "worst_lag_seconds": self.run.worst_lag_seconds,
@@ -57,6 +76,9 @@ class Report:
             ("machine", self._machine()),
             ("table", _markdown(_HEAD, self._cells()) + "\n\n" + self._notes()),
             ("stages", _markdown(_STAGE_HEAD, self._stage_cells())),
+            ("keeping", _markdown(_KEEPING_HEAD, self._keeping_cells())),
+            ("trail", _markdown(_TRAIL_HEAD, self._trail_cells()) + "\n\n" + self._trail_notes()),
+            ("search", _markdown(_SEARCH_HEAD, self._search_cells())),
         ):
             pattern = re.compile(rf"(<!-- bench: {name} -->\n)(?:(?!<!--).)*(<!-- end -->)", re.DOTALL)
             found = pattern.search(text)
@@ -87,6 +109,40 @@ class Report:
     def _stage_cells(self) -> list[tuple[str, ...]]:
         columns = [self.stages.of(payload, self.lines) for payload in Payload]
         return [(name, *(_micros(column[name]) for column in columns)) for name in columns[0]]
+
+    def _keeping_cells(self) -> list[tuple[str, ...]]:
+        return [
+            (
+                f"{line.keeping.sync}, {line.keeping.bodies}",
+                str(line.connections),
+                f"{line.rate:,.0f}",
+                f"{line.ratio:.2f}",
+                f"{line.p50_ms:.2f}",
+                f"{line.added_p50_ms:+.2f}",
+                f"{line.p99_ms:.2f}",
+                f"{line.added_p99_ms:+.2f}",
+                _micros(line.cpu_us),
+                f"{line.cpu_ratio:.2f}",
+                _micros(line.beside_us),
+            )
+            for line in self.keeping
+        ]
+
+    def _trail_cells(self) -> list[tuple[str, ...]]:
+        return [
+            (name, f"{c.rate:,.0f}", f"{c.cpu_us:.1f}", f"{c.bytes / 1e6:,.0f}", f"{c.peak_bytes / 1e6:,.0f}")
+            for name, c in self.trail.steps.items()
+        ]
+
+    def _search_cells(self) -> list[tuple[str, ...]]:
+        return [(s.question, str(s.rows), f"{s.p50_ms:.2f}", f"{s.p95_ms:.2f}") for s in self.trail.searches]
+
+    def _trail_notes(self) -> str:
+        written = next(iter(self.trail.steps.values()))
+        return (
+            f"{written.records:,} records, {written.bytes / written.records / 1024:.1f} KiB each on average: decisions "
+            "and their deliveries as a worker writes them. Each step ran in a process of its own, on one core."
+        )
 
     def _machine(self) -> str:
         rows = [*self.machine.items(), ("load average before the run", f"{self.load_before:.1f}")]

@@ -20,6 +20,8 @@ from extproc.app.layout import Layout
 from extproc.app.processes import may_go_on
 from extproc.app.redaction import redact_record
 from extproc.approvals.service import Holds
+from extproc.audit.bodies.recorder import Recorder
+from extproc.audit.bodies.writer import Shelf
 from extproc.audit.journal import FileJournal
 from extproc.config import Settings, load
 from extproc.domain.decision import Decision, parse
@@ -117,9 +119,9 @@ class Worker:
             store = await SqliteHolds.open(folder / "holds.db")
             stack.push_async_callback(store.close)
             every = settings.audit.sync_seconds
-            journal = FileJournal(folder / "a.journal", "a", sync_seconds=every, redact=redact_record)
+            journal = FileJournal(folder / "a", "a", sync_seconds=every, redact=redact_record)
             stack.callback(journal.close)
-            unredacted = FileJournal(folder / "b.journal", "b", sync_seconds=every)
+            unredacted = FileJournal(folder / "b", "b", sync_seconds=every)
             stack.callback(unredacted.close)
             policy = engine(settings)
             stack.callback(policy.close)
@@ -136,9 +138,11 @@ class Worker:
             past = PolicyHistory(signals, counters, Wanted(layout.policy_reads))
             doorkeeper = Doorkeeper(settings, standing)
 
+            recorder = Recorder(Shelf(folder / "bodies", bytes(32)), "bench", lambda kind, body: None)
+
             def gate(policy: PolicyEngine, journal: Journal) -> Gate:
                 check = partial(may_go_on, standing, doorkeeper)
-                return Gate(policy, Holds(store), journal, metrics, past, check)
+                return Gate(policy, Holds(store), journal, metrics, past, check, recorder)
 
             gates = Gates(gate(policy, journal), gate(raw, journal), gate(policy, unredacted), gate(raw, _Nowhere()))
             known = read_fingerprints(layout)

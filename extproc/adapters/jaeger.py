@@ -19,13 +19,15 @@ IN_MEMORY = 4 << 20
 
 class Jaeger:
     """Asks at `address`, the base of Jaeger's page, such as http://127.0.0.1:16686. Not thread-safe. `wait` is called
-    with seconds between attempts."""
+    with seconds between attempts. Raises StoreUnreachable for what is no address."""
 
     def __init__(
         self, address: str, timeout_seconds: float = TIMEOUT_SECONDS, wait: Callable[[float], None] = time.sleep
     ) -> None:
         self._url, self._timeout, self._wait = urllib.parse.urlsplit(address.rstrip("/")), timeout_seconds, wait
         self._address = address
+        if self._url.scheme not in ("http", "https") or not self._url.hostname:
+            raise StoreUnreachable(f"{address}: expected the address of Jaeger's page, such as http://127.0.0.1:16686")
         self._connection: http.client.HTTPConnection | None = None
 
     def spans(self, trace_id: str) -> Iterator[Stored]:

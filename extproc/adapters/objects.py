@@ -19,7 +19,6 @@ from obstore.exceptions import (
 from obstore.store import S3Store
 
 from extproc.audit.objects import ObjectStoreError
-from extproc.config.audit import ObjectStoreSettings
 
 if TYPE_CHECKING:
     # They exist for type checkers alone.
@@ -36,6 +35,7 @@ _CODE = re.compile(r"<Code>(\w{1,64})</Code>")
 # The library raises the second; its documentation names the first.
 _NOT_FOUND = (NotFoundError, FileNotFoundError)
 _REFUSED = ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch")
+_KEY = re.compile(r"[!-~]+")
 T = TypeVar("T")
 
 
@@ -53,26 +53,6 @@ class Bucket:
     ca: bytes | None = field(default=None, repr=False)
 
 
-def store_of(settings: ObjectStoreSettings) -> "S3Objects":
-    """The store that the configuration names, with its keys as they are in their files now. Raises ObjectStoreError."""
-    try:
-        return S3Objects(
-            Bucket(
-                endpoint=str(settings.endpoint),
-                bucket=settings.bucket,
-                region=settings.region,
-                prefix=settings.prefix,
-                access_key=settings.access_key.read_text("utf-8").strip(),
-                secret_key=settings.secret_key.read_text("utf-8").strip(),
-                ca=settings.ca.read_bytes() if settings.ca is not None else None,
-            )
-        )
-    except OSError as error:
-        raise ObjectStoreError(f"{settings.endpoint}: its keys can't be read: {error}") from None
-    except ValueError:
-        raise ObjectStoreError(f"{settings.endpoint}: its keys can't be read: they are no text") from None
-
-
 class S3Objects:
     """Implements audit.objects.ObjectStore for one bucket. Connects when it is first used."""
 
@@ -81,6 +61,9 @@ class S3Objects:
         self.bucket = bucket
         if not bucket.endpoint.startswith(("http://", "https://")):
             raise ObjectStoreError(f"{bucket.endpoint}: not an object store's address; expected http:// or https://")
+        # Either would make the library panic, which is no Exception.
+        if not all(_KEY.fullmatch(key) for key in (bucket.access_key, bucket.secret_key)):
+            raise ObjectStoreError(f"{bucket.endpoint}: a key is empty, or has a space or a line break in it")
         client: ClientConfig = {
             "allow_http": bucket.endpoint.startswith("http://"),
             "connect_timeout": _CONNECT,

@@ -38,6 +38,7 @@ from extproc.app.live import Live
 from extproc.app.redaction import redact_record
 from extproc.app.snapshot import active
 from extproc.app.targets import Targets
+from extproc.app.trail import trail
 from extproc.approvals.service import Holds
 from extproc.audit.bodies.recorder import Recorder
 from extproc.audit.bodies.salvage import salvage, strays
@@ -280,7 +281,8 @@ def _control(settings: Settings) -> Main:
             where = ControlSettings(settings.listen.control, (address.host, address.port), layout.metrics)
             await end.enter_async_context(live.following())
             sweep = partial(cancel_frozen, access, holds, written)
-            await run_control(where, holds, people, written, checks(settings), stop, administration, sweep)
+            found = trail(live, written, end)
+            await run_control(where, holds, people, written, checks(settings), stop, administration, sweep, found)
 
     return main
 
@@ -311,6 +313,7 @@ def _shipper(settings: Settings) -> Main:
                 open_journal=lambda _: journal(settings, "gateway", known),
                 on_lag=lambda lag: figures.lag(lag.bytes, lag.seconds),
                 on_alarm=figures.alarm,
+                on_step=lambda step: figures.exported(step.spans, step.sent),
             )
 
     return main

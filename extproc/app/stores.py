@@ -32,7 +32,10 @@ def bodies_of(settings: Settings) -> Bodies:
 
 
 def _secret(path: Path) -> str:
-    return _read(path).decode()
+    try:
+        return _read(path).decode("ascii").strip()
+    except UnicodeDecodeError:
+        raise ObjectStoreError(f"{path}: holds something else than ASCII") from None
 
 
 def _read(path: Path) -> bytes:

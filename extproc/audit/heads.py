@@ -80,7 +80,7 @@ def _sync(folder: Folder, since: int) -> None:
     """Force what was written from that byte on to the disk: a head that a power cut takes back would look like a
     theft. Syncing a file through any descriptor syncs what all of them wrote."""
     bases = folder.bases()
-    for base, following in zip(bases, [*bases[1:], None], strict=True):
+    for base, following in zip(bases, [*bases[1:], None], strict=False):
         if following is None or following > since:
             fd = folder.open(name_of(base))
             try:

@@ -140,6 +140,8 @@ class FileJournal:
         size = self._offset - self._segment.base
         if size and (size >= self._most or now - self._began >= self._longest):
             self._rotate(now)
+            # Waiting for the disk takes its time, and whoever merges streams goes by it.
+            now = self._clock()
         if self._offset == self._segment.base:
             self._begin(now)
         return self._write(kind, body, now)

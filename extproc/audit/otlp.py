@@ -7,13 +7,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+LONGEST_START = 1024
 LONGEST_SPAN = 16 << 20
-"""Characters; a span that takes more is none of ours."""
+"""Characters that an answer may take to begin, and a span to end."""
 
 # In a JSON string the quotes would have backslashes before them, so this can only be the member.
 _SPANS = re.compile(r'"spans"\s*:\s*\[')
 _SCOPE = re.compile(r'"scope"\s*:\s*(?=\{)')
 _SERVICE = re.compile(r'"key"\s*:\s*"service\.name"\s*,\s*"value"\s*:\s*\{\s*"stringValue"\s*:\s*(?=")')
+_START = re.compile(r'\s*\{\s*"result"\s*:')
 _BETWEEN = re.compile(r"[\s,]*")
 _DECODER = json.JSONDecoder()
 
@@ -53,12 +55,17 @@ class Stored:
 
 
 def read(pieces: Iterable[bytes]) -> Iterator[Stored]:
-    """The spans of a TracesData document, in memory that one span bounds, not their number. Raises BadAnswer."""
-    decode, text, at, service = codecs.getincrementaldecoder("utf-8")("replace"), "", 0, ""
+    """The spans of a TracesData document as Jaeger wraps it (API v3), in memory that one span bounds, not their number;
+    none of nothing at all. Raises BadAnswer."""
+    decode, text, at, service, begun = codecs.getincrementaldecoder("utf-8")("replace"), "", 0, "", False
     scope: str | None = None
     source = iter(pieces)
     while True:
-        if scope is None:
+        if not begun:
+            begun = _START.match(text) is not None
+            if begun:
+                continue
+        elif scope is None:
             found = _SPANS.search(text, at)
             if found is not None:
                 service, scope = _head(text[at : found.start()], service)
@@ -88,10 +95,14 @@ def read(pieces: Iterable[bytes]) -> Iterator[Stored]:
             if len(text) >= 2 * wanted:
                 break
             piece = next(source, None)
+        if not begun and len(text) > LONGEST_START and _START.match(text) is None:
+            break
         if len(text) > LONGEST_SPAN:
             raise BadAnswer(f"more than {LONGEST_SPAN} characters without the end of a span")
     if scope is not None:
         raise BadAnswer("it ends in the middle of a list of spans")
+    if text and not begun:
+        raise BadAnswer(f"not what Jaeger answers: {text[:80]!r}")
 
 
 def _head(text: str, service: str) -> tuple[str, str]:

@@ -65,7 +65,8 @@ class Replay:
         """When the last shipped record was written (nanoseconds), as far as `spans` is read."""
         self._again = self._then.copy(folder / "again.db")
         self._again.begin_again(self.begins)
-        self._fold = Fold(self._again, recaller(state, _fail))
+        self._recall, self._blurred = recaller(state, _fail), False
+        self._fold = Fold(self._again, self._recalled)
         self._erased: dict[str, int] = {}
         self._blanks: list[str] = []
 
@@ -80,9 +81,10 @@ class Replay:
         merge = Merge(self._state, _fail, settle_seconds=0.0, ends=ends, on_erased=self._note)
         total, done, records = sum(ends.values()), 0, merge.records({})
         while batch := list(islice(records, BATCH)):
-            told: list[Told] = []
+            told: list[Told | Perhaps] = []
             with self._again.transaction():
                 for record, _ in batch:
+                    self._blurred = self._loose(record)
                     told += self._told(self._fold.take(record), record)
                     done += record.end - record.offset
             self.ends = max(self.ends, nanoseconds(batch[-1][0].at))
@@ -93,8 +95,11 @@ class Replay:
         yield from self._unfinished()
         yield from self._unsure()
 
-    def _told(self, spans: list[Span], record: Record) -> Iterator[Told]:
+    def _told(self, spans: list[Span], record: Record) -> Iterator[Told | Perhaps]:
         """Spans with their records: stages follow the action that they are of."""
+        if self._blurred:
+            yield from (Perhaps(span.id) for span in spans)
+            return
         stream, seq, at = record.stream, record.seq, nanoseconds(record.at)
         for span in spans:
             said = span.attributes
@@ -109,6 +114,7 @@ class Replay:
             if row.state is Wait.UNKNOWN or decision is None or row.stream not in self._cursors:
                 continue
             then = self._then.waiting(row.decision)
+            self._blurred = False
             # Where something was erased after it, its delivery may have been.
             if (then is not None and then.state in _WAITS) or self._erased.get(row.stream, -1) > row.offset:
                 yield from map(Perhaps, _ids(decision.hash))
@@ -121,6 +127,18 @@ class Replay:
             cursor = self._cursors.get(name)
             for entry in entries(self._state / "journal" / name, 0 if cursor is None else cursor.offset, end):
                 yield from map(Perhaps, _ids(entry.hash))
+
+    def _recalled(self, stream: str, offset: int) -> Record | None:
+        record = self._recall(stream, offset)
+        # What was said with it can't be said again.
+        self._blurred |= record is None
+        return record
+
+    def _loose(self, record: Record) -> bool:
+        """Whether a record may go with another that is erased: nobody knows its trace then."""
+        hold = record.body.get("hold")
+        beside = record.kind in ("vote", "hold") and isinstance(hold, str)
+        return beside and bool(self._erased) and self._again.hold_trace(str(hold), 0) is None
 
     def _note(self, stream: str, entry: Erased) -> None:
         self._erased[stream] = entry.offset

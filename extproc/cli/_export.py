@@ -2,27 +2,30 @@
 
 import argparse
 import getpass
+import io
 import os
+import re
 import socket
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from extproc.cli._common import OK, PROBLEMS, CommandError, Subparsers, add_command
-from extproc.cli._control_client import add_access, administrator
+from extproc.cli._control_client import add_access, administrator, print_json
+from extproc.cli._sessions_source import STREAM, catch_up, folder
 
 if TYPE_CHECKING:
     from extproc.audit.export.bundle import Source
     from extproc.audit.export.gathered import Gathered
 
 SUFFIXES = {"bundle": ".zip", "har": ".har", "jsonl": ".jsonl"}
-STREAM = "operator"
 _TELL_SECONDS = 0.2
+_ID = re.compile(r"[0-9a-f]{1,64}")
 
 
 def register_export(verbs: Subparsers) -> None:
@@ -50,19 +53,26 @@ def register_export(verbs: Subparsers) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> int:
+    if not _ID.fullmatch(arguments.id):
+        raise CommandError(f"{arguments.id!a}: expected the start of a session's key or of a decision's id, in hex")
     if arguments.output == "-":
-        with _pieces(arguments) as (_, pieces):
+        with _pieces(arguments) as pieces:
             reader_left = _print(pieces)
         if reader_left is not None:
             raise reader_left
         return OK
-    with _pieces(arguments) as (key, pieces):
-        path = Path(arguments.output or f"holdpoint-{key}{SUFFIXES[arguments.format]}")
+    path = Path(arguments.output or f"holdpoint-{arguments.id}{SUFFIXES[arguments.format]}")
+    if path.exists() and not arguments.force:
+        # Said before anything is recorded as exported.
+        raise CommandError(f"{path}: exists; --force replaces it")
+    with _pieces(arguments) as pieces:
         size = save(path, pieces, force=arguments.force)
-    print(f"{path}: {size:,} bytes")
-    if arguments.format == "bundle":
-        return _check(path)
-    return OK
+    verified = _verified(path) if arguments.format == "bundle" else None
+    if arguments.json:
+        print_json({"file": str(path), "bytes": size, "verified": verified[0] if verified else None})
+    else:
+        print(f"{path}: {size:,} bytes" + (f"\n{verified[1].rstrip()}" if verified else ""))
+    return PROBLEMS if verified is not None and not verified[0] else OK
 
 
 def _print(pieces: Iterator[bytes]) -> BrokenPipeError | None:
@@ -116,25 +126,24 @@ def _copy(pieces: Iterator[bytes], out: IO[bytes], name: str) -> int:
 
 
 @contextmanager
-def _pieces(arguments: argparse.Namespace) -> Iterator[tuple[str, Iterator[bytes]]]:
-    """What to call the export, and its content. Raises CommandError."""
+def _pieces(arguments: argparse.Namespace) -> Iterator[Iterator[bytes]]:
+    """The export's content. Raises CommandError."""
     if arguments.state is None:
         path = f"/v1/sessions/{quote(arguments.id, safe='')}/export?format={arguments.format}"
         with administrator(arguments).open(path) as content:
-            yield arguments.id, content
+            yield content
         return
     from extproc.audit.export.formats import FAILURES, FORMATS
     from extproc.audit.export.gathered import NoSession, gather
     from extproc.audit.index.search import Index
 
-    state: Path = arguments.state
-    if not (state / "journal").is_dir():
-        raise CommandError(f"--state {state}: no journal there")
+    state = folder(arguments.state)
+    catch_up(state)
     index = Index(state)
     try:
         found = gather(state, index, arguments.id)
         _record(state, arguments.format, found)
-        yield found.key, FORMATS[arguments.format].make(found.session, source_of(state))
+        yield FORMATS[arguments.format].make(found.session, source_of(state))
     except NoSession as error:
         raise CommandError(str(error)) from None
     except FAILURES as error:
@@ -187,8 +196,11 @@ def _record(state: Path, form: str, found: "Gathered") -> None:
         raise CommandError(f"not exported, for it can't be recorded: {error}") from error
 
 
-def _check(path: Path) -> int:
-    """Verify what was just written, as whoever gets it will."""
-    from extproc.audit.export.verifier import Check
+def _verified(path: Path) -> tuple[bool, str]:
+    """What the bundle's own verifier says of it, as whoever gets it will hear."""
+    from extproc.audit.export.verifier import main
 
-    return OK if Check(path, set()).run() else PROBLEMS
+    said = io.StringIO()
+    with redirect_stdout(said):
+        code = main([str(path)])
+    return code == 0, said.getvalue()

@@ -1,5 +1,5 @@
-"""Where `holdpoint sessions` reads: from a running gateway, or from the files of a state folder. Both give the documents
-of the API (see extproc/console/sessions.py)."""
+"""Where `holdpoint sessions` reads: from a running gateway, or from the files of a state folder. Both give the
+documents of the API (see extproc/console/sessions.py)."""
 
 import argparse
 import getpass

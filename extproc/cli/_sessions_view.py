@@ -1,7 +1,7 @@
-"""Sessions drawn on a terminal: the list, and one as a timeline. All that came from elsewhere goes through `visible`."""
+"""Sessions drawn on a terminal: the list, and one as a timeline. What came from elsewhere goes through `visible`."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from extproc.approvals.display import visible
@@ -12,20 +12,23 @@ EFFECTS = {"allow": "green", "mask": "yellow", "hold": "yellow", "block": "red"}
 ID_LENGTH = 10
 """Characters of an id in lists; as good as unique."""
 _LABEL = 10
+# Columns of the list that give way, the last first: the least that they need and the most that they get.
+_FLEXIBLE = {8: (12, 400), 7: (8, 24), 2: (8, 28)}
 
 
 def table(screen: Screen, sessions: list[dict[str, Any]], most: int) -> str:
     """One line for each session, in at most so many columns."""
     heads = ("SESSION", "LAST SEEN", "WHO", "ALLOW", "MASK", "HOLD", "BLOCK", "TARGETS", "LAST OF IT")
-    rows = [_row(session) for session in sessions]
-    shown = 9 if most >= 100 else 8 if most >= 76 else 7
+    shown = 9 if most >= 100 else 8 if most >= 80 else 7
+    rows = [_row(session, short=shown == 7) for session in sessions]
     widths = [max(width(row[i]) for row in (heads, *rows)) for i in range(shown)]
-    for i, least in ((2, 12), (7, 10), (8, 12)):
+    for i, (least, longest) in _FLEXIBLE.items():
+        if i < shown:
+            widths[i] = min(widths[i], longest)
+    for i, (least, _) in _FLEXIBLE.items():
         over = sum(widths) + 2 * (shown - 1) - most
         if i < shown and over > 0:
-            widths[i] = max(least, widths[i] - over) if i != 2 else min(widths[2], 24)
-    if shown == 9:
-        widths[8] = max(12, most - sum(widths[:8]) - 2 * 8)
+            widths[i] = max(least, widths[i] - over)
     lines = [screen.style("  ".join(fit(c, w) for c, w in zip(heads, widths, strict=False)).rstrip(), "bold")]
     for row in rows:
         cells = [c.rjust(w) if 3 <= i <= 6 else fit(c, w) for i, (c, w) in enumerate(zip(row, widths, strict=False))]
@@ -38,11 +41,12 @@ def table(screen: Screen, sessions: list[dict[str, Any]], most: int) -> str:
 
 def head(screen: Screen, session: dict[str, Any], first: dict[str, Any] | None) -> str:
     """Who, from where, when, and how much."""
-    who = _part(first, "principal") or session["principal"]
-    said = f"{visible(str(who.get('subject')))} ({visible(str(who.get('kind', '?')))}) of {visible(str(who.get('issuer')))}"
+    who = part(first, "principal") or session["principal"]
+    name, kind, issuer = (visible(str(who.get(member, "?"))) for member in ("subject", "kind", "issuer"))
+    said = f"{name} ({kind}) of {issuer}"
     if who.get("acts_for"):
         said += f", for {visible(str(who['acts_for']))}"
-    lasted = _seconds(session["first"], session["last"])
+    lasted = seconds(session["first"], session["last"])
     ended = "closed" if session["closed"] else "not known to be closed"
     counts = ", ".join(f"{session[name]} {name}" for name in ("allowed", "masked", "held", "blocked") if session[name])
     lines = [
@@ -60,17 +64,17 @@ def entry(screen: Screen, exchange: dict[str, Any], began: str, jaeger: str | No
     """One exchange: what was asked for and what was said, then why, who approved, what was masked, and how it ended."""
     lines = [title(screen, exchange, began)]
     lines += [f"    {line}" for line in (*_why(exchange), *_people(screen, exchange), *_ending(exchange))]
-    trace = exchange["trace_id"]
-    lines.append(f"    trace     {f'{jaeger.rstrip("/")}/trace/' if jaeger else ''}{trace}")
+    page = f"{jaeger.rstrip('/')}/trace/" if jaeger else ""
+    lines.append(f"    trace     {page}{visible(exchange['trace_id'])}")
     return lines
 
 
 def title(screen: Screen, exchange: dict[str, Any], began: str) -> str:
     """The first line of an exchange."""
-    asked, effect = _part(exchange, "action"), shown_effect(exchange)
-    since = _seconds(began, exchange["at"])
-    what = f"{asked.get('verb', '?')} {_part(exchange, 'target').get('name', '?')} {asked.get('resource', '')}"
-    status = _part(exchange, "delivery").get("status")
+    asked, effect = part(exchange, "action"), effect_of(exchange)
+    since = seconds(began, exchange["at"])
+    what = f"{asked.get('verb', '?')} {part(exchange, 'target').get('name', '?')} {asked.get('resource', '')}"
+    status = part(exchange, "delivery").get("status")
     return "  ".join(
         (
             screen.style(f"+{span(since)}".rjust(9), "dim"),
@@ -85,22 +89,22 @@ def title(screen: Screen, exchange: dict[str, Any], began: str) -> str:
 
 def decision_id(exchange: dict[str, Any]) -> str:
     """The id of an exchange's decision."""
-    return str(_part(exchange, "decision").get("id", "?"))
+    return str(part(exchange, "decision").get("id", "?"))
 
 
-def shown_effect(exchange: dict[str, Any]) -> str:
+def effect_of(exchange: dict[str, Any]) -> str:
     """allow, mask, hold or block: an allowed action in which something was masked is a mask."""
-    effect = visible(str(_part(exchange, "decision").get("effect", "?")))
-    masked = any(n for lane in _part(exchange, "delivery", "masked").values() for n in _dict(lane).values())
+    effect = visible(str(part(exchange, "decision").get("effect", "?")))
+    masked = any(n for lane in part(exchange, "delivery", "masked").values() for n in _dict(lane).values())
     return "mask" if effect == "allow" and masked else effect
 
 
-def _row(session: dict[str, Any]) -> tuple[str, ...]:
+def _row(session: dict[str, Any], *, short: bool) -> tuple[str, ...]:
     newest = session["newest"] or {}
     count = [str(session[name]) if session[name] else "-" for name in ("allowed", "masked", "held", "blocked")]
     return (
         visible(session["id"])[:ID_LENGTH],
-        visible(session["last"])[:19].replace("T", " "),
+        visible(session["last"])[5 if short else 0 : 16 if short else 19].replace("T", " "),
         visible(session["principal"]["subject"]),
         *count,
         visible(", ".join(session["targets"])),
@@ -109,7 +113,7 @@ def _row(session: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _why(exchange: dict[str, Any]) -> Iterator[str]:
-    for reason in _rows(_part(exchange, "decision").get("reasons")):
+    for reason in _rows(part(exchange, "decision").get("reasons")):
         shadow = " [shadow: changed nothing]" if reason.get("mode") == "shadow" else ""
         said = f"{reason.get('effect')}: {reason.get('message')} ({reason.get('policy')}, {reason.get('code')})"
         yield f"because   {visible(said)}{shadow}"
@@ -118,37 +122,45 @@ def _why(exchange: dict[str, Any]) -> Iterator[str]:
 def _people(screen: Screen, exchange: dict[str, Any]) -> Iterator[str]:
     if not exchange.get("hold"):
         return
-    waited = _part(exchange, "timings_us").get("hold")
+    waited = part(exchange, "timings_us").get("hold")
     yield f"hold      {visible(str(exchange['hold']))}" + (f", waited {span(waited / 1e6)}" if waited else "")
     for vote in _rows(exchange.get("votes")):
         said = screen.style("approved", "green") if vote.get("approve") else screen.style("denied", "red")
-        who = visible(str(_part(vote, "approver").get("subject", "?")))
+        who = visible(str(part(vote, "approver").get("subject", "?")))
         yield f"          {said} by {who}: {visible(str(vote.get('reason', '')))}"
 
 
 def _ending(exchange: dict[str, Any]) -> Iterator[str]:
-    delivery = _part(exchange, "delivery")
+    delivery = part(exchange, "delivery")
     for lane in ("request", "response"):
-        masked = ", ".join(f"{visible(str(kind))} {n}" for kind, n in _part(delivery, "masked", lane).items())
+        masked = ", ".join(f"{visible(str(kind))} {n}" for kind, n in part(delivery, "masked", lane).items())
         if masked:
             yield f"masked    {lane}: {masked}"
     if not delivery:
         outcome = exchange.get("outcome") or "nothing is known of how it ended"
         yield f"ended     {visible(str(outcome))}"
         return
-    passed, took = _part(delivery, "bytes"), delivery.get("duration_us")
+    passed, took = part(delivery, "bytes"), delivery.get("duration_us")
     sizes = f"{size(_int(passed.get('request')))} up, {size(_int(passed.get('response')))} down"
     lasted = f", {span(took / 1e6)}" if isinstance(took, int) else ""
     yield f"ended     {visible(str(delivery.get('outcome', '?')))}: {sizes}{lasted}"
-    kept = [f"{lane} {size(_int(said.get('kept')))}" for lane, said in exchange["recorded"].items() if said.get("address")]
+    kept = [
+        f"{lane} {size(_int(said.get('kept')))}" for lane, said in exchange["recorded"].items() if said.get("address")
+    ]
     if kept:
         yield f"recorded  {', '.join(kept)}"
 
 
-def _seconds(begin: str, end: str) -> float:
+def seconds(begin: str, end: str) -> float:
+    """From one moment to another; 0 where that is not known, or less."""
+    return max(0.0, moment(end) - moment(begin))
+
+
+def moment(at: str) -> float:
+    """A record's time in seconds since the epoch; 0 where it is none."""
     try:
-        return max(0.0, (datetime.fromisoformat(end) - datetime.fromisoformat(begin)) / timedelta(seconds=1))
-    except (ValueError, TypeError):
+        return datetime.fromisoformat(at).timestamp()
+    except (ValueError, TypeError, OverflowError):
         return 0.0
 
 
@@ -156,7 +168,8 @@ def _line(label: str, text: str) -> str:
     return f"  {label.ljust(_LABEL)}{text}"
 
 
-def _part(value: Any, *path: str) -> dict[str, Any]:
+def part(value: Any, *path: str) -> dict[str, Any]:
+    """The object at this path, or an empty one."""
     for name in path:
         value = _dict(value).get(name)
     return _dict(value)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from extproc.approvals.display import visible
-from extproc.cli import ship, verify
+from extproc.cli import report, retention, ship, verify
 from extproc.cli._common import OK, CommandError, Subparsers, add_command, add_config, load_settings
 
 if TYPE_CHECKING:
@@ -58,7 +58,9 @@ def register(subparsers: Subparsers) -> None:
         parser.add_argument("--state", metavar="DIR", type=Path, help="the state folder (default: the configuration's)")
         parser.add_argument("--json", action="store_true", help="print JSON, for programs")
     verify.register(verbs)
+    report.register(verbs)
     ship.register(verbs)
+    retention.register(verbs)
 
 
 def _list(arguments: argparse.Namespace) -> int:

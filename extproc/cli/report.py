@@ -21,7 +21,7 @@ _TOP = 10
 _LISTED = 20
 
 
-def register_report(verbs: Subparsers) -> None:
+def register(verbs: Subparsers) -> None:
     """Add `report`."""
     report = add_command(
         verbs,
@@ -108,7 +108,8 @@ def text(found: "Period", told: "Trail") -> Iterator[str]:
     yield ""
     names = ("allowed", "held", "blocked", "masked")
     rows = [(name, *(f"{tally[column]:,}" for column in names)) for name, tally in sorted(found.actions.items())]
-    yield from _columns((("TARGET", *map(str.upper, names)), *rows, ("all", *(f"{total[n]:,}" for n in names))), right=(1, 2, 3, 4))
+    last = ("all", *(f"{total[column]:,}" for column in names))
+    yield from _columns((("TARGET", *map(str.upper, names)), *rows, last), right=(1, 2, 3, 4))
     for title, tally in (
         ("blocked, by policy", found.blocked_by_policy),
         ("blocked, by principal", found.blocked_by_principal),

@@ -3,7 +3,10 @@
 import argparse
 import contextlib
 import json
+import sqlite3
 import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +14,43 @@ from typing import TYPE_CHECKING
 from extproc.cli._common import OK, PROBLEMS, CommandError, Subparsers, add_command, add_config, load_settings
 
 if TYPE_CHECKING:
+    from extproc.audit.compare import Finding
     from extproc.audit.spans import Span
 
 BATCH = 256
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts what a comparison found."""
+
+    spans: int = 0
+    traces: int = 0
+    missing: int = 0
+    altered: int = 0
+    unexpected: int = 0
+    repeated: int = 0
+
+    def add(self, finding: "Finding") -> None:
+        """Count one."""
+        from extproc.audit.compare import Altered, Missing, Unexpected
+
+        if isinstance(finding, Missing):
+            self.missing += 1
+        elif isinstance(finding, Altered):
+            self.altered += 1
+        elif not isinstance(finding, Unexpected):
+            self.spans, self.traces = finding.spans, finding.traces
+        elif finding.harmless:
+            self.repeated += 1
+        else:
+            self.unexpected += 1
+
+    def line(self) -> str:
+        """The counts for people."""
+        text = f"{self.spans} spans in {self.traces} traces: {self.missing} missing, {self.altered} altered, "
+        text += f"{self.unexpected} that no record tells"
+        return text + (f"; {self.repeated} times one was there again, the same" if self.repeated else "")
 
 
 def register(verbs: Subparsers) -> None:
@@ -47,7 +84,6 @@ def _ship(arguments: argparse.Namespace) -> int:
     from extproc.adapters.otel import OtlpExporter
     from extproc.audit.compare import Altered, Missing
     from extproc.audit.reader import since
-    from extproc.cli._against import Tally, findings
 
     state, otlp, jaeger = _where(arguments)
     try:
@@ -57,7 +93,7 @@ def _ship(arguments: argparse.Namespace) -> int:
     wanted = (Missing, Altered) if arguments.altered else Missing
     tally, batch, sent, refused = Tally(), list["Span"](), 0, 0
     with contextlib.closing(OtlpExporter(otlp)) as exporter:
-        for finding in findings(state, jaeger, earliest, _progress if sys.stderr.isatty() else _silent):
+        for finding in _findings(state, jaeger, earliest):
             tally.add(finding)
             if isinstance(finding, wanted):
                 batch.append(finding.told.span)
@@ -67,11 +103,29 @@ def _ship(arguments: argparse.Namespace) -> int:
         if batch:
             sent, refused = _counted(exporter.export(batch), len(batch), sent, refused)
     if arguments.json:
-        print(json.dumps({**tally.document(), "sent": sent, "refused": refused}))
+        print(json.dumps({**asdict(tally), "sent": sent, "refused": refused}))
     else:
         print(tally.line())
         print(f"{sent} spans were sent again" + (f"; {refused} were not taken by {otlp}" if refused else ""))
     return PROBLEMS if refused else OK
+
+
+def _findings(state: Path, jaeger: str, since: str | None) -> "Iterator[Finding]":
+    """What differs between what was shipped and what Jaeger holds. Raises CommandError."""
+    from extproc.adapters.jaeger import Jaeger
+    from extproc.audit.compare import StoreUnreachable, compare
+    from extproc.audit.placement import nanoseconds
+    from extproc.audit.reader import JournalFault
+    from extproc.audit.replay import ReplayFault
+
+    progress = _progress if sys.stderr.isatty() else _silent
+    try:
+        with contextlib.closing(Jaeger(jaeger)) as store:
+            yield from compare(state, store.spans, 0 if since is None else nanoseconds(since), progress)
+    except StoreUnreachable as error:
+        raise CommandError(f"not compared with Jaeger: {error}") from error
+    except (JournalFault, ReplayFault, OSError, sqlite3.Error) as error:
+        raise CommandError(f"not compared with Jaeger: {error}; `holdpoint audit verify` says more") from error
 
 
 def _counted(taken: bool, size: int, sent: int, refused: int) -> tuple[int, int]:

@@ -1,5 +1,5 @@
-"""The API on the control socket: holds for approvers, and what administrators may change. Nobody is told anything,
-not even what there is, before it is known who they are. Errors are problem documents (see `problem`)."""
+"""The API on the control socket: holds for approvers, what administrators may change, and the audit trail. Nobody
+is told anything, not even what there is, before it is known who they are. Errors are problem documents (see `problem`)."""
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -11,11 +11,16 @@ from extproc.console.admin import Administration, access_problems
 from extproc.console.body import MAX_BODY_BYTES
 from extproc.console.callers import Doors, behind
 from extproc.console.problem import problems
+from extproc.console.trail import Trail
 from extproc.domain.ports import Journal
 
 
 def application(
-    holds: Holds, verifier: Verifier, journal: Journal, administration: Administration | None = None
+    holds: Holds,
+    verifier: Verifier,
+    journal: Journal,
+    administration: Administration | None = None,
+    trail: Trail | None = None,
 ) -> web.Application:
     """The API as an aiohttp application. `journal` must be safe to append to from another thread: what is changed is
     recorded in the stores'."""
@@ -24,6 +29,8 @@ def application(
     app.add_routes([behind(doors.person, route) for route in hold_routes.routes(holds, journal)])
     if administration is not None:
         app.add_routes([behind(doors.administrator, route) for route in administration.routes])
+    if trail is not None:
+        app.add_routes(trail.behind(doors))
     return app
 
 
@@ -33,7 +40,7 @@ def _nowhere(doors: Doors) -> Middleware:
     @web.middleware
     async def ask(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.match_info.http_exception is not None:
-            await (doors.person if "Authorization" in request.headers else doors.administrator)(request)
+            await doors.known(request)
         return await handler(request)
 
     return ask

@@ -59,6 +59,11 @@ class Doors:
             raise IdentityRefused("one Authorization header with an approver's Bearer token is needed", Why.MISSING)
         return await self._verifier.verify(token.strip())
 
+    async def known(self, request: web.Request) -> Principal:
+        """An approver by their token; or, where none is shown, whoever runs as root or as the gateway's own user.
+        What they may do is for others to ask. Raises IdentityRefused and NotAdministrator."""
+        return await (self.person if "Authorization" in request.headers else self.administrator)(request)
+
     async def administrator(self, request: web.Request) -> Principal:
         """An approver in an administrators' group; or, where no Authorization header is, whoever runs as root or as
         the gateway's own user on this machine: these can't be frozen, so that somebody can thaw. Raises IdentityRefused

@@ -30,8 +30,8 @@ AT_ONCE = 2
 
 
 def routes(state: Path, index: Index, source: Callable[[], Source], journal: Journal) -> Sequence[web.RouteDef]:
-    """The route above, to be put behind a door for the role `export`. `source` is asked at each export, from a thread;
-    `journal` must be safe to append to from one."""
+    """The route above, to be put behind a door for the role (see rights.Rights.door). `source` is asked at each export,
+    from a thread; `journal` must be safe to append to from one."""
     of = _Exports(state, index, source, journal)
     return (web.get("/v1/sessions/{id}/export", of.export),)
 

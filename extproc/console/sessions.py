@@ -13,39 +13,28 @@ GET /v1/bodies/{address}      ?decision=<whole id>: what was recorded of a body,
 import asyncio
 import re
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from extproc.audit.index import IndexUnusable, Query
-from extproc.audit.library import (
-    EVERY_ROLE,
-    UNREADABLE,
-    Library,
-    NotAllowed,
-    NotFound,
-    Reader,
-    Role,
-    session_document,
-)
+from extproc.audit.library import UNREADABLE, Library, NotAllowed, NotFound, Reader, session_document
 from extproc.audit.reader import JournalFault
-from extproc.console.callers import MACHINE, caller
+from extproc.console.callers import caller
 from extproc.console.problem import BadRequest, problem
+from extproc.console.rights import Rights
 
 MOST = 200
 _ID = re.compile(r"[0-9a-f]{1,64}")
 _TEXTS = ("principal", "target", "effect", "policy", "since", "until", "trace", "decision", "hold")
 _EFFECTS = ("allow", "mask", "hold", "block")
 
-Groups = Callable[[], Mapping[Role, Collection[str]]]
 
-
-def routes(library: Library, groups: Groups, administrators: Callable[[], Collection[str]]) -> Sequence[web.RouteDef]:
-    """The routes above, for anybody who is known: each asks for the role that it takes. `groups` gives the groups of
-    each role; members of `administrators`' groups, root and the gateway's user have all of them."""
-    of = _Sessions(library, groups, administrators)
+def routes(library: Library, rights: Rights) -> Sequence[web.RouteDef]:
+    """The routes above, for anybody who is known: each asks for the role that it takes."""
+    of = _Sessions(library, rights)
     return (
         web.get("/v1/sessions", _told(of.list)),
         web.get("/v1/sessions/{id}", _told(of.show)),
@@ -55,8 +44,8 @@ def routes(library: Library, groups: Groups, administrators: Callable[[], Collec
 
 
 class _Sessions:
-    def __init__(self, library: Library, groups: Groups, administrators: Callable[[], Collection[str]]) -> None:
-        self._library, self._groups, self._administrators = library, groups, administrators
+    def __init__(self, library: Library, rights: Rights) -> None:
+        self._library, self._rights = library, rights
 
     async def list(self, request: web.Request) -> web.StreamResponse:
         reader, query = self.reader(request), query_of(request)
@@ -95,10 +84,7 @@ class _Sessions:
 
     def reader(self, request: web.Request) -> Reader:
         """Who asks, and what they may."""
-        who = caller(request)
-        if who.credential == MACHINE or not set(self._administrators()).isdisjoint(who.groups):
-            return Reader(who, EVERY_ROLE)
-        return Reader(who, [role for role, of in self._groups().items() if not set(of).isdisjoint(who.groups)])
+        return self._rights.reader(caller(request))
 
 
 def query_of(request: web.Request) -> Query:

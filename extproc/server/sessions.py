@@ -23,6 +23,7 @@ MOST = 10_000
 class _Open:
     principal: Principal
     session: str
+    opened: str
     exchanges: int = 0
     under_way: int = 0
     since: float = 0.0
@@ -50,7 +51,7 @@ class Sessions:
         key = (principal.key, session)
         known = self._open.pop(key, None)
         if known is None:
-            known = _Open(principal, session)
+            known = _Open(principal, session, self._now())
             # One that can't be told of passes nothing either: its decision's record can't be written then.
             self._append({**common(), "what": "opened"})
             if len(self._open) >= MOST:
@@ -93,6 +94,7 @@ class Sessions:
                 "what": "closed",
                 "session": known.session,
                 "principal": known.principal.document(),
+                "opened": known.opened,
                 "exchanges": known.exchanges,
                 "why": why,
             }

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from extproc.audit import attributes as say
 from extproc.audit.frame import Record
 from extproc.audit.placement import Place, Placed
-from extproc.audit.spans import action_spans, event_span, is_final
+from extproc.audit.spans import action_spans, event_span, is_final, is_told
 from tests.audit.conftest import decision, delivery
 
 AT = "2026-01-31T12:00:00.000000Z"
@@ -103,9 +103,66 @@ def test_what_came_of_a_held_action(effect: str, outcome: str, final: bool, stat
 @given(st.dictionaries(st.sampled_from([*decision(), *delivery(), "llm", "code"]), JSON))
 def test_no_body_breaks_the_shipper(body: dict[str, Any]) -> None:
     """Whatever a record holds, it becomes spans whose attributes are of the types that OTLP has."""
-    spans = [event_span(record(kind, body), HERE) for kind in ("refusal", "vote", "hold", "config")]
+    spans = [
+        event_span(record(kind, body), HERE) for kind in ("refusal", "vote", "hold", "config", "checkpoint", "session")
+    ]
     spans += action_spans(record("decision", body), record("delivery", body), [record("vote", body)], HERE)
     for span in spans:
         assert span.start <= span.end
         assert all(isinstance(value, str | int | float | bool | tuple) for value in span.attributes.values())
         assert all(len(value) <= say.LONGEST for value in span.attributes.values() if isinstance(value, str))
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "expected"),
+    [
+        (
+            "checkpoint",
+            {
+                "number": 7, "previous": "0" * 64, "key": "k1", "signature": "c2ln", "at": AT, "every": 60.0,
+                "streams": {"worker-0": {"id": "a" * 32, "seq": 41, "hash": "b" * 64, "offset": 999}},
+            },
+            {
+                "holdpoint.checkpoint.number": 7, "holdpoint.checkpoint.previous": "0" * 64,
+                "holdpoint.checkpoint.key": "k1", "holdpoint.checkpoint.signature": "c2ln",
+                "holdpoint.checkpoint.head.worker-0": "41:" + "b" * 64,
+            },
+        ),
+        (
+            "reading",
+            {"what": "body", "by": {"subject": "ann"}, "decision": "d1", "address": "ab" * 32},
+            {"holdpoint.reading.what": "body", "holdpoint.reading.by.subject": "ann",
+             "holdpoint.reading.decision": "d1", "holdpoint.reading.address": "ab" * 32},
+        ),
+        (
+            "recording",
+            {"decision": "d1", "lane": "request", "address": "ab" * 32, "kept": 9, "salvaged": True},
+            {"holdpoint.recording.decision": "d1", "holdpoint.recording.salvaged": True},
+        ),
+        ("legal-hold", {"what": "set", "name": "case-7"}, {"holdpoint.legal-hold.name": "case-7"}),
+        ("body-deleted", {"address": "ab" * 32}, {"holdpoint.body-deleted.address": "ab" * 32}),
+    ],
+)  # fmt: skip
+def test_what_other_records_say(kind: str, body: dict[str, Any], expected: dict[str, object]) -> None:
+    """Acts on the trail are spans with what they say, and so are checkpoints: witnesses to the heads they name."""
+    span = event_span(record(kind, body), HERE)
+    assert (span.name, span.error, span.parent) == (f"holdpoint {kind}", None, None)
+    assert expected.items() <= span.attributes.items()
+    assert span.end > span.start
+
+
+def test_a_sessions_span_is_as_long_as_it_was() -> None:
+    """Its end says when it was opened; that it was opened is no span by itself, nor is what only frames the journal."""
+    closed = {"what": "closed", "session": "c1", "opened": "2026-01-31T11:59:00.000000Z", "exchanges": 3}
+    span = event_span(record("session", closed), HERE)
+    assert span.end - span.start >= 60 * 10**9 - 10**6
+    kinds = {"session": False, "segment": False, "seal": False, "genesis": True, "export": True}
+    assert {kind: is_told(record(kind, {"what": "opened"})) for kind in kinds} == kinds
+
+
+def test_a_decisions_span_names_its_bodies() -> None:
+    """By the address under which each is kept, where anything of it is."""
+    bodies = {"request": {"mode": "full", "address": "ab" * 32}, "response": {"mode": "metadata", "bytes": 9}}
+    (top, *_) = action_spans(record("decision", decision()), record("delivery", delivery(bodies=bodies)), [], HERE)
+    assert top.attributes["holdpoint.body.request"] == "ab" * 32
+    assert "holdpoint.body.response" not in top.attributes

@@ -13,7 +13,10 @@ import pytest
 from extproc.adapters.jaeger import Jaeger as Asked
 from extproc.adapters.otel import OtlpExporter
 from extproc.audit.compare import Altered, Compared, Finding, Missing, StoreUnreachable, Unexpected, compare
+from extproc.audit.erase import erase
+from extproc.audit.journal import FileJournal
 from extproc.audit.merge import SETTLE_SECONDS
+from extproc.audit.reader import records
 from extproc.audit.shipper import Shipper
 from extproc.audit.spans import Kind, Span
 from extproc.audit.store import Store
@@ -170,6 +173,25 @@ def test_only_what_is_later_is_compared(streams: Streams, tmp_path: Path) -> Non
         )
         assert names(found(streams, jaeger, since)) == ["Missing d3"]
         assert names(found(streams, jaeger)) == ["Missing d1", "Missing d3"]
+
+
+def test_erased_and_retired_records_are_not_asked_for(streams: Streams, tmp_path: Path) -> None:
+    """Their spans may be there or not: neither is wrong. Nor is what followed from them, a vote or a late end."""
+    write(streams)
+    with running_jaeger(tmp_path) as jaeger:
+        ship(streams, Tampering(jaeger.otlp))
+        streams.close()
+        for stream in ("worker-0", "worker-1", "control"):
+            folder = streams.path(stream)
+            journal = FileJournal(folder, stream, streams.clock, 0, segment_bytes=1)
+            journal.append("config", {"what": "changed"})
+            wanted = [r.offset for r in records(folder) if r.kind in ("decision", "delivery", "vote")]
+            erase(folder, wanted[:: 2 if stream == "worker-0" else 1])
+            journal.close()
+        ship(streams, Tampering(jaeger.otlp))
+        assert names(found(streams, jaeger)) == []
+        min(streams.path("worker-1").glob("*.segment")).unlink()
+        assert names(found(streams, jaeger)) == []
 
 
 def test_a_jaeger_that_is_away_is_said(streams: Streams) -> None:

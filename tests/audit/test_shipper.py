@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from extproc.audit.frame import Fault
+from extproc.audit.journal import FileJournal
 from extproc.audit.merge import SETTLE_SECONDS
 from extproc.audit.reader import records
 from extproc.audit.shipper import Lag, Shipper, trace_of
@@ -236,6 +237,30 @@ def test_a_journal_put_in_anothers_place_is_told_and_shipped_from_its_start(stre
     streams.restart_without_file("worker-0").append("decision", decision("d9", "block"))
     assert ids(ship()) == ["d9"]
     assert [fault[1] for fault in ship.faults] == [Fault.BAD_GENESIS]
+
+
+def test_what_was_retired_unshipped_is_said_and_passed_over(streams: Streams) -> None:
+    """A stream that lost segments before they were shipped goes on with the first that is there."""
+    ship = Ship(streams.state, streams.clock)
+    worker = FileJournal(streams.path("worker-0"), "worker-0", streams.clock, 0, segment_bytes=1)
+    worker.append("decision", decision("d1", "block"))
+    assert ids(ship()) == ["d1"]
+    for n in range(2, 5):
+        worker.append("decision", decision(f"d{n}", "block"))
+    behind = worker.offset
+    min(streams.path("worker-0").glob("*.segment")).unlink()
+    assert ids(ship()) == ["d2", "d3", "d4"]
+    assert ship.faults == []
+    ship.collector.up = False
+    worker.append("decision", decision("d5", "block"))
+    worker.append("decision", decision("d6", "block"))
+    for file in sorted(streams.path("worker-0").glob("*.segment"))[:-1]:
+        file.unlink()
+    ship.collector.up = True
+    assert ids(ship()) == ["d6"]
+    assert [fault[:3] for fault in ship.faults] == [("worker-0", Fault.RETIRED, behind)]
+    assert ids(ship()) == []
+    worker.close()
 
 
 def test_memory_is_bounded_by_the_records_times(streams: Streams) -> None:

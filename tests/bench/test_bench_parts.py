@@ -11,7 +11,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from bench import cases, clock, load
+from bench import cases, clock, load, recording
 from bench.__main__ import PAGE
 from bench.cases import Options, Payload, Row, Way
 from bench.children import BenchFailed, Child, python
@@ -19,9 +19,12 @@ from bench.envoys import without_processor
 from bench.figures import lines, percentile
 from bench.http1 import Answer, Malformed, read
 from bench.load import Cell, Result
+from bench.recording import CELLS, KeepingSample
 from bench.report import Report
 from bench.run import Run, Sample, rounds, started
 from bench.stages import Stages
+from bench.trail import STEPS, Cost, Search, Trail
+from bench.trail import measure as measure_trail
 
 SIZED = b"HTTP/1.1 200 OK\r\nx-upstream-saw: clean\r\ncontent-length: 5\r\n\r\nhello"
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n"
@@ -124,21 +127,52 @@ def _samples() -> list[Sample]:
     return samples
 
 
+def _kept() -> list[KeepingSample]:
+    """Three rounds, the second slow for all; whatever keeps more takes twice as long."""
+    samples = []
+    for slow in (1.0, 10.0, 2.0):
+        for keeping in CELLS:
+            micros = slow * (1000.0 if keeping is CELLS[0] else 2000.0)
+            samples.append(KeepingSample(keeping, 1, Result(4, 1.0, [micros] * 4, {"python": micros})))
+    return samples
+
+
+TRAIL = Trail({"append": Cost(1000, 2_000_000, 0.5, 0.25, 80_000_000)}, [Search("a rare word", 3, 0.5, 1.5)])
+MARKS = ["machine", "table", "stages", "keeping", "trail", "search"]
+
+
+def test_ways_of_keeping_are_compared_within_a_round() -> None:
+    """With the first of them, which costs what it costs."""
+    first, *others = recording.lines(_kept())
+    assert (first.ratio, first.added_p50_ms, first.cpu_ratio) == (1.0, 0.0, 1.0)
+    assert {(line.added_p50_ms, line.cpu_ratio, line.requests) for line in others} == {(2.0, 2.0, 12)}
+
+
+def test_the_trail_is_written_verified_indexed_and_searched(tmp_path: Path) -> None:
+    """Each step in a process of its own, over the same records; every question that has an answer finds it."""
+    said: list[str] = []
+    found = measure_trail(tmp_path, 12_000, said.append)
+    assert len(said) == 4
+    assert {name: cost.records for name, cost in found.steps.items()} == dict.fromkeys(STEPS, 12_000)
+    assert all(cost.bytes > 1_000_000 and cost.rate > 0 for cost in found.steps.values())
+    assert {s.question for s in found.searches if not s.rows} == {"a word that is not there"}
+
+
 def test_a_report_is_text_json_and_a_page(tmp_path: Path) -> None:
     """All three from one run; the page keeps what is outside its marks and can be refreshed again."""
     nothing = {payload.value: 1.0 for payload in Payload}
     stages = Stages({payload.value: {"a step": 2.0} for payload in Payload}, nothing, nothing)
     samples = _samples()
     run = Run(tuple(samples), {"heads": 3, "bodies": 2}, 0, 0.001, 0.004)
-    report = Report(Options(), {"CPU": "any"}, 0.5, lines(samples), run, stages)
+    report = Report(Options(), {"CPU": "any"}, 0.5, lines(samples), run, stages, recording.lines(_kept()), TRAIL)
     assert "Holdpoint, headers only" in report.text()
     document = orjson.loads(orjson.dumps(report.document()))
     assert [line["way"] for line in document["lines"][:3]] == list(Way)
     page = tmp_path / "page.md"
-    page.write_text("".join(f"before\n<!-- bench: {n} -->\n<!-- end -->\n" for n in ("machine", "table", "stages")))
+    page.write_text("".join(f"before\n<!-- bench: {name} -->\n<!-- end -->\n" for name in MARKS))
     report.refresh(page)
     once = page.read_text()
-    assert once.count("before\n") == 3
+    assert once.count("before\n") == len(MARKS)
     assert "| CPU | any |" in once
     report.refresh(page)
     assert page.read_text() == once
@@ -149,7 +183,7 @@ def test_a_report_is_text_json_and_a_page(tmp_path: Path) -> None:
 
 def test_the_page_of_the_documentation_has_its_marks() -> None:
     """So that `--markdown` can fill it."""
-    assert re.findall(r"<!-- bench: (\w+) -->", PAGE.read_text()) == ["machine", "table", "stages"]
+    assert re.findall(r"<!-- bench: (\w+) -->", PAGE.read_text()) == MARKS
 
 
 def test_figures_are_differences_within_a_round() -> None:
@@ -229,3 +263,11 @@ def test_a_whole_run_with_tiny_counts() -> None:
     assert all(orjson.dumps(sample.result.cpu_us) for sample in run.samples)
     assert set(run.recorded) == set(Payload)
     assert all(figures.requests > 0 for figures in lines(run.samples))
+
+
+def test_every_way_of_keeping_with_tiny_counts() -> None:
+    """Every answer right, every request in the journal."""
+    tiny = Options(rounds=1, seconds=0.2, warm_seconds=0.0, most_requests=20, workers=1)
+    found = recording.measure(tiny, lambda text: None)
+    assert {line.keeping for line in found} == set(CELLS)
+    assert all(line.requests > 0 and line.cpu_us > 0 for line in found)

@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from extproc.adapters.objects import PART_BYTES, S3Objects, store_of
+from extproc.adapters.objects import PART_BYTES, S3Objects
+from extproc.app.stores import object_store
 from extproc.audit.objects import ObjectStore, ObjectStoreError
 from extproc.config.audit import ObjectStoreSettings
 from extproc.config.values import Url
@@ -107,6 +108,14 @@ def test_an_address_that_is_none(s3: S3Server, endpoint: str) -> None:
         s3.objects(endpoint=endpoint)
 
 
+@pytest.mark.parametrize("key", ["", "a b", "a\n", "schlüssel"])
+def test_a_key_that_is_none(s3: S3Server, key: str) -> None:
+    """The same."""
+    for name in ("access_key", "secret_key"):
+        with pytest.raises(ObjectStoreError, match="a key is empty"):
+            s3.objects(**{name: key})
+
+
 def test_an_upload_that_breaks_leaves_nothing(s3: S3Server, store: S3Objects, tmp_path: Path) -> None:
     """In its middle: the object is not there, and a later attempt puts it there whole."""
     file = tmp_path / "large"
@@ -186,10 +195,10 @@ def test_the_store_of_the_configuration(s3: S3Server, tmp_path: Path) -> None:
     settings = ObjectStoreSettings(
         endpoint=endpoint, bucket=BUCKET, region="us-east-1", prefix="x/", access_key=access, secret_key=secret, ca=None
     )
-    store = store_of(settings)
+    store = object_store(settings)
     store.put("a", b"1")
     assert list(store.list()) == ["a"]
     store.delete("a")
     secret.unlink()
     with pytest.raises(ObjectStoreError, match=str(secret)):
-        store_of(settings)
+        object_store(settings)

@@ -30,7 +30,7 @@ def store(s3: S3Server) -> Iterator[S3Objects]:
 
 
 def everything(uploads: Uploads) -> None:
-    """A whole round, and the start of the next."""
+    """A whole round."""
     while uploads.step():
         pass
 
@@ -44,8 +44,7 @@ def old(place: Place, address: str) -> None:
 def test_bodies_move(place: Place, store: S3Objects) -> None:
     """First they are in both places, after the time of grace in the store alone; they read the same all along."""
     told = [place.record(b"body %d" % n, decision=f"d{n}")["address"] for n in range(50)]
-    uploads, bodies = Uploads(place.folder, store, GRACE), Bodies(place.folder, store)
-    everything(uploads)
+    uploads, bodies = Uploads(place.folder, store, GRACE, 0.0), Bodies(place.folder, store)
     everything(uploads)
     assert len(list(store.list())) == len(list(place.folder.list())) == 50
     for address in told[:20]:
@@ -60,8 +59,7 @@ def test_bodies_move(place: Place, store: S3Objects) -> None:
 def test_a_body_is_deleted_in_both_places(place: Place, store: S3Objects) -> None:
     """And then it is missing, and deleting it again finds none."""
     told = place.record(b"content")["address"]
-    everything(uploads := Uploads(place.folder, store, GRACE))
-    everything(uploads)
+    everything(Uploads(place.folder, store, GRACE, 0.0))
     bodies = Bodies(place.folder, store)
     assert (bodies.delete(told), bodies.exists(told), list(store.list())) == (True, False, [])
     assert not bodies.delete(told)
@@ -74,8 +72,7 @@ def test_a_body_in_the_store_alone_is_deleted(place: Place, store: S3Objects) ->
     told = place.record(b"content")["address"]
     old(place, told)
     for _ in range(3):
-        everything(uploads := Uploads(place.folder, store, GRACE))
-        everything(uploads)
+        everything(Uploads(place.folder, store, GRACE, 0.0))
     bodies = Bodies(place.folder, store)
     assert (place.folder.exists(told), bodies.exists(told)) == (False, True)
     place.record(b"content", decision="d2")
@@ -87,8 +84,7 @@ def test_a_body_in_the_store_alone_is_deleted(place: Place, store: S3Objects) ->
 def test_an_altered_object_is_named_and_put_right(place: Place, s3: S3Server, store: S3Objects) -> None:
     """What the store has is read back before the body here is deleted."""
     told = place.record(b"content")["address"]
-    uploads = Uploads(place.folder, store, GRACE)
-    everything(uploads)
+    uploads = Uploads(place.folder, store, GRACE, 0.0)
     everything(uploads)
     (file,) = (s3.folder / BUCKET).rglob("*.zst")
     file.write_bytes(bytes(len(file.read_bytes())))
@@ -107,8 +103,7 @@ def test_a_damaged_body_stays_here(place: Place, store: S3Objects) -> None:
     """It is evidence, and no good to the store; the others move."""
     bad, good = (place.record(c, decision=c.hex())["address"] for c in (b"bad", b"good"))
     place_of(place.path, bad).write_bytes(b"damaged")
-    everything(uploads := Uploads(place.folder, store, GRACE))
-    everything(uploads)
+    everything(Uploads(place.folder, store, GRACE, 0.0))
     assert [key[-68:-4] for key in store.list()] == [good]
     assert place.folder.exists(bad)
 
@@ -118,8 +113,7 @@ def test_a_store_that_is_away_loses_nothing(place: Place, tmp_path: Path) -> Non
     with S3Server(tmp_path / "store") as server:
         store = server.objects()
         told = [place.record(b"body %d" % n, decision=f"d{n}")["address"] for n in range(3)]
-        uploads = Uploads(place.folder, store, GRACE)
-        everything(uploads)
+        uploads = Uploads(place.folder, store, GRACE, 0.0)
         everything(uploads)
         for address in told:
             old(place, address)
@@ -154,6 +148,16 @@ def test_what_is_deleted_while_it_is_uploaded_is_not_brought_back(place: Place, 
             super().put(key, content)
 
     late = Late(store.bucket)
-    everything(uploads := Uploads(place.folder, late, GRACE))
-    everything(uploads)
+    everything(Uploads(place.folder, late, GRACE, 0.0))
     assert (list(store.list()), place.folder.exists(told)) == ([], False)
+
+
+def test_rounds_keep_their_distance(place: Place, store: S3Objects) -> None:
+    """However often it is asked to go on: a million bodies are not looked at five times a second."""
+    now = [1000.0]
+    uploads = Uploads(place.folder, store, GRACE, 10.0, lambda: now[0])
+    everything(uploads)
+    place.record(b"content")
+    for now[0], expected in ((1009.9, 0), (1010.0, 1)):
+        everything(uploads)
+        assert len(list(store.list())) == expected

@@ -29,7 +29,7 @@ _MAKE = re.compile(r"(?:^ {4}|`)(?:sudo )?make ([a-z][a-z ]*)", re.MULTILINE)
 _COMMAND = re.compile(r"(?:^ {4}(?:\$ )?|`)holdpoint ([a-z]+)(?: ([a-z]+))?", re.MULTILINE)
 _METRIC = re.compile(r"`(holdpoint_[a-z_]+)`")
 # Names of spans that look like commands; `policy` is both.
-SPANS = ("holdpoint hold", "holdpoint upstream", "holdpoint late delivery")
+SPANS = ("holdpoint hold", "holdpoint upstream", "holdpoint late delivery", "holdpoint seal 1")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 # Folders that belong to somebody's machine, or that only its programs may write to.
 _MACHINE = re.compile(r"(?<![\w.~-])/(?:home|root|work|Users)/[\w.-]+|(?<![\w.~/-])/tmp/[\w.-]+")

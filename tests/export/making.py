@@ -98,6 +98,10 @@ class World:
             "trace": {},
         }
 
+    def digest(self, ahead: int = 0) -> str:
+        """The digest of the last action, or of one that is so many records of exchanges ahead."""
+        return _random("action", self.made + ahead)
+
     def stamp(self) -> str:
         """Now, as records write it."""
         return datetime.fromtimestamp(self.now, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
@@ -126,8 +130,7 @@ class World:
         """A decision and its delivery; gives the decision's id."""
         self.now += 2.25
         common = self.common(who, session) | {"target": {**CRM, "name": target}}
-        decision = f"{self.made:024x}"
-        digest = f"{self.made:02x}" * 32
+        decision, digest = _random("decision", self.made)[:24], self.digest()
         said: dict[str, Any] = {
             "schema": 1, "id": decision, "effect": effect, "revision": REVISION, "reasons": reasons,
             "obligations": {"mask": [], "approval": [], "record": mode.value},
@@ -220,7 +223,7 @@ def story(world: World) -> None:
         response=body({"id": 9312, "created": True}), status=201, masked={"request": {"phone": 1}},
     )  # fmt: skip
     world.now += 3
-    hold, digest = "a41f09c2d7e85b36", f"{world.made + 2:02x}" * 32
+    hold, digest = "a41f09c2d7e85b36", world.digest(2)
     world.held(hold, "pending", digest)
     world.now += 192.4
     world.vote(hold, digest, True, "Account closure confirmed by phone, ticket CRM-2210")
@@ -237,6 +240,11 @@ def story(world: World) -> None:
         kind="application/problem+json",
     )  # fmt: skip
     journal.append("session", {**world.common(), "what": "closed", "exchanges": 5})
+
+
+def _random(what: str, number: int) -> str:
+    """What looks random, and is the same each time: 64 hex digits."""
+    return sha256(f"{what} {number}".encode()).hexdigest()
 
 
 def body(document: object) -> bytes:
@@ -296,7 +304,7 @@ def month(world: World, actions: int = 400) -> None:
             why = secrets if target == "openai" else bulk
             world.act("POST", "/bulk", reasons=why, effect="block", outcome="blocked", status=403, **common)
         elif luck < 0.93:
-            name, digest = f"{n:016x}", f"{world.made + 2:02x}"[-2:] * 32
+            name, digest = _random("hold", n)[:16], world.digest(2)
             world.held(name, "pending", digest, stream)
             world.now += dice.expovariate(1 / 240) + 5
             approve = dice.random() < 0.8

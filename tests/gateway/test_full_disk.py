@@ -47,11 +47,14 @@ def test_a_full_disk_is_answered_and_survived(gateway: Gateway) -> None:
         with gateway.client() as agent:
             return agent.get("/x")
 
-    # What the last block has room for may still be written; then nothing passes.
+    # What the last block has room for may still be written; then nothing passes. An answer may be the first that finds
+    # no room for its recording: it ends there, and the next request is refused.
     answers = [ask() for _ in range(20)]
-    assert {a.status_code for a in answers} <= {200, 503}
-    assert answers[-1].json()["reasons"][0]["code"] == "journal-unwritable"
-    assert len(gateway.upstream.seen) == [a.status_code for a in answers].count(200)
+    statuses = [a.status_code for a in answers]
+    assert set(statuses) <= {200, 500, 503}
+    assert statuses.count(500) <= 1
+    assert answers[-1].json()["reasons"][0]["code"] in ("journal-unwritable", "recording-unwritable")
+    assert len(gateway.upstream.seen) == 20 - statuses.count(503)
     filling.unlink()
     assert ask().status_code == 200
     assert gateway.pid("worker-0") == workers

@@ -267,8 +267,7 @@ def test_a_response_stops_where_it_cannot_be_recorded(small: tuple[Gateway, Path
 
     def endless(_: Seen) -> Iterable[bytes]:
         yield b"HTTP/1.1 200 OK\r\ncontent-type: application/octet-stream\r\ncontent-length: 16777216\r\n\r\n"
-        for _ in range(16):
-            yield noise
+        yield from [noise] * 16
 
     gateway.upstream.answer = endless
     download = Asking(gateway.client(target="whole"), "GET", "/endless").end()

@@ -14,18 +14,20 @@ from extproc.audit.bodies.places import Bodies
 from extproc.audit.bodies.recorder import Recorder
 from extproc.audit.bodies.writer import Shelf
 from extproc.audit.checkpoints import Checkpoints
-from extproc.audit.index.indexer import Indexer
+from extproc.audit.frame import Erased, Record
+from extproc.audit.index.indexer import SCRUB_SECONDS, Indexer
 from extproc.audit.index.texts import BodyTexts
 from extproc.audit.journal import FileJournal
 from extproc.audit.keys import PublicKeys, Signer, make
+from extproc.audit.objects import ObjectStore
 from extproc.audit.reader import entries, records
-from extproc.audit.frame import Erased, Record
 from extproc.audit.retention.chore import Retention
 from extproc.audit.retention.legal import lift, place
 from extproc.audit.retention.rules import Keep, LegalHold, Rules, Selects
 from extproc.audit.retention.store import FILE, RetentionStore
 from extproc.audit.verify import verify
 from extproc.domain.decision import Recording as Mode
+from extproc.domain.json import JSON
 from extproc.domain.principal import Kind, Principal
 
 DAY = 86400.0
@@ -63,7 +65,7 @@ class House:
 
     def _begin(self) -> None:
         self.store = RetentionStore(self.state / FILE)
-        self.indexer = Indexer(self.state, BodyTexts(self.bodies))
+        self.indexer = Indexer(self.state, BodyTexts(self.bodies), ticks=lambda: self.clock.now)
         self.retention = Retention(
             self.state,
             self.store,
@@ -97,7 +99,7 @@ class House:
         """An action, decided and delivered, whose request says something; the decision's id."""
         self._count += 1
         decision = f"d{self._count:03}"
-        common: dict[str, Any] = {
+        common: dict[str, JSON] = {
             "session": f"connection-{who}",
             "principal": {"issuer": "https://id.example", "subject": who, "kind": "agent"},
             "target": {"name": target, "protocol": "http", "environment": "production"},
@@ -106,8 +108,14 @@ class House:
             record = self[stream].append
             self._recorders[stream] = Recorder(Shelf(self.state / "bodies", b"k" * 32), stream, record)
         recording = self._recorders[stream].begin(decision, Mode.FULL, 1024)
-        asked = {"protocol": "http", "verb": "POST", "resource": f"/{decision}/{who}", "digest": "a", "summary": {}}
-        said = {"id": decision, "effect": "allow", "reasons": [], "revision": "r"}
+        asked: JSON = {
+            "protocol": "http",
+            "verb": "POST",
+            "resource": f"/{decision}/{who}",
+            "digest": "a",
+            "summary": {},
+        }
+        said: JSON = {"id": decision, "effect": "allow", "reasons": [], "revision": "r"}
         self[stream].append("decision", {**common, "action": asked, "decision": said, "outcome": "granted"})
         if says:
             recording.head("request", [("content-type", "text/plain")], [], [])
@@ -115,7 +123,7 @@ class House:
         kept: Any = recording.finish()["bodies"]
         for lane in kept.values():
             lane["index"] = True
-        facts = {"status": 200, "outcome": "completed", "masked": {}, "bodies": kept}
+        facts: dict[str, JSON] = {"status": 200, "outcome": "completed", "masked": {}, "bodies": kept}
         self[stream].append("delivery", {**common, "decision": decision, **facts})
         recording.settle()
         return decision
@@ -153,6 +161,7 @@ class House:
             self.index()
             while self.retention.step():
                 pass
+        self.clock.now += SCRUB_SECONDS
         self.index()
 
     def place(self, **selects: str) -> LegalHold:
@@ -188,13 +197,11 @@ class House:
         for stream in list(self._streams):
             self._streams.pop(stream).close()
 
-    def faults(self) -> list[str]:
+    def faults(self, store: ObjectStore | None = None) -> list[str]:
         """What verification finds."""
         for journal in self._streams.values():
             journal.sync()
-        report = verify(
-            self.state, keys=PublicKeys.load([self.state / "keys" / "audit.pub"]), processes=1
-        )
+        report = verify(self.state, keys=PublicKeys.load([self.state / "keys" / "audit.pub"]), processes=1, store=store)
         return [f"{fault.wrong}: {fault.stream}: {fault.message}" for fault in report.faults.listed]
 
     def said(self, kind: str, *streams: str) -> list[Record]:

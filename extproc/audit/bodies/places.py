@@ -34,8 +34,8 @@ class Bodies:
     def delete(self, address: str, unless_since: float | None = None) -> bool:
         """Remove it from both, here first. False where it was in neither, or was recorded again since.
 
-        `unless_since` (see BodyFolder.delete) is for what is recorded at this moment. Whether older records name the same
-        body is for the caller to know."""
+        `unless_since` (see BodyFolder.delete) is for what is recorded at this moment. Whether older records name the
+        same body is for the caller to know."""
         found = self.folder.delete(address, unless_since)
         if not found and self.folder.exists(address):
             return False

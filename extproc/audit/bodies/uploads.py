@@ -17,23 +17,34 @@ class Uploads:
     has was read back and is what was recorded. A body that does not verify stays here, for verification to name.
 
     Nothing is remembered but in memory: a new start asks the store what it has. While it is away bodies stay here, and
-    the disk fills up; nothing is lost. `clock` gives seconds since the epoch."""
+    the disk fills up; nothing is lost. Rounds of all bodies here begin `round_seconds` apart. `clock` gives
+    seconds since the epoch."""
 
     name = "uploads"
 
     def __init__(
-        self, folder: BodyFolder, store: ObjectStore, grace_seconds: float = 3600.0, clock: Callable[[], float] = time
+        self,
+        folder: BodyFolder,
+        store: ObjectStore,
+        grace_seconds: float = 3600.0,
+        round_seconds: float = 10.0,
+        clock: Callable[[], float] = time,
     ) -> None:
-        self._folder, self._store, self._grace, self._clock = folder, store, grace_seconds, clock
+        self._folder, self._store, self._clock = folder, store, clock
+        self._grace, self._every, self._next = grace_seconds, round_seconds, 0.0
         self._there: set[str] = set()
-        self._round: Iterator[str] = iter(())
+        self._round: Iterator[str] | None = None
 
     def step(self) -> bool:
         """Move some; True while this round has more. Raises OSError and ObjectStoreError."""
+        if self._round is None:
+            if self._clock() < self._next:
+                return False
+            self._round, self._next = self._folder.list(), self._clock() + self._every
         for _ in range(_AT_ONCE):
             address = next(self._round, None)
             if address is None:
-                self._round = self._folder.list()
+                self._round = None
                 return False
             try:
                 self._move(address)

@@ -167,9 +167,10 @@ th, td { padding: .42rem .9rem .42rem 0; vertical-align: top } td { border-botto
 .n:last-child { padding-right: 0 }
 .none { color: var(--soft) } table.small { font-size: .8rem } table.small td { border: 0; padding-top: .1rem;
   padding-bottom: .1rem; color: var(--soft) } table.small td:not(:last-child), .time { white-space: nowrap }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(7rem, 1fr)); gap: 1px; background: var(--line);
+.figures { display: flex; flex-wrap: wrap; gap: 1px; background: var(--line);
   border: 1px solid var(--line); border-radius: 8px; overflow: hidden; margin: 0 0 .9rem }
-.figures div { background: var(--paper); padding: .8rem 1rem } .figures b { display: block; font-size: 1.5rem;
+.figures div { background: var(--paper); padding: .8rem 1rem; flex: 1 1 7rem }
+.figures b { display: block; font-size: 1.5rem;
   font-weight: 600; line-height: 1.2; letter-spacing: -.02em } .figures span { color: var(--soft); font-size: .8rem }
 .bar { width: 100%; height: 8px; display: block; border-radius: 4px; margin: 0 0 1rem }
 rect.allow { fill: var(--allow) } rect.mask { fill: var(--mask) } rect.hold { fill: var(--hold) }
@@ -195,7 +196,8 @@ pre { margin: 0; padding: .7rem .8rem; background: var(--tint); border: 1px soli
 .fine ul, .warn ul { margin: 0 } .fine p:last-child, .warn p:last-child { margin: 0 }
 .fine { border-left: 3px solid var(--allow); padding: .6rem 1rem; background: var(--tint); margin: 0 0 1rem }
 @media screen and (max-width: 46rem) { main { margin: 0; border: 0; border-radius: 0; padding: 1.5rem 1.2rem }
-  .sides { grid-template-columns: 1fr } }
+  .sides { grid-template-columns: 1fr } table { display: block; overflow-x: auto }
+  td { min-width: 6rem } td.n { min-width: 0 } }
 @page { size: A4; margin: 17mm 15mm 19mm;
   @bottom-left { content: "__FOOT__"; font: 8pt system-ui, sans-serif; color: #59616e }
   @bottom-right { content: "Page " counter(page) " of " counter(pages); font: 8pt system-ui, sans-serif;

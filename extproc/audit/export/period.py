@@ -238,7 +238,10 @@ class _Reading:
     def _target(self, body: Mapping[str, Any]) -> Tally:
         name = text(part(body, "target").get("name")) or "(none)"
         actions = self.found.actions
-        return actions.setdefault(name if name in actions or len(actions) < MOST_NAMES else OTHERS, Tally())
+        known = actions.get(name)
+        if known is None:
+            known = actions.setdefault(name if len(actions) < MOST_NAMES else OTHERS, Tally())
+        return known
 
 
 def _begin(folder: Path, since: str) -> int:

@@ -75,7 +75,7 @@ def _approvals(joined: Joined, found: Exchange) -> str:
     saw = {vote.digest for vote in found.votes}
     told = ""
     if found.votes:
-        same = "the very request below" if saw == {found.digest} else "a request with another digest"
+        same = "this very request" if saw == {found.digest} else "a request with another digest"
         told = (
             f'<p class="note">People were shown {same}, as it was to go on after masking, in full: the text is '
             f"bound to the action's digest {code(' '.join(sorted(saw)))}.</p>"

@@ -1,6 +1,7 @@
 """Keeps the index as the journal is: tails every stream, and makes the index anew where it is not fit."""
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,9 @@ BATCH_BYTES = 8 << 20
 """Records, and bytes of their frames, of one transaction."""
 
 
+SCRUB_SECONDS = 60.0
+
+
 class Unreadable(OSError):
     """A stream can't be read on, so what is behind that place is not in the index. Others are."""
 
@@ -29,7 +33,15 @@ class Indexer:
 
     name = "index"
 
-    def __init__(self, state: Path, texts: Callable[[Kept], str] = lambda kept: "", batch: int = BATCH) -> None:
+    def __init__(
+        self,
+        state: Path,
+        texts: Callable[[Kept], str] = lambda kept: "",
+        batch: int = BATCH,
+        ticks: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`batch` is how many records a transaction takes; `ticks` gives monotonic seconds."""
+        self._ticks, self._scrubbed = ticks, -SCRUB_SECONDS
         self._state, self._path, self._texts, self._most = state, state / INDEX, texts, batch
         self._db: sqlite3.Connection | None = None
         self._anew = False
@@ -71,13 +83,14 @@ class Indexer:
         ranges: Iterable[tuple[str, int, int]] = (),
     ) -> None:
         """Forget records (stream, offset) that were erased, bodies that were deleted, and whatever begins in byte
-        ranges (stream, from, to), so that nothing of them is in the file any more. Raises OSError and sqlite3.Error."""
+        ranges (stream, from, to). Nothing of them is found from now on; a step within SCRUB_SECONDS has nothing of them
+        in the file any more either. Raises OSError and sqlite3.Error."""
         db, writer = self._open()
         with _transaction(db):
             gone = writer.forget([*ranges, *((stream, offset, offset + 1) for stream, offset in records)])
             gone |= writer.forget_bodies(addresses)
-        if gone:
-            _scrub(db)
+            if gone:
+                _note_scrub(db)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -97,6 +110,8 @@ class Indexer:
                 faults.append(str(error))
         if faults:
             raise Unreadable(f"not all of the journal is indexed: {'; '.join(faults)}")
+        if not more and self._ticks() >= self._scrubbed + SCRUB_SECONDS and _scrub(db):
+            self._scrubbed = self._ticks()
         return more
 
     def _open(self) -> tuple[sqlite3.Connection, Writer]:
@@ -133,8 +148,8 @@ class Indexer:
                 gone = self._retire(writer, folder)
                 writer.write(folder.name, taken.batch)
                 writer.move(at)
-            if gone:
-                _scrub(db)
+                if gone:
+                    _note_scrub(db)
         if taken.fault is not None:
             raise taken.fault
         return taken.full
@@ -201,10 +216,21 @@ def _entries(folder: Path, cursor: Cursor) -> Iterator[Record | Erased]:
         at, seq, prev = entry.end, entry.seq + 1, entry.hash
 
 
-def _scrub(db: sqlite3.Connection) -> None:
-    """Have what was forgotten gone from the file: the words in merged lists, and the pages in the log."""
+def _note_scrub(db: sqlite3.Connection) -> None:
+    db.execute("INSERT OR IGNORE INTO due VALUES ('scrub')")
+
+
+def _scrub(db: sqlite3.Connection) -> bool:
+    """Have what was forgotten gone from the file: the words from merged lists, and the pages from the log. That takes
+    seconds for a million records, and is done for many at once. Whether there was anything to do."""
+    if db.execute("SELECT 1 FROM due WHERE what = 'scrub'").fetchone() is None:
+        return False
     db.execute("INSERT INTO words (words) VALUES ('optimize')")
-    db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+        # Somebody reads: the next time.
+        return False
+    db.execute("DELETE FROM due WHERE what = 'scrub'")
+    return True
 
 
 @contextmanager

@@ -62,7 +62,7 @@ class Found:
 @dataclass(frozen=True, slots=True)
 class SessionRow:
     """One session. Times are RFC 3339; `counts` are of its actions, by Shown; `closed` is None where nobody said so, or
-    something came after it. `newest` is the newest action that was looked for, None where only the session is."""
+    something came after it. `newest` is the newest action, of those that were looked for; None where there is none."""
 
     key: str
     principal: str

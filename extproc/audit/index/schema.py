@@ -1,6 +1,7 @@
 """The index's file: its tables, and how it is opened, found damaged and thrown away."""
 
 import os
+import re
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +13,7 @@ BUSY_SECONDS = 5.0
 _TABLES = """
 CREATE TABLE stream
     (id INTEGER PRIMARY KEY, name TEXT UNIQUE, genesis TEXT, offset INTEGER, seq INTEGER, hash TEXT, fault TEXT);
+CREATE TABLE due (what TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE action (
     id INTEGER PRIMARY KEY, stream INTEGER, offset INTEGER, decision TEXT, session TEXT, principal TEXT, target TEXT,
     verb TEXT, resource TEXT, effect INTEGER, outcome TEXT, hold TEXT, trace TEXT, claim TEXT, status INTEGER,
@@ -45,6 +47,8 @@ CREATE VIRTUAL TABLE words USING fts5 (
     tags, said, request, response, columnsize = 0, tokenize = "unicode61 remove_diacritics 2 tokenchars '\ue000'"
 );
 """
+
+_MADE = frozenset(re.findall(r"CREATE (?:UNIQUE |VIRTUAL )?(?:TABLE|INDEX) (\w+)", _TABLES))
 
 
 class Unfit(Exception):
@@ -112,17 +116,18 @@ def damaged(error: BaseException) -> bool:
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:
         return isinstance(error, Unfit)
-    # Beside what SQLite calls corrupt: a table or a virtual table that is not there as it was made.
-    missing = code & 0xFF == sqlite3.SQLITE_ERROR and any(
-        said in str(error) for said in ("no such", "malformed", "vtable", "has no column")
-    )
-    return missing or code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    # The full-text index says in the words of an SQL error that its tables are not as it made them.
+    lost = code & 0xFF == sqlite3.SQLITE_ERROR and "vtable" in str(error)
+    return lost or code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def _fit(db: sqlite3.Connection) -> None:
     version = _version(db)
     if version != VERSION:
         raise Unfit(f"version {version}, expected {VERSION}")
+    there = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE sql IS NOT NULL")}
+    if missing := _MADE - there:
+        raise Unfit(f"without {', '.join(sorted(missing))}")
     db.execute("SELECT rowid FROM words LIMIT 1").fetchone()
 
 

@@ -132,9 +132,16 @@ class Index:
                 raise IndexUnusable(f"{self._path}: there is no index yet; a running gateway makes it") from None
             except (sqlite3.Error, schema.Unfit, OSError) as error:
                 self._let_go()
+                if not isinstance(error, schema.Unfit) and schema.damaged(error):
+                    self._give_up()
                 raise IndexUnusable(
                     f"{self._path}: {error}; a running gateway makes it again (`holdpoint sessions index`)"
                 ) from error
+
+    def _give_up(self) -> None:
+        """Delete what is damaged in a place that its writer may never look at: it makes another then."""
+        if schema.identity(self._path) == self._identity:
+            schema.discard(self._path)
 
     def _let_go(self) -> None:
         if self._db is not None:
@@ -180,6 +187,8 @@ def _with(db: sqlite3.Connection, seen: dict[str, Found]) -> tuple[SessionRow, .
 
 def _session(db: sqlite3.Connection, row: Sequence[object]) -> SessionRow:
     key, principal, name, source, first, last, _, closed, *counts = row
+    of = f"SELECT {FOUND} FROM action a {PLACES} WHERE a.session = ? ORDER BY a.id DESC LIMIT 1"
+    newest = db.execute(of, (key,)).fetchone()
     targets = db.execute("SELECT target FROM session_target WHERE session = ? ORDER BY 1 LIMIT 64", (key,))
     return SessionRow(
         str(key),
@@ -191,6 +200,7 @@ def _session(db: sqlite3.Connection, row: Sequence[object]) -> SessionRow:
         rfc3339(int(str(closed))) if closed is not None and closed == last else None,
         tuple(int(str(n)) for n in counts),
         tuple(str(target) for (target,) in targets),
+        None if newest is None else _found(newest),
     )
 
 

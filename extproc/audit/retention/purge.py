@@ -12,11 +12,12 @@ from pathlib import Path
 from extproc.audit.index.query import LIMIT, Query
 from extproc.audit.retention.rules import rfc3339
 from extproc.audit.retention.store import HoldsChanged, Purge, RetentionStore
-from extproc.audit.retention.uses import Reading, Uses, asks_nothing, ends
+from extproc.audit.retention.uses import IndexBehind, Uses, asks_nothing, ends
 from extproc.domain.json import JSON, Document
 from extproc.domain.principal import Principal
 
 EXAMPLES = 5
+WAIT_SECONDS = 5.0
 _TRIES = 5
 
 
@@ -48,11 +49,12 @@ class Found:
 
 
 def search(state: Path, store: RetentionStore, query: Query) -> tuple[Found, int]:
-    """What a purge would do, and with which generation of legal holds that is so. Raises NothingAsked, IndexBehind,
-    JournalFault, OSError and sqlite3.Error."""
+    """What a purge would do with all that is recorded by now, and with which generation of legal holds that is so.
+    Waits up to WAIT_SECONDS for the index. Raises NothingAsked, IndexBehind, JournalFault, OSError and sqlite3.Error."""
     if asks_nothing(query):
         raise NothingAsked("say what to purge: a principal, a session, a decision, a target, a time, or words")
     known = ends(state)
+    _wait(state, known)
     generation, holds = store.holds()
     found = Found()
     with Uses(state).reading(known) as index:
@@ -72,6 +74,19 @@ def search(state: Path, store: RetentionStore, query: Query) -> tuple[Found, int
                     found.uses[address] = index.decisions(address)
         found.others = len({d for decisions in found.uses.values() for d in decisions} - fit)
     return found, generation
+
+
+def _wait(state: Path, known: Mapping[str, tuple[str, int]]) -> None:
+    """Until the index knows all of this; another process makes it. Raises IndexBehind."""
+    until = time.monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            with Uses(state).reading(known):
+                return
+        except IndexBehind:
+            if time.monotonic() > until:
+                raise
+        time.sleep(0.1)
 
 
 def purge(
@@ -123,4 +138,3 @@ def query_of(asked: Mapping[str, object]) -> Query:
 
 TEXTS = frozenset({"principal", "target", "effect", "policy", "since", "until", "trace", "decision", "session", "hold"})
 """What else than words can be looked for."""
-__all__ = ["EXAMPLES", "TEXTS", "Found", "NothingAsked", "Reading", "document", "purge", "query_of", "search"]

@@ -186,6 +186,12 @@ class RetentionStore:
             )
             return rows.fetchall()
 
+    def left(self, purge_id: str) -> int:
+        """How many bodies of a purge are still to go."""
+        with self._lock:
+            (n,) = self._db.execute("SELECT count(*) FROM going WHERE purge = ?", (purge_id,)).fetchone()
+        return int(n)
+
     def gone(self, addresses: Iterable[str]) -> None:
         """They are deleted."""
         with self._transaction() as db:

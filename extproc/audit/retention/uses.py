@@ -145,6 +145,24 @@ class Reading:
         row = self._db.execute(sql, (decision,)).fetchone()
         return None if row is None else Subject(row[0], row[1], row[2], rfc3339(row[3]))
 
+    def targets(self) -> list[str]:
+        """The names of all targets that anything was asked of."""
+        return [str(target) for (target,) in self._db.execute("SELECT DISTINCT target FROM action")]
+
+    def actions(self, target: str, before: float) -> tuple[int, int, float | None]:
+        """How many actions there are of a target, how many older than `before`, and when the oldest was; times in
+        seconds since the epoch."""
+        sql = "SELECT count(*), ifnull(sum(id < ?), 0), min(id) FROM action WHERE target = ?"
+        return _counted(self._db.execute(sql, (_row(before), target)).fetchone())
+
+    def kept(self, target: str, before: float) -> tuple[int, int, float | None]:
+        """The same of bodies, each by its last use by this target."""
+        sql = (
+            "SELECT count(*), ifnull(sum(last < ?), 0), min(last) FROM (SELECT max(a.id) AS last FROM body b "
+            "JOIN action a ON a.decision = b.decision WHERE a.target = ? GROUP BY b.address)"
+        )
+        return _counted(self._db.execute(sql, (_row(before), target)).fetchone())
+
     def events(self, kind: str) -> list[tuple[str, int]]:
         """The places of records of a kind, oldest first."""
         sql = "SELECT s.name, e.offset FROM event e JOIN stream s ON s.id = e.stream WHERE e.kind = ? ORDER BY e.id"
@@ -154,6 +172,15 @@ class Reading:
 def asks_nothing(query: Query) -> bool:
     """Whether every decision there is would fit."""
     return not match(query) and (query.decision, query.since, query.until) == (None, None, None)
+
+
+def _row(seconds: float) -> int:
+    return int(seconds * 1e6) * SLOTS
+
+
+def _counted(row: tuple[int, int, int | None]) -> tuple[int, int, float | None]:
+    count, over, first = row
+    return count, over, None if first is None else first / SLOTS / 1e6
 
 
 def _condition(selects: Selects) -> tuple[str, list[object]]:

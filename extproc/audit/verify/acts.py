@@ -47,7 +47,7 @@ class Acts:
         except FileNotFoundError:
             return
         end = self._ends.get(stream, 0)
-        for base, following in zip(bases, [*bases[1:], None], strict=True):
+        for base, following in zip(bases, [*bases[1:], None], strict=False):
             if following is None or following > end:
                 with Folder(path) as folder:
                     task = Task(folder.file(base), stream, base, max(base, end), Sift(acts=True))

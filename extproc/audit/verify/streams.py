@@ -64,7 +64,7 @@ def plan(path: Path, sift: Sift, since: str, facts: Facts) -> Stream:
             begin = max((base for base in bases if _begins(files[base]) < since), default=begin)
     tasks = [
         Task(files[base], path.name, base, max(base, begin), sift, thorough=following is None)
-        for base, following in zip(bases, [*bases[1:], None], strict=True)
+        for base, following in zip(bases, [*bases[1:], None], strict=False)
         if following is None or following > begin
     ]
     if tasks and seq is not None:

@@ -1,0 +1,183 @@
+"""Plays a session again: each exchange at its time, request and response beside each other."""
+
+import argparse
+import os
+import select
+import sys
+import termios
+import time
+import tty
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from extproc.approvals.display import visible
+from extproc.cli._common import CommandError
+from extproc.cli._holds_view import Screen
+from extproc.cli._panes import Pane, body, draw
+from extproc.cli._sessions_source import Source
+from extproc.cli._sessions_view import decision_id, effect_of, head, moment, part, title
+from extproc.cli._terminal import columns, size, span
+
+SHORTEST_SECONDS = 0.02
+
+
+@dataclass(slots=True)
+class Pace:
+    """How time goes. `speed` 0 waits for nothing; with `keys` (of a terminal) each exchange waits for one. A wait of
+    more than `longest` seconds is shortened, and that is said."""
+
+    speed: float
+    longest: float
+    keys: "Keys | None" = None
+    step: bool = False
+    say: Callable[[str], None] = field(default=print)
+
+    def wait(self, seconds_: float) -> None:
+        """Let so much of the session's time pass. Raises KeyboardInterrupt where somebody has seen enough."""
+        due = seconds_ / self.speed if self.speed > 0 else 0.0
+        if due > self.longest:
+            self.say(f"          … {span(seconds_)} passed")
+            due = self.longest
+        if due < SHORTEST_SECONDS:
+            return
+        if self.keys is None:
+            time.sleep(due)
+        else:
+            self.keys.wait(due)
+
+    def next(self) -> None:
+        """Wait for a key, where each exchange is to wait for one."""
+        if self.step and self.keys is not None:
+            self.keys.wait(None)
+
+
+class Keys:
+    """Keys of the terminal, one at a time: q ends, any other goes on at once."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def wait(self, seconds_: float | None) -> None:
+        """Until a key, or for so long. Raises KeyboardInterrupt for q, and where the terminal is gone."""
+        ready, _, _ = select.select([self._descriptor], [], [], seconds_)
+        if ready and os.read(self._descriptor, 64)[:1] in (b"q", b"Q", b"\x03", b"\x04", b""):
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def keys() -> Iterator[Keys | None]:
+    """The terminal's keys, without Enter and unechoed, for as long as the context lasts; None without a terminal."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        yield None
+        return
+    descriptor = sys.stdin.fileno()
+    before = termios.tcgetattr(descriptor)
+    try:
+        tty.setcbreak(descriptor)
+        yield Keys(descriptor)
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+
+
+def play(arguments: argparse.Namespace, source: Source) -> None:
+    """Play the session that the arguments name. Raises CommandError, and KeyboardInterrupt where it is ended."""
+    screen = Screen()
+    session, exchanges = source.session(arguments.id)
+    terminal = sys.stdout.isatty()
+    # Into a pipe or a file nobody watches: there is no waiting unless a speed is named.
+    speed = arguments.speed if arguments.speed is not None else 1.0 if terminal else 0.0
+    with keys() as pressed:
+        pace = Pace(speed, arguments.longest_wait, pressed, arguments.step)
+        bodies = _Bodies(source, arguments.bodies)
+        began = session["first"]
+        now = moment(began)
+        for i, exchange in enumerate(exchanges):
+            if i == 0:
+                _show(head(screen, session, exchange))
+                if pressed is not None:
+                    _show(screen.style("any key: go on now; q: end", "dim"))
+            pace.next()
+            now = _one(screen, exchange, pace, bodies, began, now, arguments.lines)
+        _show(screen.style("end of the session", "dim"))
+
+
+def _one(
+    screen: Screen, exchange: dict[str, Any], pace: Pace, bodies: "_Bodies", began: str, now: float, lines: int
+) -> float:
+    """One exchange, from `now` in the session's time (seconds since the epoch); gives what time it is then."""
+    asked = moment(exchange["at"])
+    pace.wait(asked - now)
+    _show("")
+    _show(title(screen, exchange, began))
+    for line in _held(screen, exchange):
+        _show(line)
+    delivery = part(exchange, "delivery")
+    request = bodies.pane(exchange, "request", f"→ {visible(_asked(exchange))}")
+    duration = delivery.get("duration_us")
+    answered = asked + (duration / 1e6 if isinstance(duration, int) else 0.0)
+    # Exchanges overlap; each is told whole before the next.
+    pace.wait(answered - max(now, asked))
+    response = bodies.pane(exchange, "response", f"← {visible(_answered(exchange))}")
+    for line in draw(screen, request, response, columns(), lines):
+        _show(line)
+    return max(now, answered)
+
+
+class _Bodies:
+    """Bodies as panes. What can't be read is said once, and not tried again where it is not the reader's to read."""
+
+    def __init__(self, source: Source, wanted: bool) -> None:
+        self._source, self._wanted = source, wanted
+
+    def pane(self, exchange: dict[str, Any], lane: str, title_: str) -> Pane:
+        """The lane's headers that were recorded, and its body."""
+        said = part(exchange, "recorded", lane)
+        rows = part(exchange, "delivery", "heads").get(lane)
+        heads = (
+            [visible(f"{row[0]}: {row[1]}") for row in rows if isinstance(row, list)] if isinstance(rows, list) else []
+        )
+        passed = said.get("bytes", part(exchange, "delivery", "bytes").get(lane))
+        passed = passed if isinstance(passed, int) else 0
+        address, kept = said.get("address"), said.get("kept", 0)
+        if not isinstance(address, str) or not self._wanted:
+            why = "not shown" if address else "nothing of it is recorded" if passed else "no body"
+            text, note = [f"({size(passed)}, {why})" if passed else f"({why})"], ""
+        else:
+            try:
+                content = self._source.body(decision_id(exchange), address)
+                text, note = body(content, str(said.get("type", "")), str(said.get("coding", "")), kept, passed)
+            except CommandError as error:
+                text, note = [f"({size(passed)}, not to be had)"], visible(str(error))
+        return Pane(title_, (*heads, *([""] if heads else []), *text), note)
+
+
+def _held(screen: Screen, exchange: dict[str, Any]) -> Iterator[str]:
+    if exchange.get("hold"):
+        waited = part(exchange, "timings_us").get("hold")
+        people = [part(row, "approver") for row in exchange.get("votes", []) if row.get("approve")]
+        names = ", ".join(visible(str(person.get("subject", "?"))) for person in people)
+        said = f"held{f' for {span(waited / 1e6)}' if waited else ''}{f'; approved by {names}' if names else ''}"
+        yield " " * 11 + screen.style(said, "yellow")
+    if effect_of(exchange) in ("block", "hold"):
+        for reason in part(exchange, "decision").get("reasons", []):
+            if reason.get("mode") == "enforce":
+                yield " " * 11 + visible(f"{reason.get('message')} ({reason.get('policy')})")
+
+
+def _asked(exchange: dict[str, Any]) -> str:
+    asked = part(exchange, "action")
+    return f"{asked.get('verb', '?')} {asked.get('resource', '')}"
+
+
+def _answered(exchange: dict[str, Any]) -> str:
+    delivery = part(exchange, "delivery")
+    if not delivery:
+        return str(exchange.get("outcome") or "nothing is known of an answer")
+    return f"{delivery.get('status') or 'no status'} {delivery.get('outcome', '')}"
+
+
+def _show(line: str) -> None:
+    # At once: somebody watches.
+    print(line, flush=True)
