@@ -24,6 +24,7 @@ KIND = "checkpoint"
 STREAM = "archivist"
 """The stream that checkpoints are written to."""
 SIGNED = "holdpoint checkpoint 1\n"
+_MOST = 1 << 63
 _HASH = re.compile(r"[0-9a-f]{64}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
@@ -80,8 +81,10 @@ def read(document: object) -> Checkpoint:
     for name, kind in _MEMBERS.items():
         if isinstance(document[name], bool) or not isinstance(document[name], kind):
             raise BadCheckpoint(f"not a checkpoint: its {name} is not of the right type")
-    if not 0 <= document["number"] < 1 << 63 or not _HASH.fullmatch(document["previous"]) or not _TIME.fullmatch(document["at"]):
-        raise BadCheckpoint("not a checkpoint: its number, previous or time is not well-formed")
+    if not 0 <= document["number"] < _MOST or not _HASH.fullmatch(document["previous"]):
+        raise BadCheckpoint("not a checkpoint: its number or previous is not well-formed")
+    if not _TIME.fullmatch(document["at"]):
+        raise BadCheckpoint("not a checkpoint: its time is not well-formed")
     heads = {stream: _head(stream, head) for stream, head in document["streams"].items()}
     return Checkpoint(
         document["number"], document["previous"], document["at"], float(document["every"]), heads, document["key"],
@@ -105,7 +108,7 @@ def _head(stream: str, head: object) -> Head:
     if not isinstance(head, dict) or head.keys() != {"id", "seq", "hash", "offset"}:
         raise BadCheckpoint(f"not a checkpoint: the head of stream {stream[:64]!r} is not {{hash, id, offset, seq}}")
     well = (type(head["seq"]), type(head["offset"]), type(head["id"]), type(head["hash"])) == (int, int, str, str)
-    if not well or not all(0 <= head[name] < 1 << 63 for name in ("seq", "offset")) or not _HASH.fullmatch(head["hash"]):
+    if not well or not all(0 <= head[n] < _MOST for n in ("seq", "offset")) or not _HASH.fullmatch(head["hash"]):
         raise BadCheckpoint(f"not a checkpoint: the head of stream {stream[:64]!r} is not well-formed")
     return Head(head["id"], head["seq"], head["hash"], head["offset"])
 

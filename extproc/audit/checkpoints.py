@@ -8,6 +8,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from extproc.audit.keys import Signer
 from extproc.audit.reader import JournalFault, origin
 from extproc.audit.segments import Folder
 from extproc.domain.json import Document
+from extproc.domain.ports import JournalUnwritable
 
 QUIET_SECONDS = 3600.0
 """At least so often there is a checkpoint, though nothing was written."""
@@ -52,6 +54,33 @@ class Witness(Protocol):
         """Give it one checkpoint. The same may come again. `first` says that it was never given one before. Raises
         WitnessUnreachable."""
         ...
+
+
+class Wish:
+    """How another process asks for a checkpoint now: by a file, which goes once what was written before is signed."""
+
+    def __init__(self, state: Path) -> None:
+        self._wished, self._taken = state / "run" / "checkpoint.wished", state / "run" / "checkpoint.taken"
+
+    def make(self, seconds: float) -> bool:
+        """Ask, and wait at most so long; whether it was granted. Raises OSError."""
+        self._wished.touch()
+        end = time.monotonic() + seconds
+        while self._wished.exists() or self._taken.exists():
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.02)
+        return True
+
+    def take(self) -> bool:
+        """Whether somebody asks. Whoever asks from now on waits for the next one."""
+        with suppress(FileNotFoundError):
+            self._wished.rename(self._taken)
+        return self._taken.exists()
+
+    def grant(self) -> None:
+        """What was asked for is there."""
+        self._taken.unlink(missing_ok=True)
 
 
 @dataclass(slots=True)
@@ -87,7 +116,7 @@ class Checkpoints:
         self._every, self._clock, self._ticks, self._on_witness = every_seconds, clock, ticks, on_witness
         self._last: Checkpoint | None = None
         self._last_seq, self._looked = -1, 0
-        self._told = threading.Event()
+        self._told, self._wish = threading.Event(), Wish(state)
         self._broken: set[tuple[str, int]] = set()
         self._db = sqlite3.connect(state / "archivist.db", isolation_level=None, check_same_thread=False)
         # A place that a power cut takes back is a checkpoint handed twice.
@@ -110,20 +139,22 @@ class Checkpoints:
 
     def step(self) -> bool:
         """Make a checkpoint if it is time, and hand out what witnesses lack. True when there is more to hand out."""
-        if self._told.is_set() or self._ticks() >= self._due:
+        asked = self._wish.take()
+        if asked or self._told.is_set() or self._ticks() >= self._due:
             self._told.clear()
             self._make()
             self._due = self._ticks() + self._every
+            self._wish.grant()
         # Each of them, though one has more.
         return sum(self._hand_out(queue) for queue in self._queues) > 0
 
     def close(self) -> None:
         """One last checkpoint, for whoever can be reached at once."""
-        try:
+        # What fails now, the next archivist makes up for.
+        with suppress(OSError, ValueError, sqlite3.Error, JournalUnwritable, JournalFault):
             self.tell()
             self.step()
-        finally:
-            self._db.close()
+        self._db.close()
 
     def _make(self) -> None:
         heads, faults = self._heads.read()
@@ -204,4 +235,6 @@ def written(folder: Path, offset: int = 0) -> Iterator[Record]:
             if payload.rfind(_MARK, -LONGEST_TAIL) != -1:
                 record = decode(payload, at)
                 if isinstance(record, Record) and record.kind == KIND:
+                    # What is long for a record says so, which nobody signed.
+                    record.body.pop("shortened", None)
                     yield record

@@ -124,12 +124,14 @@ class Files:
         self._by = Principal(f"unix:{socket.gethostname()}", getpass.getuser(), Kind.HUMAN, credential="unix")
         self._store = RetentionStore(layout.retention)
         end.callback(self._store.close)
-        signer, known = Signer.load(layout.audit_key), Known(layout)
+        signer = Signer.load(layout.audit_key)
+        # What a gateway that ran here knew as credentials is not written, though somebody types it.
+        known = Known(layout) if (layout.config / "fingerprints.json").exists() else None
         self._journal = FileJournal(
             layout.journal_of(STREAM),
             STREAM,
             sync_seconds=0,
-            redact=lambda record: redact_record(record, known.now),
+            redact=lambda record: record if known is None else redact_record(record, known.now),
             signer=signer,
         )
         end.callback(self._journal.close)
@@ -161,12 +163,14 @@ class Files:
         """See Source."""
         from extproc.audit.retention.purge import query_of, search
 
+        self._catch_up()
         return search(self._state, self._store, query_of(query))[0].document()
 
     def purge(self, query: Document, reason: str) -> Document:
         """See Source."""
         from extproc.audit.retention.purge import purge, query_of
 
+        self._catch_up()
         noted = purge(self._state, self._store, self._by, reason, query_of(query))
         return {"id": noted.id, "decisions": noted.decisions, "bodies": noted.bodies, "kept": noted.kept}
 
@@ -178,8 +182,7 @@ class Files:
                 raise CommandError(f"no such purge: {purge_id}")
             if found.receipt is not None:
                 # What was forgotten is gone from the index's file, too.
-                while self._indexer.step():
-                    pass
+                self._catch_up()
                 return dict(found.receipt)
             progress(self._store.left(purge_id))
             self._deletion.step()
@@ -191,6 +194,11 @@ class Files:
 
         return dict(report(self._state, self._store, rules(self._settings), time.time()))
 
+    def _catch_up(self) -> None:
+        """Have the index know what was written here, too."""
+        while self._indexer.step():
+            pass
+
 
 @contextmanager
 def source(arguments: argparse.Namespace) -> Iterator[Source]:
@@ -199,7 +207,7 @@ def source(arguments: argparse.Namespace) -> Iterator[Source]:
         yield Gateway(administrator(arguments))
         return
     # Says where bodies were moved to, without which a purge would leave them there.
-    settings = load_settings(arguments)
+    settings = load_settings(arguments, files=False)
     state = folder(arguments.state)
     with _told(state), ExitStack() as end:
         yield Files(settings, state, end)

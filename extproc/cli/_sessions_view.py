@@ -22,7 +22,7 @@ def table(screen: Screen, sessions: list[dict[str, Any]], most: int) -> str:
     shown = 9 if most >= 100 else 8 if most >= 80 else 7
     rows = [_row(session, short=shown == 7) for session in sessions]
     widths = [max(width(row[i]) for row in (heads, *rows)) for i in range(shown)]
-    for i, (least, longest) in _FLEXIBLE.items():
+    for i, (_, longest) in _FLEXIBLE.items():
         if i < shown:
             widths[i] = min(widths[i], longest)
     for i, (least, _) in _FLEXIBLE.items():

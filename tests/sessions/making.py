@@ -81,7 +81,7 @@ class Trail:
         kept: Any = recording.finish()
         for said in kept["bodies"].values():
             said["index"] = index
-        body = {
+        body: dict[str, Any] = {
             "decision": id_,
             "status": 200,
             "bytes": {"request": len(request), "response": len(response)},
@@ -124,7 +124,7 @@ def decision(
     **members: Any,
 ) -> dict[str, Any]:
     """The body of a decision's record."""
-    reason = {
+    reason: dict[str, Any] = {
         "policy": policy, "code": "needs-ticket", "message": message, "severity": "high", "mode": "enforce",
         "effect": effect,
     }  # fmt: skip
@@ -169,7 +169,7 @@ def fill(trail: Trail) -> Trail:
     trail.clock.now += 60
     control, hold = trail["control"], "f" * 16
     control.append("hold", {**common("agent-7", "s-1"), "hold": hold, "state": "pending"})
-    vote = {
+    vote: dict[str, Any] = {
         "hold": hold,
         "approver": {"issuer": "https://people", "subject": "bob"},
         "approve": True,

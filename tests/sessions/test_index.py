@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -312,11 +313,11 @@ def test_every_session_is_listed_once(filled: Trail, indexer: Indexer, index: In
         ({"words": ("a ticket",)}, ["s-3", "s-1"]),
         ({"target": "x"}, []),
     ):
-        assert [row.name for row in index.sessions(Query(**asked)).rows] == wanted  # type: ignore[arg-type]
+        assert [row.name for row in index.sessions(Query(**asked)).rows] == wanted
         rows: list[SessionRow] = []
         before = None
         while True:
-            page = index.sessions(Query(**asked, limit=1, before=before))  # type: ignore[arg-type]
+            page = index.sessions(Query(**asked, limit=1, before=before))
             rows += page.rows
             before = page.next
             if before is None:
@@ -369,3 +370,40 @@ def test_damage_that_only_a_reader_sees_ends_the_index_too(filled: Trail, indexe
         index.actions(Query())
     drain(indexer)
     assert len(index.actions(Query()).rows) == 5
+
+
+def test_another_stream_is_taken_up_beside_a_damaged_one(filled: Trail, indexer: Indexer, index: Index) -> None:
+    """A fault that stays keeps nothing else from being made anew."""
+    filled.close()
+    (segment,) = (filled.state / "journal" / "worker-0").glob("*.segment")
+    data = bytearray(segment.read_bytes())
+    data[len(data) // 2] ^= 1
+    segment.write_bytes(data)
+    with pytest.raises(Unreadable):
+        drain(indexer)
+    for i in range(2):
+        (filled.state / "journal" / "worker-1").rename(filled.state / "journal" / f"worker-1.{i}")
+        filled.ask(f"d{i}", worker="worker-1")
+        filled.close()
+        with pytest.raises(Unreadable):
+            drain(indexer)
+        assert [row.decision[:2] for row in index.actions(Query(decision="d")).rows] == [f"d{i}"]
+
+
+def test_many_read_while_one_writes(trail: Trail, indexer: Indexer, index: Index) -> None:
+    """Threads share one reader; what they find only grows."""
+    trail.ask("000")
+    drain(indexer)
+
+    def look(_: int) -> list[int]:
+        return [len(index.actions(Query(words=("ticket",))).rows) for _ in range(20)]
+
+    with ThreadPoolExecutor(4) as pool:
+        looking = pool.map(look, range(4))
+        for i in range(1, 30):
+            trail.ask(f"{i:03x}")
+            indexer.step()
+        for counts in looking:
+            assert counts == sorted(counts)
+            assert counts[0] >= 1
+    assert look(0)[-1] == 30

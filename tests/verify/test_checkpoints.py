@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from extproc.audit.checkpoint import BadCheckpoint, Checkpoint, Head, build, check, digest_of
-from extproc.audit.checkpoints import written
+from extproc.audit.checkpoints import Wish, written
 from extproc.audit.keys import PublicKeys, make
 from extproc.audit.reader import records, streams
+from extproc.audit.verify import verify
 from tests.verify.conftest import EVERY, House, Notebook
 
 HEADS = {"worker-0": Head("0f", 3, "a" * 64, 700)}
@@ -171,6 +172,16 @@ def test_a_stream_that_lost_its_end_keeps_its_old_head(house: House) -> None:
     ]
 
 
+def test_more_streams_than_a_short_record_holds(house: House) -> None:
+    """The signature holds over all of them."""
+    notebook = Notebook()
+    for n in range(60):
+        house[f"worker-{n}"].append("config", {})
+    house.archivist(notebook).step()
+    assert len(check(dict(notebook.kept[0]), house.keys).streams) == 61
+    assert verify(house.state, keys=house.keys, processes=1).ok
+
+
 def test_streams_that_were_moved_aside_have_no_head(house: House) -> None:
     """What is under another name is no stream."""
     house["worker-0"].append("config", {})
@@ -179,3 +190,18 @@ def test_streams_that_were_moved_aside_have_no_head(house: House) -> None:
     house.archivist().step()
     found = check(next(written(house.folder("archivist"))).body, house.keys)
     assert set(found.streams) == {"archivist"} == {path.name for path in streams(house.state)}
+
+
+def test_another_process_may_ask_for_a_checkpoint_now(house: House) -> None:
+    """It hears when all that it wrote before is signed; where nobody makes one, that it is not."""
+    house["worker-0"].append("config", {"n": 1})
+    chore = house.archivist()
+    chore.step()
+    house["worker-0"].append("config", {"n": 2})
+    (house.state / "run").mkdir(exist_ok=True)
+    assert not Wish(house.state).make(0.0)
+    chore.step()
+    (*_, last) = written(house.folder("archivist"))
+    head = last.body["streams"]["worker-0"]
+    assert head["offset"] == house["worker-0"].offset
+    assert not list((house.state / "run").glob("checkpoint.*"))

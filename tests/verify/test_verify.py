@@ -37,7 +37,8 @@ class Pages:
 
 
 def _verify(house: House, **more: Any) -> Report:
-    return verify(house.state, **({"keys": house.keys, "processes": 1} | more))
+    given: dict[str, Any] = {"keys": house.keys, "processes": 1} | more
+    return verify(house.state, **given)
 
 
 def _wrong(report: Report) -> set[Wrong]:
@@ -288,7 +289,7 @@ def test_a_beginning_that_is_gone_is_announced_or_a_fault(house: House) -> None:
     last = next(record for record in records(house.folder("worker-0")) if record.end == base)
     first.unlink()
     assert _wrong(_verify(house)) == {Wrong.MISSING_SEGMENT}
-    body = {"stream": "worker-0", "base": base, "seq": last.seq, "hash": last.hash, "to": last.at}
+    body: dict[str, Any] = {"stream": "worker-0", "base": base, "seq": last.seq, "hash": last.hash, "to": last.at}
     house["archivist"].append("retired", body | {"hash": chain(last.hash, b"x" * 32)})
     assert _wrong(_verify(house)) == {Wrong.MISSING_SEGMENT}
     house["archivist"].append("retired", body)
@@ -375,7 +376,7 @@ def test_bodies_are_there_and_what_was_recorded(house: House) -> None:
     """Or their deletion is announced. Files that nobody names are told."""
     one, two, three, stray = (_body(house.state, text) for text in (b"one", b"two", b"three", b"stray"))
     for n, address in enumerate((one, two, three)):
-        lane = {"mode": "full", "bytes": 3, "kept": 3, "address": address}
+        lane: dict[str, Any] = {"mode": "full", "bytes": 3, "kept": 3, "address": address}
         house["worker-0"].append("delivery", {"decision": f"d{n}", "bodies": {"request": lane}})
     whole = _verify(house)
     assert (whole.ok, whole.bodies) == (True, 3)

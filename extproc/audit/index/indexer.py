@@ -51,7 +51,7 @@ class Indexer:
 
     def step(self) -> bool:
         """Take a batch of every stream; True where there is more. Raises OSError and sqlite3.Error; a stream that can't
-        be read on is Unreadable, after the others were read."""
+        be read on is Unreadable, once all of the others is taken."""
         try:
             more = self._step()
         except (sqlite3.Error, schema.Unfit) as error:
@@ -62,6 +62,9 @@ class Indexer:
                 raise OSError(0, f"{self._path}: {error}") from error
             self.rebuild()
             return True
+        except Unreadable:
+            self._anew = False
+            raise
         self._anew = False
         return more
 
@@ -108,7 +111,7 @@ class Indexer:
                 more |= self._take(db, writer, folder, cursors.get(folder.name))
             except JournalFault as error:
                 faults.append(str(error))
-        if faults:
+        if faults and not more:
             raise Unreadable(f"not all of the journal is indexed: {'; '.join(faults)}")
         if not more and self._ticks() >= self._scrubbed + SCRUB_SECONDS and _scrub(db):
             self._scrubbed = self._ticks()
