@@ -105,7 +105,8 @@ class Gate:
 
     def recording(self, asker: Asker, decision: Decision) -> Recording:
         """Begin to record what passes under a decision: as much as both policy and the target's configuration let."""
-        return self._recorder.begin(decision.id, _mode(asker, decision), asker.target.head_bytes)
+        target = asker.target
+        return self._recorder.begin(decision.id, _mode(asker, decision), target.head_bytes, target.index)
 
     def delivered(
         self, asker: Asker, decision_id: str | None, facts: Document, recording: Recording | None = None

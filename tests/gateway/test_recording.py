@@ -15,6 +15,7 @@ import pytest
 
 from extproc import resources
 from extproc.audit.bodies.folder import BodyFolder
+from extproc.audit.index import Index, Query
 from tests.support.envoy_upstream import Seen
 from tests.support.flows import PIECE, Asking, Slow, until
 from tests.support.gateway import Gateway
@@ -23,6 +24,7 @@ CARD = "4111111111111111"
 HEAD_BYTES = 1024
 TARGETS = """
 whole: {upstream: UPSTREAM, environment: dev, credential: credential, record: {bodies: full}}
+found: {upstream: UPSTREAM, environment: dev, credential: credential, record: {bodies: full, index: true}}
 heads: {upstream: UPSTREAM, environment: dev, credential: credential, record: {bodies: head, head: 1KiB}}
 sizes: {upstream: UPSTREAM, environment: dev, credential: credential, record: {bodies: metadata}}
 unread: {upstream: UPSTREAM, environment: dev, credential: credential, inspect: headers, record: {bodies: full}}
@@ -142,6 +144,22 @@ def test_both_bodies_are_recorded_as_they_went_on(gateway: Gateway) -> None:
             "mode": "full", "bytes": len(reply.content), "kept": len(reply.content), "type": "application/json",
         },
     }  # fmt: skip
+
+
+def test_words_of_bodies_are_found_where_that_is_allowed(gateway: Gateway) -> None:
+    """As they were masked. What a request asks for is in its decision's record too, and found by that anywhere."""
+    gateway.upstream.answer = lambda _: [document(b'{"animal": "okapi"}')]
+    for target in ("whole", "found"):
+        post(gateway, target, f"/{target}/search", {"asks": f"quagga {CARD}"})
+    index = Index(gateway.state)
+
+    def targets(word: str) -> list[str]:
+        return [found.target for found in index.actions(Query(words=(word,))).rows]
+
+    until(lambda: targets("okapi") == ["found"], "the response's words in the index")
+    assert targets("quagga") == ["found", "whole"]
+    assert targets(CARD) == []
+    index.close()
 
 
 def test_heads_are_recorded_without_secrets(gateway: Gateway) -> None:

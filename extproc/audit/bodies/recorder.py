@@ -54,9 +54,10 @@ class Recorder:
         self._catch_up()
         self._wrong = None
 
-    def begin(self, decision_id: str, mode: Mode, head_bytes: int) -> "Recording":
-        """The recording of what passes under a decision. Touches no disk yet."""
-        return Recording(self, decision_id, mode, head_bytes)
+    def begin(self, decision_id: str, mode: Mode, head_bytes: int, index: bool = False) -> "Recording":
+        """The recording of what passes under a decision. Touches no disk yet. With `index` its words may be searched
+        for."""
+        return Recording(self, decision_id, mode, head_bytes, index)
 
     def fail(self, why: str) -> None:
         """Something could not be written."""
@@ -83,8 +84,8 @@ class Recording:
     """One exchange being recorded: `write` before each piece goes on, `finish` at the end, `settle` once the delivery's
     record is written."""
 
-    def __init__(self, recorder: Recorder, decision_id: str, mode: Mode, head_bytes: int) -> None:
-        self._recorder, self._decision_id, self._mode = recorder, decision_id, mode
+    def __init__(self, recorder: Recorder, decision_id: str, mode: Mode, head_bytes: int, index: bool) -> None:
+        self._recorder, self._decision_id, self._mode, self._index = recorder, decision_id, mode, index
         self._most = {Mode.FULL: None, Mode.HEAD: head_bytes, Mode.METADATA: 0}[mode]
         self._late: set[str] = set()
         self._lanes: dict[str, LaneWriter] = {}
@@ -129,6 +130,8 @@ class Recording:
             else:
                 if address is not None:
                     body["address"] = address
+                    if self._index:
+                        body["index"] = True
             bodies[lane] = {**body, **self._kinds.get(lane, {})}
         return {"bodies": bodies, "heads": {lane: heads.document(sent) for lane, sent in self._heads.items()}}
 

@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import Any
 from zlib import crc32
 
-from extproc.audit.attributes import part, rows
+from extproc.audit.attributes import rows
 from extproc.audit.frame import Record
 from extproc.audit.placement import claimed, derive, principal_key
 
@@ -133,7 +133,7 @@ class Session:
 
 def read(record: Record) -> Action | Delivery | Event:
     """The rows of one record."""
-    if record.kind == "decision" and isinstance(part(record.body, "decision").get("id"), str):
+    if record.kind == "decision" and isinstance(_part(record.body, "decision").get("id"), str):
         return _action(record)
     if record.kind == "delivery" and isinstance(record.body.get("decision"), str):
         return _delivery(record)
@@ -153,7 +153,7 @@ def session_of(record: Record) -> Session | None:
         return None
     at = row_id(record)
     source = record.body.get("source")
-    address = part(record.body, "source").get("address") or (source if isinstance(source, str) else "")
+    address = _part(record.body, "source").get("address") or (source if isinstance(source, str) else "")
     name, who = str(record.body["session"]), principal_key(record.body)
     session = Session(key, who, name, str(address), at, at)
     if record.kind == "session":
@@ -167,6 +167,11 @@ def session_key(body: Mapping[str, Any]) -> str | None:
     who, session = principal_key(body), body.get("session")
     if not who or not isinstance(session, str) or not session:
         return None
+    return _key(who, session)
+
+
+@lru_cache(8192)
+def _key(who: str, session: str) -> str:
     return sha256(f"{who}\0{session}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
@@ -193,12 +198,12 @@ def tag(kind: str, value: str) -> str:
 
 def plain(text: str) -> str:
     """Text as it is indexed: without marks, and such as UTF-8 can carry."""
-    return text.replace(MARK, " ").encode("utf-8", "replace").decode()
+    return text if text.isascii() else text.replace(MARK, " ").encode("utf-8", "replace").decode()
 
 
 def _action(record: Record) -> Action:
     body = record.body
-    said, asked, target = part(body, "decision"), part(body, "action"), part(body, "target")
+    said, asked, target = _part(body, "decision"), _part(body, "action"), _part(body, "target")
     who, session, claim = principal_key(body), body.get("session"), claimed(body)
     # As in placement.place, for the two traces that it chooses between.
     named = who and isinstance(session, str) and session
@@ -226,7 +231,7 @@ def _action(record: Record) -> Action:
 
 def _delivery(record: Record) -> Delivery:
     body, status = record.body, record.body.get("status")
-    counts = [n for lane in part(body, "masked").values() if isinstance(lane, dict) for n in lane.values()]
+    counts = [n for lane in _part(body, "masked").values() if isinstance(lane, dict) for n in lane.values()]
     return Delivery(
         place=(record.stream, record.offset),
         id=row_id(record),
@@ -240,8 +245,8 @@ def _delivery(record: Record) -> Delivery:
 
 def _event(record: Record) -> Event:
     body = record.body
-    by, target = part(body, "by"), body.get("target")
-    who = principal_key(body) or principal_key({"principal": part(body, "approver") or by})
+    by, target = _part(body, "by"), body.get("target")
+    who = principal_key(body) or principal_key({"principal": _part(body, "approver") or by})
     bodies: tuple[Kept, ...] = ()
     if record.kind == "recording":
         found = _kept(str(body.get("lane")), body)
@@ -253,7 +258,7 @@ def _event(record: Record) -> Event:
         kind=record.kind,
         what=plain(str(what))[:128],
         who=plain(who),
-        target=plain(str(part(body, "target").get("name") or (target if isinstance(target, str) else "") or "")),
+        target=plain(str(_part(body, "target").get("name") or (target if isinstance(target, str) else "") or "")),
         hold=_text(body.get("hold")),
         decision=_text(body.get("decision")),
         session=session_key(body),
@@ -263,9 +268,9 @@ def _event(record: Record) -> Event:
 
 def _words(body: Mapping[str, Any], reasons: list[dict[str, Any]]) -> str:
     """The texts of an action that are searched."""
-    asked = part(body, "action")
-    found = [asked.get("verb"), asked.get("resource"), part(body, "principal").get("subject")]
-    found += [part(body, "target").get("name"), *_texts(asked.get("summary"))]
+    asked = _part(body, "action")
+    found = [asked.get("verb"), asked.get("resource"), _part(body, "principal").get("subject")]
+    found += [_part(body, "target").get("name"), *_texts(asked.get("summary"))]
     found += [reason.get(name) for reason in reasons for name in ("message", "code", "policy")]
     return plain("\n".join(text for text in found if isinstance(text, str)))[:LONGEST_TEXT]
 
@@ -277,7 +282,7 @@ def _texts(value: object) -> Iterator[str]:
         item = todo.pop()
         if isinstance(item, str):
             yield item
-        elif isinstance(item, Mapping):
+        elif isinstance(item, dict):
             todo.extend(reversed(list(item.values())))
         elif isinstance(item, list):
             todo.extend(reversed(item))
@@ -286,7 +291,7 @@ def _texts(value: object) -> Iterator[str]:
 def _bodies(body: Mapping[str, Any]) -> Iterator[Kept]:
     """What a record's `bodies` says is kept."""
     for lane in LANES:
-        kept = _kept(lane, part(body, "bodies", lane))
+        kept = _kept(lane, _part(_part(body, "bodies"), lane))
         if kept is not None:
             yield kept
 
@@ -301,3 +306,9 @@ def _kept(lane: str, said: Mapping[str, Any]) -> Kept | None:
 
 def _text(value: object) -> str | None:
     return plain(value) if isinstance(value, str) and value else None
+
+
+def _part(body: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The object of this name, or an empty one. As attributes.part, for what was just read from JSON: much is."""
+    value = body.get(name)
+    return value if type(value) is dict else {}

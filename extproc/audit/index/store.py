@@ -1,6 +1,9 @@
 """Writes rows into the index. Everything here happens inside a transaction of the caller's."""
 
 import sqlite3
+import sys
+from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -131,8 +134,18 @@ class Writer:
 
     def forget(self, ranges: Iterable[tuple[str, int, int]]) -> bool:
         """Forget the records whose frames begin in these bytes: (stream, from, to). Whether any was there."""
-        gone = [self._forget((self.number(stream), begin, end)) for stream, begin, end in ranges]
-        return any(gone)
+        by_stream = defaultdict[int, list[tuple[int, int]]](list)
+        for stream, begin, end in ranges:
+            by_stream[self.number(stream)].append((begin, end))
+        gone, sessions = False, set[str]()
+        for number, within in by_stream.items():
+            for begin, end in within:
+                gone |= self._forget((number, begin, end), sessions)
+            gone |= self._forget_deliveries(number, sorted(within))
+        # Once each: a session may have records in very many ranges.
+        for key in sessions:
+            self._recount(key)
+        return gone
 
     def forget_bodies(self, addresses: Iterable[str]) -> bool:
         """Forget the words of bodies, and that they were kept. Whether any was there."""
@@ -149,7 +162,8 @@ class Writer:
         self._db.execute("DELETE FROM body WHERE address = ?", (address,))
         return bool(found)
 
-    def _forget(self, at: tuple[int, int, int]) -> bool:
+    def _forget(self, at: tuple[int, int, int], sessions: set[str]) -> bool:
+        """One range; `sessions` gets those that lose something."""
         gone = self._db.execute(f"SELECT id, decision, session FROM action WHERE {_WITHIN}", at).fetchall()
         events = self._db.execute(f"SELECT session FROM event WHERE {_WITHIN}", at).fetchall()
         self._db.executemany("DELETE FROM words WHERE rowid = ?", [(row,) for row, *_ in gone])
@@ -157,14 +171,21 @@ class Writer:
         self._db.executemany("DELETE FROM body WHERE decision = ?", [(decision,) for _, decision, _ in gone])
         self._db.execute(f"DELETE FROM action WHERE {_WITHIN}", at)
         self._db.execute(f"DELETE FROM event WHERE {_WITHIN}", at)
-        late = self._db.execute(
-            "UPDATE action SET delivery_stream = NULL, delivery = NULL WHERE delivery_stream = ? "
-            "AND delivery >= ? AND delivery < ?",
-            at,
-        )
-        for key in {key for *_, key in (*gone, *events)} - {None}:
-            self._recount(key)
-        return bool(gone or events or late.rowcount > 0)
+        sessions.update(key for *_, key in (*gone, *events) if key is not None)
+        return bool(gone or events)
+
+    def _forget_deliveries(self, number: int, ranges: list[tuple[int, int]]) -> bool:
+        """Those of actions that stay. There is no order of deliveries to look them up in: all are looked at, once."""
+        bounds = (number, ranges[0][0], max(end for _, end in ranges))
+        late = []
+        for row, delivery in self._db.execute(
+            "SELECT id, delivery FROM action WHERE delivery_stream = ? AND delivery >= ? AND delivery < ?", bounds
+        ):
+            place = bisect_right(ranges, (delivery, sys.maxsize)) - 1
+            if place >= 0 and delivery < ranges[place][1]:
+                late.append((row,))
+        self._db.executemany("UPDATE action SET delivery_stream = NULL, delivery = NULL WHERE id = ?", late)
+        return bool(late)
 
     def _new(self, table: str, number: int, rows: list[Row]) -> list[Row]:
         """Those that are not there yet. A cursor moves with its rows, so that is all of them but after a mishap."""

@@ -68,7 +68,7 @@ class Retention:
         sqlite3.Error and JournalUnwritable: the next step begins the pass again."""
         try:
             return self._deletion.step() or self._go_on()
-        except ObjectStoreError as error:
+        except (ObjectStoreError, JournalFault) as error:
             raise OSError(str(error)) from error
 
     def _go_on(self) -> bool:

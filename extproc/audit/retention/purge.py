@@ -50,7 +50,8 @@ class Found:
 
 def search(state: Path, store: RetentionStore, query: Query) -> tuple[Found, int]:
     """What a purge would do with all that is recorded by now, and with which generation of legal holds that is so.
-    Waits up to WAIT_SECONDS for the index. Raises NothingAsked, IndexBehind, JournalFault, OSError and sqlite3.Error."""
+    Waits up to WAIT_SECONDS for the index. Raises NothingAsked, IndexBehind, JournalFault, OSError and
+    sqlite3.Error."""
     if asks_nothing(query):
         raise NothingAsked("say what to purge: a principal, a session, a decision, a target, a time, or words")
     known = ends(state)
