@@ -210,7 +210,7 @@ def test_legal_holds_and_the_report(folder: Path, house: House) -> None:
 
     async def test(_: aiohttp.ClientSession) -> None:
         assert await command("legal-hold", "list", *socket) == (0, "no legal holds\n", "")
-        code, _, err = await command("legal-hold", "place", "--reason", "x", *socket)
+        code, _out, err = await command("legal-hold", "place", "--reason", "x", *socket)
         assert (code, "say what to keep" in err) == (2, True)
         what = ("--principal", "wendy", "--since", "30d", "--reason", "lawsuit 7")
         code, out, _err = await command("legal-hold", "place", *what, "--json", *socket)
@@ -224,7 +224,7 @@ def test_legal_holds_and_the_report(folder: Path, house: House) -> None:
         assert rows[4][:3] == ["legal", "holds:", "1;"]
         code, out, _err = await command("legal-hold", "lift", hold["id"], "--reason", "settled", *socket)
         assert code == 0
-        code, _, err = await command("legal-hold", "lift", hold["id"], "--reason", "settled", *socket)
+        code, _out, err = await command("legal-hold", "lift", hold["id"], "--reason", "settled", *socket)
         assert (code, "there is no legal hold of that id" in err) == (2, True)
 
     against(folder, house, test)
@@ -236,10 +236,10 @@ def test_who_may_not(folder: Path, house: House) -> None:
 
     async def test(_: aiohttp.ClientSession) -> None:
         what = ("legal-hold", "place", "--target", "crm", "--reason", "x", "--control", folder / "control.sock")
-        code, _, err = await command(*what, HOLDPOINT_TOKEN=NOBODY)
+        code, _out, err = await command(*what, HOLDPOINT_TOKEN=NOBODY)
         assert code == 2
         assert "not yours to change" in err
-        code, *_ = await command(*what, HOLDPOINT_TOKEN=ADMIN)
+        code, _out, err = await command(*what, HOLDPOINT_TOKEN=ADMIN)
         assert code == 0
 
     against(folder, house, test)

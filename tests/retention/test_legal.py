@@ -1,6 +1,9 @@
 """What is on legal hold does not go, and a hold does not get lost."""
 
 import os
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -8,7 +11,7 @@ from extproc.audit.index.query import Query
 from extproc.audit.retention.legal import lift
 from extproc.audit.retention.purge import purge
 from extproc.audit.retention.rules import NotSelects, Selects, Subject
-from extproc.audit.retention.store import HoldsChanged, UnknownHold
+from extproc.audit.retention.store import HoldsChanged, RetentionStore, UnknownHold
 from tests.retention.conftest import OFFICER, House
 
 
@@ -98,6 +101,25 @@ def test_a_hold_placed_meanwhile_wins(house: House) -> None:
     with pytest.raises(HoldsChanged):
         house.store.let_go([address], generation, house.clock.now)
     assert house.store.going("", 10) == []
+
+
+def test_a_database_that_was_replaced_takes_no_hold(house: House) -> None:
+    """It would be seen by nobody else; what the journal says of it comes into force with the file that is there."""
+    os.rename(house.store._path, house.state / "aside.db")
+    with pytest.raises(sqlite3.OperationalError, match="another file is there"):
+        house.place(principal="wendy")
+    os.rename(house.state / "aside.db", house.store._path)
+    assert house.store.holds()[1] == []
+    house.later(1)
+    house.keep_house()
+    assert [hold.selects.principal for hold in house.store.holds()[1]] == ["wendy"]
+
+
+def test_many_open_it_at_once(tmp_path: Path) -> None:
+    """As the processes of a gateway do at its first start."""
+    with ThreadPoolExecutor(8) as pool:
+        for store in pool.map(lambda _: RetentionStore(tmp_path / "retention.db"), range(16)):
+            store.close()
 
 
 def test_only_what_is_placed_can_be_lifted(house: House) -> None:
