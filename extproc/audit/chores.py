@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from extproc.audit.objects import ObjectStoreError
+from extproc.audit.reader import JournalFault
 from extproc.domain.ports import JournalUnwritable
 
 IDLE_SECONDS = 0.2
@@ -30,7 +31,7 @@ class Chore(Protocol):
 
     def step(self) -> bool:
         """Do a bounded piece of it; True when there is more to do now. Raises OSError, sqlite3.Error, ValueError,
-        JournalUnwritable and ObjectStoreError for what may be better later: the next step goes on where this one stopped."""
+        JournalFault, JournalUnwritable and ObjectStoreError for what may be better later: the next step goes on where this one stopped."""
         ...
 
     def close(self) -> None:
@@ -74,7 +75,7 @@ async def run(chores: Sequence[Chore], stop: asyncio.Event) -> None:
 def _step(turn: _Turn, now: float) -> bool:
     try:
         more = turn.chore.step()
-    except (OSError, sqlite3.Error, ValueError, JournalUnwritable, ObjectStoreError) as error:
+    except (OSError, sqlite3.Error, ValueError, JournalFault, JournalUnwritable, ObjectStoreError) as error:
         if not turn.failures:
             _log.error("%s: %s; trying again", turn.chore.name, error)
         turn.failures += 1

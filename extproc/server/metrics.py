@@ -1,6 +1,7 @@
 """The figures that Prometheus reads. One set a process; the control process joins them (multiprocess mode)."""
 
 import logging
+import math
 import time
 from functools import partial
 
@@ -97,6 +98,8 @@ class ShipperMetrics:
         self._age = gauge(
             "holdpoint_export_lag_seconds", "Age of the oldest record not exported yet.", multiprocess_mode="livemax"
         )
+        # Nobody knows until it was looked at; a zero would say that all is sent.
+        self.lag(math.nan, math.nan)
         self._spans = Counter(
             "holdpoint_export_spans",
             "Spans given to the collector: taken, refused, and of the taken those that it had refused before.",
@@ -106,7 +109,7 @@ class ShipperMetrics:
         self._refused = 0
         self._alarms = Counter("holdpoint_alarms", "Alarms of the audit trail, by code.", ["code"], registry=registry)
 
-    def lag(self, size: int, seconds: float) -> None:
+    def lag(self, size: float, seconds: float) -> None:
         """Set how much is not exported yet: bytes, and the age of the oldest of it."""
         self._bytes.set(size)
         self._age.set(seconds)

@@ -73,6 +73,7 @@ class Uploads:
             return
         if self._is_there(address):
             self._folder.delete(address)
+            self._there.discard(address)
         else:
             self._put(address, key)
 
