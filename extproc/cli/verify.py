@@ -4,19 +4,17 @@ import argparse
 import json
 import sqlite3
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from extproc.cli._common import OK, PROBLEMS, CommandError, Subparsers, add_command, add_config, load_settings
+from extproc.cli._times import record_time
 
 if TYPE_CHECKING:
     from extproc.audit.keys import PublicKeys
-    from extproc.audit.objects import ObjectStore
     from extproc.audit.verify import Kept, Report
     from extproc.cli._verify_view import ProgressLine
     from extproc.config import Settings
-    from extproc.config.audit import ObjectStoreSettings
 
 _ABOUT = """Verify the journal: every frame, number and hash; the seals and checkpoints that were signed; what witnesses
 keep of them; the bodies; and Envoy's access log. Reads files only: it needs no running gateway, and not the
@@ -61,8 +59,8 @@ def register(verbs: Subparsers) -> None:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
+    from extproc.app.stores import object_store
     from extproc.audit.objects import ObjectStoreError
-    from extproc.audit.reader import since
     from extproc.audit.verify import verify
     from extproc.cli._verify_view import ProgressLine, show
 
@@ -70,10 +68,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     state = arguments.state if settings is None else settings.state
     if not (state / "journal").is_dir():
         raise CommandError(f"no journal in {state / 'journal'}: nothing to verify")
-    try:
-        earliest = "" if arguments.since is None else since(arguments.since, datetime.now(UTC))
-    except ValueError as error:
-        raise CommandError(f"--since {error}") from None
+    earliest = "" if arguments.since is None else record_time("--since", arguments.since)
     keys, whence = _keys(arguments.key, state)
     progress = ProgressLine()
     try:
@@ -83,7 +78,7 @@ def _verify(arguments: argparse.Namespace) -> int:
             witnesses=list(_witnesses(arguments.witness, settings)),
             heads=_heads(arguments.head),
             since=earliest,
-            store=None if settings is None or settings.audit.objects is None else _store(settings.audit.objects),
+            store=None if settings is None or settings.audit.objects is None else object_store(settings.audit.objects),
             progress=progress,
         )
         if arguments.against_jaeger is not None:
@@ -159,6 +154,7 @@ def _heads(texts: list[str]) -> list[tuple[str, int, str]]:
 
 def _witnesses(given: list[str], settings: "Settings | None") -> "Iterator[Kept]":
     """Those that are named, else those of the configuration that can be read back."""
+    from extproc.app.stores import object_store
     from extproc.audit.verify import KeptInFile, KeptInStore
 
     configured = [] if settings is None else [w.objects for w in settings.audit.witnesses if w.objects is not None]
@@ -174,23 +170,7 @@ def _witnesses(given: list[str], settings: "Settings | None") -> "Iterator[Kept]
         found = next((objects for objects in configured if objects.bucket == bucket), None)
         if found is None:
             raise CommandError(f"--witness {text}: no witness of the configuration (audit.witnesses) has this bucket")
-        yield KeptInStore(_store(found), f"s3://{bucket}")
+        yield KeptInStore(object_store(found), f"s3://{bucket}")
     if not given:
         yield from (KeptInFile(path) for path in files)
-        yield from (KeptInStore(_store(objects), f"s3://{objects.bucket}") for objects in configured)
-
-
-def _store(settings: "ObjectStoreSettings") -> "ObjectStore":
-    from extproc.adapters.objects import Bucket, S3Objects
-
-    return S3Objects(
-        Bucket(
-            endpoint=str(settings.endpoint),
-            bucket=settings.bucket,
-            region=settings.region,
-            prefix=settings.prefix,
-            access_key=settings.access_key.read_text().strip(),
-            secret_key=settings.secret_key.read_text().strip(),
-            ca=None if settings.ca is None else settings.ca.read_bytes(),
-        )
-    )
+        yield from (KeptInStore(object_store(objects), f"s3://{objects.bucket}") for objects in configured)

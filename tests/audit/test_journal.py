@@ -1,12 +1,9 @@
 """The writer: what is appended is in the file, whole, or is not and says so."""
 
 import os
-import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +17,7 @@ from extproc.audit.segments import cut_of, name_of
 from extproc.domain.json import Document
 from extproc.domain.ports import JournalUnwritable
 from tests.audit.conftest import Clock, Streams, decision, intact
-
-
-@contextmanager
-def file_limit(size: int) -> Iterator[None]:
-    """Until the end no file of this process grows past `size` bytes: writes are cut short, then refused."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+from tests.support.limits import file_limit
 
 
 def test_append_returns_the_number_of_a_record_that_is_in_the_file(streams: Streams) -> None:

@@ -1,12 +1,10 @@
 """What passes is in the file before it goes on, whole and once."""
 
 import os
-import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +21,7 @@ from extproc.audit.bodies.writer import RecordingFailed
 from extproc.domain.decision import Recording as Mode
 from extproc.domain.ports import JournalUnwritable
 from tests.bodies.conftest import KEY, Place
+from tests.support.limits import file_limit
 
 shared = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
@@ -31,17 +30,6 @@ def address(content: bytes) -> str:
     """What content is called under the tests' key."""
     digest = sha256(content).digest()
     return address_of(salt_of(KEY, digest), digest)
-
-
-@contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """This process can make no file longer than this: what a full disk is to a writer."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @shared
@@ -133,7 +121,7 @@ def test_a_full_disk_lets_nothing_pass(place: Place) -> None:
     place.recorder.ready()
     recording = place.recorder.begin("d1", Mode.FULL, 0)
     recording.write("request", b"first")
-    with files_of_at_most(200):
+    with file_limit(200):
         with pytest.raises(RecordingFailed, match=r"d1\.request: only 186 of 1010 bytes could be written"):
             recording.write("request", os.urandom(1000))
         with pytest.raises(RecordingFailed, match="File too large"):
@@ -151,7 +139,7 @@ def test_a_body_that_finds_no_room_at_its_end(place: Place) -> None:
     recording = place.recorder.begin("d1", Mode.FULL, 0)
     recording.write("response", b"all of it")
     written = (place.path / "tmp" / "w" / "d1.response").stat().st_size
-    with files_of_at_most(written):
+    with file_limit(written):
         told = recording.finish()["bodies"]
         recording.settle()
     assert told == {"response": {"mode": "full", "bytes": 9, "kept": 9, "pending": True}}
