@@ -3,8 +3,9 @@
 The control API and the command line share it. What is found is found in the index; what is told is read in the journal.
 """
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -14,7 +15,7 @@ from extproc.audit.attributes import part
 from extproc.audit.bodies.folder import BodyUnreadable
 from extproc.audit.bodies.places import Bodies
 from extproc.audit.frame import Record
-from extproc.audit.index import Found, Index, Page, Query, SessionRow
+from extproc.audit.index import Events, Found, Index, Page, Query, SessionRow
 from extproc.audit.objects import ObjectStoreError
 from extproc.audit.reader import Joined, JournalFault, record_at, size, streams
 from extproc.audit.shipper import trace_of
@@ -24,6 +25,7 @@ from extproc.domain.principal import Principal
 LANES = ("request", "response")
 PIECE = 100
 """Actions of a session that are looked up at a time."""
+_LOOK_SECONDS = 0.05
 
 
 class Role(StrEnum):
@@ -99,13 +101,18 @@ class Library:
 
     def sessions(self, reader: Reader, query: Query) -> Page[SessionRow]:
         """The sessions with an action that fits, newest first."""
-        reader.need(Role.LIST)
-        return self._index.sessions(query)
+        return self._index.sessions(_allowed(reader, query))
 
-    def actions(self, reader: Reader, query: Query) -> Page[Found]:
-        """The actions that fit, newest first."""
+    def decisions(self, reader: Reader, query: Query) -> Page[Exchange]:
+        """The exchanges of the decisions that fit, newest first."""
+        page = self._index.actions(_allowed(reader, query))
+        return Page(tuple(e for e in (self._exchange(reader, row) for row in page.rows) if e is not None), page.next)
+
+    def events(self, reader: Reader, query: Events) -> Page[Record]:
+        """The other records that fit, newest first."""
         reader.need(Role.LIST)
-        return self._index.actions(query)
+        page = self._index.happened(query)
+        return Page(tuple(self._records(page.rows)), page.next)
 
     def session(self, reader: Reader, start: str) -> SessionRow:
         """The one session whose key starts so."""
@@ -120,7 +127,7 @@ class Library:
         before."""
         reader.need(Role.LIST)
         page = self._index.exchanges(session, after, limit or PIECE)
-        return Page(tuple(e for e in map(self._exchange, page.rows) if e is not None), page.next)
+        return Page(tuple(e for e in (self._exchange(reader, row) for row in page.rows) if e is not None), page.next)
 
     def all_exchanges(self, reader: Reader, session: str) -> Iterator[Exchange]:
         """All of a session's exchanges, oldest first, in bounded memory."""
@@ -141,7 +148,7 @@ class Library:
         found = self._index.decision(start.lower()) if start else []
         if len(found) > 1:
             raise NotFound(_which("decision", start, [row.decision for row in found]))
-        exchange = self._exchange(found[0]) if found else None
+        exchange = self._exchange(reader, found[0]) if found else None
         if exchange is None:
             raise NotFound(_which("decision", start, []))
         return exchange
@@ -171,15 +178,27 @@ class Library:
         )
         return _chained(first, pieces)
 
+    def settle(self, reader: Reader, seconds: float) -> None:
+        """Wait until the index knows what is in the journal now, as far as it can be read; so long at most. Raises
+        OSError."""
+        reader.need(Role.LIST)
+        ends, deadline = {folder.name: size(folder) for folder in streams(self._state)}, time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            known = self._index.progress()
+            places = ((end, *known.get(stream, (0, None))) for stream, end in ends.items())
+            if all(offset >= end or fault is not None for end, offset, fault in places):
+                return
+            time.sleep(_LOOK_SECONDS)
+
     def behind(self) -> int:
         """Bytes of the journal that the index does not know yet. Raises OSError."""
         known = self._index.progress()
         return sum(max(0, size(folder) - known.get(folder.name, (0, None))[0]) for folder in streams(self._state))
 
-    def _exchange(self, found: Found) -> Exchange | None:
+    def _exchange(self, reader: Reader, found: Found) -> Exchange | None:
         """The exchange as the journal has it; None where its decision was erased meanwhile."""
         try:
-            decision = self._record(found.place)
+            decision = _shown(reader, self._record(found.place))
         except JournalFault as error:
             if error.fault.value in _GONE:
                 return None
@@ -196,7 +215,7 @@ class Library:
         kept = tuple(record for record in recordings if record.kind == "recording")
         return Exchange(joined, kept, found.session, trace_of(self._state, decision))
 
-    def _records(self, places: list[tuple[str, int]]) -> Iterator[Record]:
+    def _records(self, places: Iterable[tuple[str, int]]) -> Iterator[Record]:
         """The records at these places that are there still."""
         for place in places:
             try:
@@ -215,6 +234,23 @@ UNREADABLE = (BodyUnreadable, ObjectStoreError, OSError)
 """What reading a body raises that can't be read."""
 
 
+def _allowed(reader: Reader, query: Query) -> Query:
+    """What they may ask of it: whoever finds words in bodies reads them, a letter at a time. Raises NotAllowed."""
+    reader.need(Role.LIST)
+    return replace(query, bodies=query.bodies and Role.READ in reader.roles)
+
+
+def _shown(reader: Reader, decision: Record) -> Record:
+    """The decision's record as they may see it: without how the request's body begins, for those who may read none."""
+    if Role.READ in reader.roles:
+        return decision
+    action = part(decision.body, "action")
+    summary = {name: value for name, value in part(action, "summary").items() if name != "body"}
+    if "llm" in summary:
+        summary["llm"] = {name: value for name, value in part(summary, "llm").items() if name != "prompt"}
+    return replace(decision, body={**decision.body, "action": {**action, "summary": summary}})
+
+
 def session_document(row: SessionRow) -> dict[str, Any]:
     """The shape that the API gives of a session."""
     issuer, _, subject = row.principal.partition(" ")
@@ -230,6 +266,16 @@ def session_document(row: SessionRow) -> dict[str, Any]:
         **dict(zip(("allowed", "masked", "held", "blocked"), row.counts, strict=True)),
         "targets": list(row.targets),
         "newest": None if row.newest is None else found_document(row.newest),
+    }
+
+
+def event_document(record: Record) -> dict[str, Any]:
+    """The shape that the API gives of a record that is no decision and no delivery."""
+    return {
+        "at": record.at,
+        "kind": record.kind,
+        "body": record.body,
+        "audit": {"stream": record.stream, "seq": record.seq, "hash": record.hash},
     }
 
 

@@ -31,7 +31,7 @@ COMMANDS = (
     Command("check", "extproc.cli.check", "find mistakes in configuration, policies and environment; start nothing"),
     Command("holds", "extproc.cli.holds", "list the actions that wait for people; approve and deny them"),
     Command("policy", "extproc.cli.policy", "list, test and explain policies"),
-    Command("audit", "extproc.cli.audit", "search the journal, and verify that it is whole"),
+    Command("audit", "extproc.cli.audit", "search the trail, and verify that it is whole"),
     Command("sessions", "extproc.cli.sessions", "find recorded sessions, read them, play them again, export them"),
     Command("config", "extproc.cli.config", "show the configuration, its schema and its reference"),
     Command("targets", "extproc.cli.targets", "list, add, test and remove what agents may ask for"),

@@ -23,6 +23,10 @@ PIECE_BYTES = 256 << 10
 Document = dict[str, Any]
 
 
+class NoGateway(CommandError):
+    """Nothing answers on the control socket."""
+
+
 class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: Path, timeout: float | None) -> None:
         super().__init__("holdpoint", timeout=timeout)
@@ -97,7 +101,7 @@ class Client:
             connection.request(method, path, json.dumps(body) if body is not None else None, headers)
             yield connection.getresponse()
         except (FileNotFoundError, ConnectionRefusedError):
-            raise CommandError(f"no gateway answers on {self._control}; is it running? (`holdpoint up`)") from None
+            raise NoGateway(f"no gateway answers on {self._control}; is it running? (`holdpoint up`)") from None
         except PermissionError:
             raise CommandError(f"{self._control}: not permitted; you must be in the socket's group") from None
         except (OSError, http.client.HTTPException) as error:
@@ -180,7 +184,7 @@ def print_json(document: object) -> None:
 
 
 def _control(arguments: argparse.Namespace) -> Path:
-    control: Path = arguments.control or load_settings(arguments).listen.control
+    control: Path = arguments.control or load_settings(arguments, files=False).listen.control
     return control
 
 

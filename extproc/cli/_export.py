@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from extproc.cli._common import OK, PROBLEMS, CommandError, Subparsers, add_command
 from extproc.cli._control_client import add_access, administrator, print_json
-from extproc.cli._sessions_source import STREAM, catch_up, folder
+from extproc.cli._sessions_source import STREAM, catch_up, folder, gateway_or_files
 
 if TYPE_CHECKING:
     from extproc.audit.export.bundle import Source
@@ -130,7 +130,7 @@ def _pieces(arguments: argparse.Namespace) -> Iterator[Iterator[bytes]]:
     """The export's content. Raises CommandError."""
     if arguments.state is None:
         path = f"/v1/sessions/{quote(arguments.id, safe='')}/export?format={arguments.format}"
-        with administrator(arguments).open(path) as content:
+        with gateway_or_files(arguments), administrator(arguments).open(path) as content:
             yield content
         return
     from extproc.audit.export.formats import FAILURES, FORMATS

@@ -162,7 +162,7 @@ def _held(screen: Screen, exchange: dict[str, Any]) -> Iterator[str]:
         yield " " * 11 + screen.style(said, "yellow")
     if effect_of(exchange) in ("block", "hold"):
         for reason in part(exchange, "decision").get("reasons", []):
-            if reason.get("mode") == "enforce":
+            if reason.get("mode") == "enforce" and reason.get("effect") in ("block", "hold"):
                 yield " " * 11 + visible(f"{reason.get('message')} ({reason.get('policy')})")
 
 

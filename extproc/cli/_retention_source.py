@@ -139,7 +139,7 @@ class Files:
         bodies = Bodies(BodyFolder(layout.bodies), None if objects is None else object_store(objects))
         indexer = Indexer(state, BodyTexts(bodies))
         end.callback(indexer.close)
-        announcer = Announcer(self._journal, layout.journal_of(STREAM))
+        announcer = Announcer(self._journal, layout.journal_of(STREAM), signer)
         self._deletion, self._indexer = Deletion(self._store, announcer, bodies, indexer, signer), indexer
 
     def place(self, selects: Mapping[str, str], reason: str) -> Document:

@@ -1,8 +1,9 @@
-"""Where `holdpoint sessions` reads: from a running gateway, or from the files of a state folder. Both give the
-documents of the API (see extproc/console/sessions.py)."""
+"""Where `holdpoint sessions`, `audit` and `policy` read: from a running gateway, or from the files of a state folder.
+Both give the documents of the API (see extproc/console/sessions.py)."""
 
 import argparse
 import getpass
+import shlex
 import socket
 import sqlite3
 import sys
@@ -13,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, urlencode
 
 from extproc.cli._common import CommandError, load_settings
-from extproc.cli._control_client import Client, administrator
+from extproc.cli._control_client import Client, NoGateway, administrator
 
 if TYPE_CHECKING:
     from extproc.audit.index import Indexer
+    from extproc.audit.index import Query as Asked
     from extproc.domain.json import Document
 
 STREAM = "operator"
@@ -38,6 +40,14 @@ class Source(Protocol):
 
     def decision(self, start: str) -> dict[str, Any]:
         """The exchange of the decision whose id starts so."""
+        ...
+
+    def decisions(self, query: Query) -> dict[str, Any]:
+        """A page of exchanges; the query's members are those of the API."""
+        ...
+
+    def events(self, query: Query) -> dict[str, Any]:
+        """A page of other records, likewise."""
         ...
 
     def body(self, decision: str, address: str) -> Iterator[bytes]:
@@ -73,6 +83,14 @@ class Gateway:
         """See Source."""
         return self._client.call("GET", f"/v1/decisions/{quote(start, safe='') or '-'}")
 
+    def decisions(self, query: Query) -> dict[str, Any]:
+        """See Source."""
+        return self._client.call("GET", f"/v1/decisions?{urlencode(query, doseq=True)}")
+
+    def events(self, query: Query) -> dict[str, Any]:
+        """See Source."""
+        return self._client.call("GET", f"/v1/events?{urlencode(query, doseq=True)}")
+
     def body(self, decision: str, address: str) -> Iterator[bytes]:
         """See Source."""
         path = f"/v1/bodies/{quote(address, safe='')}?decision={quote(decision, safe='')}"
@@ -98,12 +116,10 @@ class Files:
 
     def sessions(self, query: Query) -> dict[str, Any]:
         """See Source."""
-        from extproc.audit.index import Query as Asked
         from extproc.audit.library import session_document
 
-        asked: dict[str, Any] = {name: value for name, value in query.items() if name != "word"}
         with _told():
-            page = self._library.sessions(self._reader, Asked(**asked, words=tuple(_texts(query.get("word")))))
+            page = self._library.sessions(self._reader, _asked(query))
             rows = [session_document(row) for row in page.rows]
             return {"sessions": rows, "next": page.next, "behind": self._library.behind()}
 
@@ -125,6 +141,24 @@ class Files:
         with _told():
             return self._library.exchange(self._reader, start).document()
 
+    def decisions(self, query: Query) -> dict[str, Any]:
+        """See Source."""
+        with _told():
+            page = self._library.decisions(self._reader, _asked(query))
+            rows = [exchange.document() for exchange in page.rows]
+            return {"decisions": rows, "next": page.next, "behind": self._library.behind()}
+
+    def events(self, query: Query) -> dict[str, Any]:
+        """See Source."""
+        from extproc.audit.index import Events
+        from extproc.audit.library import event_document
+
+        asked: dict[str, Any] = {name: value for name, value in query.items() if name != "kind"}
+        with _told():
+            page = self._library.events(self._reader, Events(tuple(_texts(query.get("kind"))), **asked))
+            rows = [event_document(record) for record in page.rows]
+            return {"events": rows, "next": page.next, "behind": self._library.behind()}
+
     def body(self, decision: str, address: str) -> Iterator[bytes]:
         """See Source."""
         with _told():
@@ -140,7 +174,8 @@ class Files:
 def source(arguments: argparse.Namespace) -> Iterator[Source]:
     """What the arguments name. Raises CommandError."""
     if arguments.state is None:
-        yield Gateway(administrator(arguments))
+        with gateway_or_files(arguments):
+            yield Gateway(administrator(arguments))
         return
     state = folder(arguments.state)
     catch_up(state)
@@ -149,6 +184,18 @@ def source(arguments: argparse.Namespace) -> Iterator[Source]:
         yield files
     finally:
         files.close()
+
+
+@contextmanager
+def gateway_or_files(arguments: argparse.Namespace) -> Iterator[None]:
+    """Where no gateway answers, say how its files are read without one."""
+    try:
+        yield
+    except NoGateway as error:
+        state = "DIR"
+        with suppress(CommandError):
+            state = shlex.quote(str(load_settings(arguments, files=False).state))
+        raise CommandError(f"{error}\nits files are read without it, by its user: --state {state}") from None
 
 
 def folder(state: Path) -> Path:
@@ -249,6 +296,13 @@ def _told() -> Iterator[None]:
         raise CommandError(f"{error}; `holdpoint audit verify` says more") from error
     except UNREADABLE as error:
         raise CommandError(f"the body can't be read: {error}") from error
+
+
+def _asked(query: Query) -> "Asked":
+    from extproc.audit.index import Query as Asked
+
+    asked: dict[str, Any] = {name: value for name, value in query.items() if name != "word"}
+    return Asked(**asked, words=tuple(_texts(query.get("word"))))
 
 
 def _texts(value: str | int | Sequence[str] | None) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from extproc.approvals.display import visible
 from extproc.cli._holds_view import Screen
-from extproc.cli._terminal import fit, size, span, width
+from extproc.cli._terminal import fit, size, span, widths_of
 
 EFFECTS = {"allow": "green", "mask": "yellow", "hold": "yellow", "block": "red"}
 ID_LENGTH = 10
@@ -21,14 +21,7 @@ def table(screen: Screen, sessions: list[dict[str, Any]], most: int) -> str:
     heads = ("SESSION", "LAST SEEN", "WHO", "ALLOW", "MASK", "HOLD", "BLOCK", "TARGETS", "LAST OF IT")
     shown = 9 if most >= 100 else 8 if most >= 80 else 7
     rows = [_row(session, short=shown == 7) for session in sessions]
-    widths = [max(width(row[i]) for row in (heads, *rows)) for i in range(shown)]
-    for i, (_, longest) in _FLEXIBLE.items():
-        if i < shown:
-            widths[i] = min(widths[i], longest)
-    for i, (least, _) in _FLEXIBLE.items():
-        over = sum(widths) + 2 * (shown - 1) - most
-        if i < shown and over > 0:
-            widths[i] = max(least, widths[i] - over)
+    widths = widths_of([row[:shown] for row in (heads, *rows)], _FLEXIBLE, most)
     lines = [screen.style("  ".join(fit(c, w) for c, w in zip(heads, widths, strict=False)).rstrip(), "bold")]
     for row in rows:
         cells = [c.rjust(w) if 3 <= i <= 6 else fit(c, w) for i, (c, w) in enumerate(zip(row, widths, strict=False))]
@@ -113,7 +106,7 @@ def _row(session: dict[str, Any], *, short: bool) -> tuple[str, ...]:
 
 
 def _why(exchange: dict[str, Any]) -> Iterator[str]:
-    for reason in _rows(part(exchange, "decision").get("reasons")):
+    for reason in objects(part(exchange, "decision").get("reasons")):
         shadow = " [shadow: changed nothing]" if reason.get("mode") == "shadow" else ""
         said = f"{reason.get('effect')}: {reason.get('message')} ({reason.get('policy')}, {reason.get('code')})"
         yield f"because   {visible(said)}{shadow}"
@@ -124,7 +117,7 @@ def _people(screen: Screen, exchange: dict[str, Any]) -> Iterator[str]:
         return
     waited = part(exchange, "timings_us").get("hold")
     yield f"hold      {visible(str(exchange['hold']))}" + (f", waited {span(waited / 1e6)}" if waited else "")
-    for vote in _rows(exchange.get("votes")):
+    for vote in objects(exchange.get("votes")):
         said = screen.style("approved", "green") if vote.get("approve") else screen.style("denied", "red")
         who = visible(str(part(vote, "approver").get("subject", "?")))
         yield f"          {said} by {who}: {visible(str(vote.get('reason', '')))}"
@@ -179,7 +172,8 @@ def _dict(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _rows(value: Any) -> list[dict[str, Any]]:
+def objects(value: Any) -> list[dict[str, Any]]:
+    """The objects in a list, or none."""
     return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
 
 

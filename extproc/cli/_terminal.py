@@ -3,7 +3,7 @@
 import shutil
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 PIPED_COLUMNS = 120
 
@@ -25,6 +25,20 @@ def fit(text: str, most: int) -> str:
     if width(text) > most:
         text = next(wrap(text, max(0, most - 1)), "") + "…"
     return text + " " * (most - width(text))
+
+
+def widths_of(rows: Sequence[Sequence[str]], flexible: Mapping[int, tuple[int, int]], most: int) -> list[int]:
+    """The widths of the columns of a table in so many columns of the terminal, with two between each. Those that are
+    `flexible` give way, in that order: the least that they need and the most that they get."""
+    widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
+    giving = {i: range_ for i, range_ in flexible.items() if i < len(widths)}
+    for i, (_, longest) in giving.items():
+        widths[i] = min(widths[i], longest)
+    for i, (least, _) in giving.items():
+        over = sum(widths) + 2 * (len(widths) - 1) - most
+        if over > 0:
+            widths[i] = max(min(least, widths[i]), widths[i] - over)
+    return widths
 
 
 def wrap(text: str, most: int) -> Iterator[str]:

@@ -1,22 +1,41 @@
-"""`holdpoint audit`: search the journal, and verify that it is whole. Reads files only: it needs no running gateway."""
+"""`holdpoint audit`: what was decided and what people did, and is it all still as it was written."""
 
 import argparse
 import json
-import sqlite3
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from extproc.approvals.display import visible
 from extproc.cli import report, retention, ship, verify
-from extproc.cli._common import OK, CommandError, Subparsers, add_command, add_config, load_settings
+from extproc.cli._audit_view import decisions, events
+from extproc.cli._common import OK, CommandError, Subparsers, add_command
+from extproc.cli._control_client import add_access
+from extproc.cli._holds_view import Screen
+from extproc.cli._sessions_source import jaeger, source
+from extproc.cli._terminal import columns
+from extproc.cli._trail_query import OF_ACTIONS, add_filters, pages, query_of
 
-if TYPE_CHECKING:
-    from extproc.audit.reader import Joined
-
-DEFAULT_LIMIT = 50
-_DEFAULT_JAEGER = "http://127.0.0.1:16686"
+_DECISION, _ACTS = "decision", "acts"
+_BY_PEOPLE = ("config", "export", "freeze", "legal-hold", "policy", "purge", "reading", "target", "token")
+_OTHERS = (
+    "alarm",
+    "body-deleted",
+    "checkpoint",
+    "erased",
+    "genesis",
+    "hold",
+    "journal-opened",
+    "journal-repaired",
+    "recording",
+    "refusal",
+    "retired",
+    "seal",
+    "segment",
+    "session",
+    "tunnel",
+    "vote",
+)
+KINDS = (_DECISION, _ACTS, *sorted((*_BY_PEOPLE, *_OTHERS)))
 
 
 def register(subparsers: Subparsers) -> None:
@@ -24,11 +43,12 @@ def register(subparsers: Subparsers) -> None:
     noun = add_command(
         subparsers,
         "audit",
-        "search the journal, and verify that it is whole",
+        "search the trail, and verify that it is whole",
         None,
-        about="Search the journal of decisions, and verify that nothing in it was changed.",
+        about="Search the trail: what was decided, and what administrators did. Verify that nothing of it was changed.",
         examples=(
             "holdpoint audit list --since 1h",
+            "holdpoint audit list --kind acts --since 7d",
             "holdpoint audit show 0b6f2a9d3c",
             "holdpoint audit verify",
         ),
@@ -37,26 +57,36 @@ def register(subparsers: Subparsers) -> None:
     listing = add_command(
         verbs,
         "list",
-        "list decisions, oldest first",
+        "list decisions or other records, oldest first",
         _list,
-        examples=("holdpoint audit list --effect block --since 6h", "holdpoint audit list --policy http.writes --json"),
+        about="List the newest decisions, or other records with --kind, oldest first. A running gateway is asked, for\n"
+        "those with the role `list`. With --state DIR the files of a state folder are read instead.",
+        examples=(
+            "holdpoint audit list --effect block --since 6h",
+            "holdpoint audit list --policy http.writes --json",
+            "holdpoint audit list --kind freeze --since 30d",
+        ),
     )
-    listing.add_argument("--effect", choices=("allow", "hold", "block"), help="only decisions of this effect")
-    listing.add_argument("--target", metavar="NAME", help="only actions on this target")
-    listing.add_argument("--principal", metavar="WHO", help="only this subject, or `ISSUER SUBJECT`")
-    listing.add_argument("--policy", metavar="ID", help="only decisions with a reason of this policy")
-    listing.add_argument("--since", metavar="WHEN", help="only later ones: a time (RFC 3339) or an age (90s, 6h, 2d)")
+    add_filters(listing)
     listing.add_argument(
-        "--limit", metavar="N", type=int, default=DEFAULT_LIMIT, help=f"at most the newest N (default: {DEFAULT_LIMIT})"
+        "--kind",
+        choices=KINDS,
+        default=_DECISION,
+        metavar="KIND",
+        help=f"records of this kind (default: {_DECISION}); {_ACTS}: what administrators did, which is"
+        f" {', '.join(_BY_PEOPLE)}; others: {', '.join(_OTHERS)}",
     )
     show = add_command(
         verbs, "show", "show all that is known of one decision", _show, examples=("holdpoint audit show 0b6f2a9d3c",)
     )
-    show.add_argument("decision", metavar="DECISION", help="the decision's id, as `list` and refusals name it")
+    show.add_argument(
+        "decision", metavar="DECISION", help="the start of the decision's id, which `list` and refusals name"
+    )
     for parser in (listing, show):
-        add_config(parser)
-        parser.add_argument("--state", metavar="DIR", type=Path, help="the state folder (default: the configuration's)")
-        parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+        add_access(parser)
+        parser.add_argument(
+            "--state", metavar="DIR", type=Path, help="read this state folder instead of asking a gateway"
+        )
     verify.register(verbs)
     report.register(verbs)
     ship.register(verbs)
@@ -64,95 +94,50 @@ def register(subparsers: Subparsers) -> None:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    from extproc.audit.placement import trace_address
-    from extproc.audit.reader import Filter, JournalFault, search, since
-    from extproc.audit.shipper import trace_of
-
-    state, jaeger = _where(arguments)
-    if arguments.limit < 1:
-        raise CommandError(f"--limit {arguments.limit}: expected a number above 0")
-    try:
-        earliest = None if arguments.since is None else since(arguments.since, datetime.now(UTC))
-    except ValueError as error:
-        raise CommandError(f"--since {error}") from None
-    wanted = Filter(arguments.effect, arguments.target, arguments.principal, arguments.policy, earliest)
-    try:
-        found = list(search(state, wanted, arguments.limit))
-        addresses = [trace_address(jaeger, trace_of(state, row.decision)) for row in found]
-    except (JournalFault, sqlite3.Error) as error:
-        raise CommandError(f"{error}; `holdpoint audit verify` says more") from error
+    if arguments.kind != _DECISION:
+        return _list_events(arguments)
+    query, address = query_of(arguments), jaeger(arguments)
+    with source(arguments) as of:
+        rows = pages(of.decisions, query, "decisions", arguments.limit)[::-1]
     if arguments.json:
-        for row, address in zip(found, addresses, strict=True):
-            print(json.dumps({**row.document(), "trace_address": address}, ensure_ascii=True))
-    elif found:
-        print(_table([_cells(row, address) for row, address in zip(found, addresses, strict=True)]))
+        for row in rows:
+            print(json.dumps({**row, "trace_address": _address(row, address)}))
+    elif rows:
+        print(decisions(Screen(), rows, lambda row: _address(row, address), columns()))
     else:
-        print("no decision in the journal fits", file=sys.stderr)
+        print("no decision fits", file=sys.stderr)
+    return OK
+
+
+def _list_events(arguments: argparse.Namespace) -> int:
+    for name in OF_ACTIONS:
+        if getattr(arguments, name):
+            asked = "words are" if name == "words" else f"--{name} is"
+            raise CommandError(f"{asked} for decisions, not for --kind {arguments.kind}")
+    kinds = _BY_PEOPLE if arguments.kind == _ACTS else (arguments.kind,)
+    query = {**query_of(arguments), "kind": kinds}
+    with source(arguments) as of:
+        rows = pages(of.events, query, "events", arguments.limit)[::-1]
+    if arguments.json:
+        for row in rows:
+            print(json.dumps(row))
+    elif rows:
+        print(events(Screen(), rows, columns()))
+    else:
+        print("no such record fits", file=sys.stderr)
     return OK
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    from extproc.audit.placement import trace_address
-    from extproc.audit.reader import JournalFault, search
-    from extproc.audit.shipper import trace_of
-
-    state, jaeger = _where(arguments)
-    try:
-        found = list(search(state, lambda record: record.body["decision"].get("id") == arguments.decision, 1))
-        if not found:
-            raise CommandError(f"no decision {arguments.decision!r} in {state}; `holdpoint audit list` shows them")
-        address = trace_address(jaeger, trace_of(state, found[0].decision))
-    except (JournalFault, sqlite3.Error) as error:
-        raise CommandError(f"{error}; `holdpoint audit verify` says more") from error
+    with source(arguments) as of:
+        row = of.decision(arguments.decision)
     # JSON in either form: escaped, so that nothing an agent wrote can draw on the terminal.
-    document = {"trace_address": address, **found[0].document()}
-    print(json.dumps(document, ensure_ascii=True, indent=None if arguments.json else 2))
+    document = {"trace_address": _address(row, jaeger(arguments)), **row}
+    print(json.dumps(document, indent=None if arguments.json else 2))
     return OK
 
 
-def _where(arguments: argparse.Namespace) -> tuple[Path, str | None]:
-    """The state folder, and the base of Jaeger's page where traces are sent anywhere."""
-    if arguments.state is not None:
-        if not arguments.state.is_dir():
-            raise CommandError(f"--state {arguments.state}: no such folder")
-        return arguments.state, _DEFAULT_JAEGER
-    settings = load_settings(arguments, files=False)
-    shown = settings.audit.jaeger is not None and settings.audit.otlp is not None
-    return settings.state, str(settings.audit.jaeger) if shown else None
+def _address(row: dict[str, Any], base: str | None) -> str:
+    from extproc.audit.placement import trace_address
 
-
-def _cells(row: "Joined", address: str) -> tuple[str, ...]:
-    from extproc.audit.attributes import part, rows
-    from extproc.audit.spans import verdict
-
-    body = row.decision.body
-    said, asked = part(body, "decision"), part(body, "action")
-    effect = str(said.get("effect", "?"))
-    masked = part(row.delivery.body, "masked") if row.delivery is not None else {}
-    reasons = [r for r in rows(said.get("reasons")) if r.get("mode") == "enforce" and r.get("effect") == effect]
-    people = [str(r.get("subject")) for r in rows(body.get("approvers"))]
-    people = people or [str(part(v.body, "approver").get("subject")) for v in row.votes]
-    hold = str(body["hold"]) if body.get("hold") else ""
-    shown = f"hold, {verdict(body)}" if effect == "hold" else effect
-    if effect == "allow" and any(masked.values()):
-        shown = "mask"
-    cells = (
-        row.decision.at[:19] + "Z",
-        str(said.get("id", "?")),
-        str(part(body, "principal").get("subject", "?")),
-        f"{asked.get('verb', '?')} {part(body, 'target').get('name', '?')} {asked.get('resource', '')}",
-        shown,
-        ", ".join(dict.fromkeys(str(r.get("policy")) for r in reasons)) or "-",
-        (f"{hold} by {', '.join(people)}" if people else hold) or "-",
-        address,
-    )
-    return tuple(visible(cell) for cell in cells)
-
-
-def _table(lines: list[tuple[str, ...]]) -> str:
-    head = ("TIME", "DECISION", "WHO", "ACTION", "EFFECT", "POLICY", "HOLD", "TRACE")
-    widths = [max(len(line[i]) for line in (head, *lines)) for i in range(len(head) - 1)]
-    return "\n".join(
-        "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]])
-        for line in (head, *lines)
-    )
+    return trace_address(base, str(row["trace_id"]))

@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import unquote
 
 from extproc.adapters.opa import bundle, library
@@ -23,20 +23,16 @@ from extproc.cli._common import (
     add_config,
     load_settings,
 )
+from extproc.cli._control_client import add_access
+from extproc.cli._sessions_source import source
 from extproc.domain.decision import Decision, Effect, MalformedDecision, Mode, Reason, parse
 
 _LARGEST_INPUT = 16 << 20
 _GATEWAY = "holdpoint"
 
 
-class FindDecision(Protocol):
-    """Looks a decision's record up in the journals of a state directory; None when there is none of that id."""
-
-    def __call__(self, state: Path, decision_id: str, /) -> Mapping[str, Any] | None: ...
-
-
-def register(subparsers: Subparsers, find: FindDecision | None = None) -> None:
-    """Add `policy` and its verbs. `find` stands in for the journal's reader in tests."""
+def register(subparsers: Subparsers) -> None:
+    """Add `policy` and its verbs."""
     noun = add_command(
         subparsers,
         "policy",
@@ -50,10 +46,7 @@ def register(subparsers: Subparsers, find: FindDecision | None = None) -> None:
 
     def verb(name: str, text: str, run: Callable[[argparse.Namespace], int], *examples: str) -> argparse.ArgumentParser:
         parser = add_command(verbs, name, text, run, examples=examples)
-        add_config(parser)
         parser.add_argument("--data", metavar="PATH", type=Path, help="your data for the policies, a file or a folder")
-        parser.add_argument("--json", action="store_true", help="print JSON, for programs")
-        parser.set_defaults(find=find)
         return parser
 
     listing = verb("list", "list the policies: id, severity, mode, title", _list, "holdpoint policy list")
@@ -72,11 +65,21 @@ def register(subparsers: Subparsers, find: FindDecision | None = None) -> None:
         "holdpoint policy try input.json",
         "holdpoint policy try 0198c5e2 --policies candidate/",
     )
-    attempt.add_argument("record", metavar="RECORD", help="a file with a policy input, - for stdin, or a decision's id")
+    attempt.add_argument(
+        "record", metavar="RECORD", help="a file with a policy input, - for stdin, or the start of a decision's id"
+    )
     explain = verb("explain", "explain a decision of the journal", _explain, "holdpoint policy explain 0198c5e2")
-    explain.add_argument("decision", metavar="DECISION", help="the decision's id")
+    explain.add_argument("decision", metavar="DECISION", help="the start of the decision's id")
     for parser in (listing, attempt, explain):
         parser.add_argument("--policies", metavar="PATH", type=Path, help="another folder of policies")
+    for parser in (listing, test):
+        add_config(parser)
+        parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+    for parser in (attempt, explain):
+        add_access(parser)
+        parser.add_argument(
+            "--state", metavar="DIR", type=Path, help="look the decision up in this state folder, not at a gateway"
+        )
 
 
 def _list(arguments: argparse.Namespace) -> int:
@@ -219,7 +222,10 @@ def _input(arguments: argparse.Namespace) -> tuple[Mapping[str, Any], bool]:
     """The policy input that RECORD names, and whether it was rebuilt from a decision's record."""
     name: str = arguments.record
     if name != "-" and not Path(name).is_file():
-        return _rebuilt(_record(arguments, name)), True
+        try:
+            return _rebuilt(_record(arguments, name)), True
+        except CommandError as error:
+            raise CommandError(f"there is no file {visible(name)}, and as a decision: {error}") from None
     try:
         text = sys.stdin.buffer.read(_LARGEST_INPUT) if name == "-" else Path(name).read_bytes()[:_LARGEST_INPUT]
         document = json.loads(text)
@@ -265,18 +271,8 @@ def _rebuilt(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _record(arguments: argparse.Namespace, decision_id: str) -> Mapping[str, Any]:
-    find: FindDecision = arguments.find or _journal()
-    state = load_settings(arguments).state
-    record = find(state, decision_id)
-    if record is None:
-        raise CommandError(f"there is no file and no decision {visible(decision_id)} (journals in {state})")
-    return record
-
-
-def _journal() -> FindDecision:
-    from extproc.audit.reader import find_decision
-
-    return find_decision
+    with source(arguments) as of:
+        return of.decision(decision_id)
 
 
 def _load(arguments: argparse.Namespace) -> library.Library:

@@ -5,12 +5,12 @@ import json
 import socket
 import sqlite3
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from extproc.approvals.display import visible
 from extproc.cli._common import OK, PROBLEMS, CommandError, Subparsers, add_command, add_config, load_settings
+from extproc.cli._times import record_time
 
 if TYPE_CHECKING:
     from extproc.audit.export.gaps import Trail
@@ -63,7 +63,8 @@ def _report(arguments: argparse.Namespace) -> int:
     state = arguments.state if arguments.state is not None else load_settings(arguments, files=False).state
     if not (state / "journal").is_dir():
         raise CommandError(f"no journal in {state / 'journal'}: nothing to report on")
-    since, until = _when("--from", arguments.since), _when("--to", arguments.until)
+    asked = (("--from", arguments.since), ("--to", arguments.until))
+    since, until = ("" if text is None else record_time(option, text) for option, text in asked)
     if until and since >= until:
         raise CommandError("--to: is not after --from")
     progress = ProgressLine()
@@ -163,12 +164,3 @@ def _columns(rows: Sequence[tuple[str, ...]], *, right: Sequence[int] = ()) -> I
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         yield ("  " + "  ".join(padded)).rstrip()
-
-
-def _when(option: str, given: str | None) -> str:
-    from extproc.audit.reader import since
-
-    try:
-        return "" if given is None else since(given, datetime.now(UTC))
-    except ValueError as error:
-        raise CommandError(f"{option} {error}") from None

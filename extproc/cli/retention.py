@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from extproc.cli._common import OK, PROBLEMS, CommandError, Subparsers, add_comm
 from extproc.cli._control_client import add_access, print_json
 from extproc.cli._retention_source import source
 from extproc.cli._retention_view import counts, hold_lines, report_lines
+from extproc.cli._times import record_time
 
 if TYPE_CHECKING:
     from extproc.cli._retention_source import Source
@@ -255,15 +255,10 @@ def _receipt(arguments: argparse.Namespace) -> int:
 
 def _times(given: dict[str, str | None]) -> dict[str, str]:
     """What was given, with ages as times. Raises CommandError."""
-    from extproc.audit.reader import since
-
     asked = {name: value for name, value in given.items() if value is not None}
     for name in ("since", "until"):
         if name in asked:
-            try:
-                asked[name] = since(asked[name], datetime.now(UTC))
-            except ValueError as error:
-                raise CommandError(f"--{name} {error}") from None
+            asked[name] = record_time(f"--{name}", asked[name])
     return asked
 
 

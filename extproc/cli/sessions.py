@@ -4,7 +4,6 @@ import argparse
 import re
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,8 @@ from extproc.cli._replay import play
 from extproc.cli._sessions_source import catch_up, folder, jaeger, source
 from extproc.cli._sessions_view import entry, head, table
 from extproc.cli._terminal import columns, size
+from extproc.cli._trail_query import add_filters, pages, query_of
 
-LIMIT, MOST_LIMIT = 50, 1000
-_PAGE = 200
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -88,21 +86,7 @@ def _add_list(verbs: Subparsers) -> None:
         "what was asked for, in the reasons of decisions, and in bodies where policy lets these be indexed: each\n"
         "whole, or its beginning where it ends with *; words in one pair of quotes stand beside each other.",
     )
-    listing.add_argument("words", nargs="*", metavar="WORD", help="words that are all there")
-    listing.add_argument("--principal", metavar="WHO", help="only of this subject, or `ISSUER SUBJECT`")
-    listing.add_argument("--target", metavar="NAME", help="only with actions on this target")
-    listing.add_argument(
-        "--effect",
-        choices=("allow", "mask", "hold", "block"),
-        help="only with such actions; allow is without, mask with values that were masked",
-    )
-    listing.add_argument("--policy", metavar="ID", help="only with a reason of this policy")
-    listing.add_argument("--since", metavar="WHEN", help="only later: a time (RFC 3339) or an age (90s, 6h, 2d)")
-    listing.add_argument("--until", metavar="WHEN", help="only earlier, likewise")
-    listing.add_argument("--trace", metavar="ID", help="only of this trace, or with a claim to it")
-    listing.add_argument("--decision", metavar="ID", help="only with the decision whose id starts so")
-    listing.add_argument("--hold", metavar="ID", help="only with an action that waited in this hold")
-    listing.add_argument("--limit", metavar="N", type=int, default=LIMIT, help=f"at most N (default: {LIMIT})")
+    add_filters(listing)
 
 
 def _add_replay(verbs: Subparsers) -> None:
@@ -134,25 +118,15 @@ def _add_replay(verbs: Subparsers) -> None:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    if not 1 <= arguments.limit <= MOST_LIMIT:
-        raise CommandError(f"--limit {arguments.limit}: expected 1 to {MOST_LIMIT}")
-    rows: list[dict[str, Any]] = []
+    query = query_of(arguments)
     with source(arguments) as of:
-        query, behind = _query(arguments), 0
-        while len(rows) < arguments.limit:
-            page = of.sessions({**query, "limit": min(_PAGE, arguments.limit - len(rows))})
-            rows, behind = rows + page["sessions"], page["behind"]
-            if page["next"] is None:
-                break
-            query["before"] = page["next"]
+        rows = pages(of.sessions, query, "sessions", arguments.limit)
     if arguments.json:
         print_json(rows)
     elif rows:
         print(table(Screen(), rows, columns()))
     else:
         print("no session fits", file=sys.stderr)
-    if behind:
-        print(f"not searchable yet: the journal's last {size(behind)}", file=sys.stderr)
     return OK
 
 
@@ -211,25 +185,6 @@ def _index(arguments: argparse.Namespace) -> int:
     learned = catch_up(state, rebuild=arguments.rebuild)
     print(f"{state / 'index.db'}: up to date; {size(learned)} of the journal were new to it")
     return OK
-
-
-def _query(arguments: argparse.Namespace) -> dict[str, Any]:
-    from extproc.audit.reader import since
-
-    query: dict[str, Any] = {}
-    for name in ("principal", "target", "effect", "policy", "trace", "decision", "hold"):
-        if getattr(arguments, name) is not None:
-            query[name] = getattr(arguments, name)
-    for name in ("since", "until"):
-        text = getattr(arguments, name)
-        try:
-            if text is not None:
-                query[name] = since(text, datetime.now(UTC))
-        except ValueError as error:
-            raise CommandError(f"--{name} {error}") from None
-    if arguments.words:
-        query["word"] = arguments.words
-    return query
 
 
 def _speed(text: str) -> float:

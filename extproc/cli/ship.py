@@ -7,11 +7,11 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from extproc.cli._common import OK, PROBLEMS, CommandError, Subparsers, add_command, add_config, load_settings
+from extproc.cli._times import record_time
 
 if TYPE_CHECKING:
     from extproc.audit.compare import Finding
@@ -83,13 +83,9 @@ def register(verbs: Subparsers) -> None:
 def _ship(arguments: argparse.Namespace) -> int:
     from extproc.adapters.otel import OtlpExporter
     from extproc.audit.compare import Altered, Missing
-    from extproc.audit.reader import since
 
     state, otlp, jaeger = _where(arguments)
-    try:
-        earliest = None if arguments.since is None else since(arguments.since, datetime.now(UTC))
-    except ValueError as error:
-        raise CommandError(f"--since {error}") from None
+    earliest = None if arguments.since is None else record_time("--since", arguments.since)
     wanted = (Missing, Altered) if arguments.altered else Missing
     tally, batch, sent, refused = Tally(), list["Span"](), 0, 0
     with contextlib.closing(OtlpExporter(otlp)) as exporter:

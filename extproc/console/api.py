@@ -1,5 +1,5 @@
-"""The API on the control socket: holds for approvers, what administrators may change, and the audit trail. Nobody
-is told anything, not even what there is, before it is known who they are. Errors are problem documents (see `problem`)."""
+"""The API on the control socket: holds for approvers, what administrators may change, and the audit trail. Nobody is
+told anything, not even what there is, before it is known who they are. Errors are problem documents (see `problem`)."""
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware

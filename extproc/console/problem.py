@@ -62,7 +62,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         return problem(503, "holds-unavailable", "the store of holds can't be used; nothing was changed")
     except JournalUnwritable as error:
         log.error("journal: %s", error)
-        return problem(503, "journal-unwritable", "the journal can't be written; the vote has no effect")
+        return problem(503, "journal-unwritable", "the journal can't be written, so nothing was done")
     except web.HTTPException as error:
         answer = problem(error.status, f"http-{error.status}", error.reason)
         if "Allow" in error.headers:

@@ -20,7 +20,7 @@ from extproc.audit.segments import Folder, cut_of, name_of
 from extproc.audit.signals.tail import Tail
 from extproc.domain.ports import JournalUnwritable
 from tests.audit.conftest import Clock, intact
-from tests.audit.test_journal import file_limit
+from tests.support.limits import file_limit
 
 SIGNER = Signer(Ed25519PrivateKey.generate())
 KEYS = PublicKeys([SIGNER.public])

@@ -130,7 +130,7 @@ DATA = {
     "targets: {crm: {groups: [1]}}": "targets.crm.groups[0]: expected text, found a whole number",
     "targets: {crm: {group: [sales]}}": "targets.crm.group: unknown; there are: approval_group, groups",
     "environments: {nonproduction: null}": "environments.nonproduction: expected a list, found nothing",
-    "record: {default: all}": "record.default: expected one of full, metadata",
+    "record: {default: all}": "record.default: expected one of full, head, metadata",
     "[1]": "expected a mapping at the top",
     "a: &x 1": "anchor",
     "targets: {}\ntargets: {}": "written twice",

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 
 from extproc.adapters.opa import bundle, check
 from extproc.adapters.opa.binary import OPA_VARIABLE, OpaMissing, find_opa
+from extproc.audit.journal import FileJournal
 from extproc.cli import policy
 from extproc.cli._common import CommandError
 from tests.policy.conftest import policy_input
@@ -23,9 +23,9 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opa: Path) -> Non
     monkeypatch.setenv(OPA_VARIABLE, str(opa))
 
 
-def _run(*words: str, find: Any = None) -> int:
+def _run(*words: str) -> int:
     parser = argparse.ArgumentParser()
-    policy.register(parser.add_subparsers(), find)
+    policy.register(parser.add_subparsers())
     arguments = parser.parse_args(["policy", *words])
     code: int = arguments.run(arguments)
     return code
@@ -71,18 +71,12 @@ RECORD: dict[str, Any] = {
 
 
 @pytest.fixture
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A state directory that the configuration would name."""
-
-    class Settings:
-        state = tmp_path / "state"
-
-    monkeypatch.setattr(policy, "load_settings", lambda arguments: Settings)
-    return Settings.state
-
-
-def _find(state: Path, decision_id: str) -> Mapping[str, Any] | None:
-    return RECORD if decision_id == "d1" else None
+def state(tmp_path: Path) -> Path:
+    """A state folder with the record."""
+    journal = FileJournal(tmp_path / "state" / "journal" / "worker-0", "worker-0")
+    journal.append("decision", RECORD)
+    journal.close()
+    return tmp_path / "state"
 
 
 def test_list_names_every_policy(capsys: pytest.CaptureFixture[str], shipped: check.Checked) -> None:
@@ -132,7 +126,7 @@ def test_try_reads_an_input_from_a_file(capsys: pytest.CaptureFixture[str], tmp_
 
 def test_try_takes_a_decision_of_the_journal(capsys: pytest.CaptureFixture[str], state: Path) -> None:
     """The input is rebuilt from the record, and that is said."""
-    assert _run("try", "d1", find=_find) == 0
+    assert _run("try", "d1", "--state", str(state)) == 0
     assert "rebuilt from the record" in capsys.readouterr().out
 
 
@@ -148,7 +142,7 @@ def test_try_refuses_what_is_no_input(tmp_path: Path, text: str, words: str) -> 
 
 def test_explain_says_each_reason_and_what_would_change_it(capsys: pytest.CaptureFixture[str], state: Path) -> None:
     """Title, place and remedy for each reason; what an agent wrote can't move the cursor."""
-    assert _run("explain", "d1", find=_find) == 0
+    assert _run("explain", "d1", "--state", str(state)) == 0
     out = capsys.readouterr().out
     assert "hold: DELETE /customers/7<U+202E> on crm" in out
     assert "Deleting in production (" in out
@@ -158,10 +152,12 @@ def test_explain_says_each_reason_and_what_would_change_it(capsys: pytest.Captur
     assert "decided under revision older" in out
 
 
-def test_explain_of_an_unknown_decision_says_where_it_looked(state: Path) -> None:
-    """No record is a mistake to tell, with the journals' place."""
-    with pytest.raises(CommandError, match="no decision d2"):
-        _run("explain", "d2", find=_find)
+def test_an_unknown_decision_is_said(state: Path) -> None:
+    """What is neither a decision nor a file is a mistake to tell."""
+    with pytest.raises(CommandError, match="no decision in the index starts with 'd2'"):
+        _run("explain", "d2", "--state", str(state))
+    with pytest.raises(CommandError, match="there is no file d2, and as a decision: no decision"):
+        _run("try", "d2", "--state", str(state))
 
 
 def test_opa_is_found_where_it_is_named_then_in_the_cache(

@@ -46,7 +46,7 @@ class Console:
     async def get(self, path: str, *groups: str, **query: str) -> tuple[int, Any]:
         """Status and document (or bytes) of a call by somebody of these groups; of root, without any."""
         headers = {"Authorization": f"Bearer {ISSUER.token('ann', groups=list(groups))}"} if groups else {}
-        address = f"http://gateway{path}?{urlencode(query)}"
+        address = f"http://gateway{path}" + (f"?{urlencode(query)}" if query else "")
         async with self.session.get(address, headers=headers) as response:
             data = await response.read()
             json_ = "json" in response.content_type
@@ -116,7 +116,8 @@ def test_each_group_may_what_its_role_says(filled: Trail, groups: tuple[str, ...
 
     async def test(opened: Console) -> None:
         address = filled.records("delivery")[0].body["bodies"]["response"]["address"]
-        for path in ("/v1/sessions", "/v1/sessions/7571c857e4", f"/v1/decisions/{DECISION}"):
+        lists_of = ("/v1/sessions", "/v1/sessions/7571c857e4", "/v1/decisions", "/v1/events?kind=vote")
+        for path in (*lists_of, f"/v1/decisions/{DECISION}"):
             assert (await opened.get(path, *groups))[0] == lists
         status, data = await opened.get(f"/v1/bodies/{address}", *groups, decision=DECISION)
         assert status == reads
@@ -152,6 +153,11 @@ def test_the_reader_is_named(filled: Trail) -> None:
         ("/v1/sessions", {"limit": "-1"}, 400, "limit: expected a whole number"),
         ("/v1/sessions", {"before": "9" * 19}, 400, "before: expected a whole number"),
         ("/v1/sessions", {"colour": "red"}, 400, "'colour': expected one of"),
+        ("/v1/decisions", {"effect": "deny"}, 400, "effect: expected one of allow, mask, hold, block"),
+        ("/v1/decisions", {"kind": "vote"}, 400, "'kind': expected one of principal"),
+        ("/v1/events", {}, 400, "kind: expected 1 to 64 kinds"),
+        ("/v1/events", {"kind": "vote", "effect": "hold"}, 400, "'effect': expected one of principal"),
+        ("/v1/events", {"kind": "vote", "until": "now"}, 400, "until: expected a time"),
         ("/v1/sessions/x-y", {}, 400, "expected an id"),
         ("/v1/sessions/ffff", {}, 404, "no session"),
         ("/v1/decisions/a", {}, 404, "several decisions start with 'a'"),
@@ -188,6 +194,13 @@ def test_pages_are_followed(filled: Trail) -> None:
         _, rest = await opened.get("/v1/sessions/7571", "auditors", after=str(page["next"]))
         ids = [e["decision"]["id"][:2] for e in page["exchanges"] + rest["exchanges"]]
         assert (ids, rest["next"]) == (["a1", "a2", "a3"], None)
+        for path, name, total in (("/v1/decisions", "decisions", 5), ("/v1/events", "events", 2)):
+            query = {"kind": "session"} if name == "events" else {}
+            _, whole = await opened.get(path, "auditors", **query)
+            _, page = await opened.get(path, "auditors", limit="1", **query)
+            _, rest = await opened.get(path, "auditors", before=str(page["next"]), **query)
+            assert page[name] + rest[name] == whole[name]
+            assert (len(whole[name]), whole["behind"]) == (total, 0)
 
     on(filled, test)
 
@@ -219,7 +232,16 @@ def test_the_index_that_is_missing_is_said(filled: Trail) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["list"], ["list", "zebra", "--json"], ["show", "7571"], ["show", "b1"], ["replay", "7571"]],
+    [
+        ["sessions", "list"],
+        ["sessions", "list", "zebra", "--json"],
+        ["sessions", "show", "7571"],
+        ["sessions", "show", "b1"],
+        ["sessions", "replay", "7571"],
+        ["audit", "list"],
+        ["audit", "list", "--kind", "vote"],
+        ["audit", "list", "--kind", "session", "--principal", "agent-7", "--json"],
+    ],
 )
 def test_the_command_line_reads_the_same_from_both(
     filled: Trail, capsys: pytest.CaptureFixture[str], arguments: list[str]
@@ -227,12 +249,13 @@ def test_the_command_line_reads_the_same_from_both(
     """A gateway and its files tell one story; only where its Jaeger is, files alone don't know."""
 
     async def test(opened: Console) -> None:
-        assert await asyncio.to_thread(main, ["sessions", *arguments, "--control", str(opened.socket)]) == 0
+        assert await asyncio.to_thread(main, [*arguments, "--control", str(opened.socket)]) == 0
 
     on(filled, test)
     asked = capsys.readouterr().out
     filled.close()
-    assert main(["sessions", *arguments, "--state", str(filled.state)]) == 0
+    assert main([*arguments, "--state", str(filled.state)]) == 0
+    assert asked
     assert asked.replace("trace     ", "trace     http://127.0.0.1:16686/trace/") == capsys.readouterr().out
 
 

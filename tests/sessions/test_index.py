@@ -1,5 +1,6 @@
 """The index is what the journal says, however it came to be, and knows when it is not."""
 
+import gzip
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ from extproc.audit.bodies.folder import BodyFolder
 from extproc.audit.bodies.places import Bodies
 from extproc.audit.erase import erase
 from extproc.audit.index import BodyTexts, Index, Indexer, IndexUnusable, Query, SessionRow
-from extproc.audit.index.indexer import SCRUB_SECONDS, Unreadable
+from extproc.audit.index.indexer import BATCH_TEXTS, SCRUB_SECONDS, Unreadable
 from extproc.audit.index.rows import row_id, session_key
 from extproc.audit.journal import FileJournal
 from extproc.audit.segments import Folder
@@ -191,6 +192,17 @@ def test_a_damaged_stream_does_not_stop_the_others(filled: Trail, indexer: Index
     assert {"a1", "b1", "c1"} <= found
     assert "a3" not in found
     assert "worker-0" in str(index.progress()["worker-0"][1])
+
+
+def test_a_step_reads_few_bodies(trail: Trail, indexer: Indexer, index: Index) -> None:
+    """What is small on the disk, packed by whoever answered, may be long: other chores have their turn in between."""
+    packed = gzip.compress(b"zanzibar " * 20_000)
+    for i in range(BATCH_TEXTS * 2):
+        trail.answer(trail.ask(f"{i:03x}"), response=packed, type_="text/plain", coding="gzip", index=True)
+    assert indexer.step()
+    assert len(index.actions(Query(words=("zanzibar",), limit=1000)).rows) == BATCH_TEXTS
+    drain(indexer)
+    assert len(index.actions(Query(words=("zanzibar",), limit=1000)).rows) == 2 * BATCH_TEXTS
 
 
 def test_what_is_forgotten_is_gone_from_the_file(trail: Trail) -> None:

@@ -1,5 +1,6 @@
 """Who may read what of the trail, and that a reading is recorded before there is a first byte."""
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -7,7 +8,8 @@ import pytest
 
 from extproc.audit.bodies.folder import BodyFolder, BodyMissing
 from extproc.audit.bodies.places import Bodies
-from extproc.audit.index import Index, Indexer, Query
+from extproc.audit.index import Events, Index, Indexer, Query
+from extproc.audit.index.indexer import Unreadable
 from extproc.audit.library import EVERY_ROLE, Library, NotAllowed, NotFound, Reader, Role
 from extproc.domain.json import Document
 from extproc.domain.ports import JournalUnwritable
@@ -86,7 +88,9 @@ def test_each_role_opens_its_own(shelf: Library, journal: Journal, roles: tuple[
     reader, address = Reader(ANN, roles), _address(shelf, "a1", "response")
     lists = (
         lambda: shelf.sessions(reader, Query()),
-        lambda: shelf.actions(reader, Query()),
+        lambda: shelf.decisions(reader, Query()),
+        lambda: shelf.events(reader, Events(("vote",))),
+        lambda: shelf.settle(reader, 0),
         lambda: shelf.session(reader, "a"),
         lambda: shelf.exchanges(reader, "a"),
         lambda: shelf.exchange(reader, "a1"),
@@ -106,6 +110,30 @@ def test_each_role_opens_its_own(shelf: Library, journal: Journal, roles: tuple[
         with pytest.raises(NotAllowed, match="'read'"):
             shelf.body(reader, "a1".ljust(24, "0"), address)
         assert journal.records == []
+
+
+def test_who_may_not_read_bodies_finds_no_words_in_them(shelf: Library) -> None:
+    """Else beginnings of words would tell a body, a letter at a time."""
+    lister = Reader(ANN, (Role.LIST,))
+    for word in ("zebra", "zeb*", "zebra report", "invoices"):
+        assert shelf.decisions(ALL, Query(words=(word,))).rows
+        assert shelf.sessions(ALL, Query(words=(word,))).rows
+        assert not shelf.decisions(lister, Query(words=(word,))).rows
+        assert not shelf.sessions(lister, Query(words=(word,))).rows
+    assert shelf.decisions(lister, Query(words=("crm",))).rows
+    assert shelf.sessions(lister, Query()).rows == shelf.sessions(ALL, Query()).rows
+
+
+def test_who_may_not_read_bodies_is_not_shown_how_they_begin(shelf: Library) -> None:
+    """The record of a decision has the request's beginning, for whoever approves and for whoever may read it."""
+    lister, key = Reader(ANN, (Role.LIST,)), shelf.sessions(ALL, Query(target="openai")).rows[0].key
+    assert "invoices" in str(shelf.exchange(ALL, "a1").document()["action"])
+    for shown in (
+        shelf.exchange(lister, "a1").document(),
+        [e.document() for e in shelf.decisions(lister, Query()).rows],
+        [e.document() for e in shelf.exchanges(lister, key).rows],
+    ):
+        assert "invoices" not in str(shown)
 
 
 def test_a_reading_is_recorded_before_there_is_a_byte(shelf: Library, journal: Journal) -> None:
@@ -143,3 +171,26 @@ def test_what_is_not_indexed_yet_is_counted(filled: Trail, shelf: Library, index
     assert shelf.behind() > 500
     indexer.step()
     assert shelf.behind() == 0
+
+
+def test_a_question_waits_for_what_was_written_before_it(filled: Trail, shelf: Library, indexer: Indexer) -> None:
+    """As long as it is told to; a stream that can't be read on is not waited for."""
+    filled.ask("d1")
+    shelf.settle(ALL, 0)
+    assert shelf.behind() > 500
+    with ThreadPoolExecutor(1) as thread:
+        indexed = thread.submit(indexer.step)
+        shelf.settle(ALL, 60)
+        assert shelf.exchange(ALL, "d1").joined.decision.body["outcome"] == "granted"
+        indexed.result()
+    segment = max((filled.state / "journal" / "worker-0").glob("*.segment"))
+    place = segment.stat().st_size
+    filled.ask("d2")
+    filled.ask("d3")
+    with segment.open("r+b") as file:
+        file.seek(place + 100)
+        file.write(b"\0junk")
+    with pytest.raises(Unreadable):
+        list(iter(indexer.step, False))
+    shelf.settle(ALL, 60)
+    assert shelf.behind() > 0

@@ -2,8 +2,8 @@
 whoever indexes next makes it again."""
 
 from extproc.audit.index.indexer import Indexer
-from extproc.audit.index.query import Found, Page, Query, SessionRow
+from extproc.audit.index.query import Events, Found, Page, Query, SessionRow
 from extproc.audit.index.search import Index, IndexUnusable
 from extproc.audit.index.texts import BodyTexts
 
-__all__ = ["BodyTexts", "Found", "Index", "IndexUnusable", "Indexer", "Page", "Query", "SessionRow"]
+__all__ = ["BodyTexts", "Events", "Found", "Index", "IndexUnusable", "Indexer", "Page", "Query", "SessionRow"]

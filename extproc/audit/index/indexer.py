@@ -17,7 +17,9 @@ from extproc.audit.segments import Folder
 INDEX = "index.db"
 BATCH = 2000
 BATCH_BYTES = 8 << 20
-"""Records, and bytes of their frames, of one transaction."""
+BATCH_TEXTS = 32
+"""Records, bytes of their frames, and bodies whose words are wanted, of one transaction: a body is small on the disk
+and may be long, and other chores wait."""
 
 
 SCRUB_SECONDS = 60.0
@@ -195,7 +197,8 @@ class _Taken:
         if isinstance(entry, Record):
             self.batch.add(entry)
         self.last = entry
-        self.full = entry.seq - self.start.seq >= most or entry.end - self.start.offset >= BATCH_BYTES
+        size, texts = entry.end - self.start.offset, self.batch.texts
+        self.full = entry.seq - self.start.seq >= most or size >= BATCH_BYTES or texts >= BATCH_TEXTS
         return self.full
 
     def cursor(self) -> Cursor:

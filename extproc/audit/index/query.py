@@ -22,7 +22,8 @@ class Query:
     `principal` is a subject, or "issuer subject"; `effect` a name of Shown, in lower case; `since` and `until` RFC 3339
     (from, and before); `trace` 32 hex digits; `decision` the start of an id; `session` a whole key; `words` are found
     in what was asked for, in the reasons, and in bodies where these may be searched: each one whole, or its beginning
-    where it ends with *; one with spaces is a phrase. `before` is the `next` of an earlier page."""
+    where it ends with *; one with spaces is a phrase. Without `bodies` these are not looked at. `before` is the `next`
+    of an earlier page."""
 
     principal: str | None = None
     target: str | None = None
@@ -35,6 +36,25 @@ class Query:
     session: str | None = None
     hold: str | None = None
     words: tuple[str, ...] = ()
+    bodies: bool = True
+    limit: int = LIMIT
+    before: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Which records other than decisions and their deliveries are looked for; None asks for nothing.
+
+    `kinds` are kinds of records; `principal` is the subject, or "issuer subject", of who did it or whose it was; the
+    rest is as in Query."""
+
+    kinds: tuple[str, ...]
+    principal: str | None = None
+    target: str | None = None
+    since: str | None = None
+    until: str | None = None
+    decision: str | None = None
+    hold: str | None = None
     limit: int = LIMIT
     before: int | None = None
 
@@ -104,7 +124,9 @@ def match(query: Query) -> str:
         ("h", query.hold),
     )
     asked = [f'"{tag(kind, value)}"' for kind, value in facts if value is not None]
-    return " AND ".join([*asked, *(term for word in query.words for term in _term(word))])
+    # In the columns of text: facts are no words.
+    within = "{said request response}" if query.bodies else "{said}"
+    return " AND ".join([*asked, *(f"{within} : {term}" for word in query.words for term in _term(word))])
 
 
 def _term(word: str) -> Iterator[str]:
@@ -113,8 +135,7 @@ def _term(word: str) -> Iterator[str]:
     start = text.endswith("*")
     text = text.rstrip("*").replace('"', " ")
     if _WORD.search(text.replace("_", " ")):
-        # In the columns of text: facts are no words.
-        yield f'{{said request response}} : "{text}"' + (" *" if start else "")
+        yield f'"{text}"' + (" *" if start else "")
 
 
 def select(query: Query, limit: int) -> tuple[str, Sequence[object]]:
@@ -136,7 +157,25 @@ def select(query: Query, limit: int) -> tuple[str, Sequence[object]]:
     return sql, (*values, limit)
 
 
-def between(query: Query) -> tuple[int, int]:
+def select_events(query: Events, limit: int) -> tuple[str, Sequence[object]]:
+    """The statement for the ids and places of the events that fit, newest first."""
+    where = [f"e.kind IN ({', '.join('?' * len(query.kinds))})", "e.id >= ?", "e.id < ?"]
+    values: list[object] = [*query.kinds, *between(query)]
+    # A subject alone is what follows the issuer, in which there is no space.
+    who = "e.who" if " " in (query.principal or "") else "substr(e.who, instr(e.who, ' ') + 1)"
+    for column, value in ((who, query.principal), ("e.target", query.target), ("e.hold", query.hold)):
+        if value is not None:
+            where.append(f"{column} = ?")
+            values.append(value)
+    if query.decision is not None:
+        where.append("e.decision >= ? AND e.decision < ?")
+        values += starting(query.decision)
+    sql = f"SELECT e.id, s.name, e.offset FROM event e JOIN stream s ON s.id = e.stream WHERE {' AND '.join(where)}"
+    return f"{sql} ORDER BY e.id DESC LIMIT ?", (*values, limit)
+
+
+def between(query: Query | Events) -> tuple[int, int]:
+    """The ids of rows that fit the times and the page asked for: from the first up to the second."""
     since = 0 if query.since is None else micros(query.since) * SLOTS
     until = LAST if query.until is None else micros(query.until) * SLOTS
     return since, min(until, LAST if query.before is None else query.before)
@@ -149,5 +188,5 @@ def starting(start: str) -> tuple[str, str]:
 
 def only_sessions(query: Query) -> bool:
     """Whether nothing is asked that only actions can answer."""
-    asked = replace(query, principal=None, since=None, until=None, session=None, limit=LIMIT, before=None)
+    asked = replace(query, principal=None, since=None, until=None, session=None, bodies=True, limit=LIMIT, before=None)
     return asked == Query() and (query.principal is None or " " in query.principal)

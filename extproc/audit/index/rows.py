@@ -55,7 +55,8 @@ class Kept:
 
 @dataclass(slots=True)
 class Action:
-    """A decision, and what is known of its delivery. `place` is (stream, offset), of the delivery too."""
+    """A decision, and what is known of its delivery. `place` is (stream, offset), of the delivery too. `text` is what
+    is searched of it, and `begins` what the record has of the request's body: found as words of the body are."""
 
     place: tuple[str, int]
     id: int
@@ -72,6 +73,7 @@ class Action:
     claim: str | None
     policies: tuple[str, ...]
     text: str
+    begins: str
     status: int | None = None
     delivery: tuple[str, int] | None = None
     bodies: list[Kept] = field(default_factory=list)
@@ -225,6 +227,7 @@ def _action(record: Record) -> Action:
         claim=claim.trace_id if claim is not None else None,
         policies=tuple(dict.fromkeys(plain(r["policy"]) for r in reasons if isinstance(r.get("policy"), str))),
         text=_words(body, reasons),
+        begins=_begins(_part(asked, "summary")),
         bodies=list(_bodies(body)),
     )
 
@@ -270,8 +273,15 @@ def _words(body: Mapping[str, Any], reasons: list[dict[str, Any]]) -> str:
     """The texts of an action that are searched."""
     asked = _part(body, "action")
     found = [asked.get("verb"), asked.get("resource"), _part(body, "principal").get("subject")]
-    found += [_part(body, "target").get("name"), *_texts(asked.get("summary"))]
+    summary = _part(asked, "summary")
+    apart = {"body": None, "llm": {**_part(summary, "llm"), "prompt": None}}
+    found += [_part(body, "target").get("name"), *_texts({**summary, **apart})]
     found += [reason.get(name) for reason in reasons for name in ("message", "code", "policy")]
+    return plain("\n".join(text for text in found if isinstance(text, str)))[:LONGEST_TEXT]
+
+
+def _begins(summary: Mapping[str, Any]) -> str:
+    found = (summary.get("body"), _part(summary, "llm").get("prompt"))
     return plain("\n".join(text for text in found if isinstance(text, str)))[:LONGEST_TEXT]
 
 

@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import suppress
 from pathlib import Path
 
-VERSION = 1
+VERSION = 2
 CACHE_KIB = 16_384
 BUSY_SECONDS = 5.0
 

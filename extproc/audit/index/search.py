@@ -16,6 +16,7 @@ from extproc.audit.index.query import (
     MOST,
     PLACES,
     SESSION,
+    Events,
     Found,
     Page,
     Query,
@@ -24,6 +25,7 @@ from extproc.audit.index.query import (
     match,
     only_sessions,
     select,
+    select_events,
     starting,
 )
 from extproc.audit.index.rows import Shown, rfc3339
@@ -56,6 +58,14 @@ class Index:
         with self._reading() as db:
             rows = tuple(_found(row) for row in db.execute(*select(query, most + 1)))
         return Page(rows[:most], rows[most - 1].id if len(rows) > most else None)
+
+    def happened(self, query: Events) -> Page[tuple[str, int]]:
+        """The places of the events that fit."""
+        most = max(1, min(query.limit, MOST))
+        with self._reading() as db:
+            rows = db.execute(*select_events(query, most + 1)).fetchall()
+        places = tuple((str(stream), int(offset)) for _, stream, offset in rows[:most])
+        return Page(places, int(rows[most - 1][0]) if len(rows) > most else None)
 
     def sessions(self, query: Query) -> Page[SessionRow]:
         """The sessions of actions that fit, each once, by its newest such action; without anything but times and a

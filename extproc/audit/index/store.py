@@ -46,16 +46,19 @@ class Cursor:
 
 @dataclass(slots=True)
 class Batch:
-    """The rows of some records of one stream, joined as far as they belong together."""
+    """The rows of some records of one stream, joined as far as they belong together; `texts` counts the bodies whose
+    words are wanted."""
 
     actions: dict[str, Action] = field(default_factory=dict)
     deliveries: list[Delivery] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     sessions: dict[str, Session] = field(default_factory=dict)
+    texts: int = 0
 
     def add(self, record: Record) -> None:
         """Take one record."""
         rows = read(record)
+        self.texts += sum(kept.index for kept in rows.bodies)
         if isinstance(rows, Delivery):
             action = self.actions.get(rows.decision)
             if action is None:
@@ -110,7 +113,7 @@ class Writer:
         self._insert("event", _EVENT, events, lambda event: _event_row(event, number))
         self._db.executemany(
             "INSERT INTO words (rowid, tags, said, request, response) VALUES (?, ?, ?, ?, ?)",
-            sorted((action.id, action.tags, action.text, *self._said(action.bodies)) for action in actions),
+            sorted((action.id, action.tags, action.text, *self._said(action)) for action in actions),
         )
         self._db.executemany(
             "INSERT OR IGNORE INTO policy VALUES (?, ?)",
@@ -235,14 +238,19 @@ class Writer:
             said = self._texts(kept) if kept.index else ""
             if said:
                 self._db.execute(
-                    f"UPDATE words SET {_COLUMN[kept.lane]} = ? WHERE rowid IN "
+                    f"UPDATE words SET {_COLUMN[kept.lane]} = {_COLUMN[kept.lane]} || char(10) || ? WHERE rowid IN "
                     "(SELECT id FROM action WHERE decision = ?)",
                     (said, decision),
                 )
 
-    def _said(self, bodies: Sequence[Kept]) -> tuple[str, str]:
-        said = {kept.lane: self._texts(kept) for kept in bodies if kept.index}
-        return said.get("request", ""), said.get("response", "")
+    def _said(self, action: Action) -> tuple[str, str]:
+        said = {"request": action.begins, "response": ""}
+        for kept in action.bodies:
+            text = self._texts(kept) if kept.index else ""
+            if text:
+                # As `_learn` adds what is told later.
+                said[kept.lane] += f"\n{text}"
+        return said["request"], said["response"]
 
     def _recount(self, key: str) -> None:
         """What a session is after some of its records were forgotten."""
