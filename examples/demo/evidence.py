@@ -26,7 +26,7 @@ def try_ways_in(place: Workplace, runtime: Runtime, gateway: Gateway) -> list[di
     Only what exists is tried: a missing file is no proof.
     """
     files = [place.config, place.gateway / "secrets" / "crm", place.log("holdpoint")]
-    files += [place.approver_file, place.operator_file]
+    files += [place.approver_file, place.operator_file, place.auditor_file, place.witness]
     sockets = sorted((place.gateway / "state" / "run").glob("*.sock"))
     plan = {
         "read": [str(path) for path in [*files, Path(f"/proc/{gateway.pid}/environ")] if path.exists()],
@@ -68,6 +68,7 @@ def silence(place: Workplace, issued: Sequence[Token], jaeger: str | None) -> Ch
             "the agent's token": place.agent_token,
             "the approver's token": place.approver_token,
             "the operator's token": place.operator_token,
+            "the auditor's token": place.auditor_token,
             "an upstream's credential": place.customer_credential,
             "the model's credential": place.model_credential,
             **{f"the job's token {token.id}": token.text for token in issued},

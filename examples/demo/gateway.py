@@ -138,10 +138,17 @@ class Gateway:
         """The same as the operator."""
         return self._run(self.place.operator_token, arguments)
 
+    def audit(self, *arguments: str) -> str:
+        """The same as the auditor."""
+        return self._run(self.place.auditor_token, arguments)
+
+    def refusal(self, *arguments: str) -> str:
+        """What the approver, who has no role with the trail, is told; empty where the command succeeds all the same."""
+        done = self._done(self.place.approver_token, arguments)
+        return (done.stdout + done.stderr).strip() if done.returncode else ""
+
     def _run(self, token: str, arguments: Sequence[str]) -> str:
-        env = self._env | self.shell_environment | {"HOLDPOINT_TOKEN": token}
-        argv = [*command(), *arguments]
-        done = subprocess.run(argv, cwd=REPOSITORY, env=env, capture_output=True, text=True, check=False, timeout=60)
+        done = self._done(token, arguments)
         if done.returncode != 0:
             shown = shlex.join(["holdpoint", *arguments])
             raise DemoFailed(
@@ -149,9 +156,14 @@ class Gateway:
             )
         return done.stdout
 
+    def _done(self, token: str, arguments: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+        env = self._env | self.shell_environment | {"HOLDPOINT_TOKEN": token}
+        argv = [*command(), *arguments]
+        return subprocess.run(argv, cwd=REPOSITORY, env=env, capture_output=True, text=True, check=False, timeout=60)
+
     def trail(self) -> list[dict[str, Any]]:
         """The journal's decisions, oldest first, each with what became of it."""
-        return [json.loads(line) for line in self.run("audit", "list", "--json").splitlines()]
+        return [json.loads(line) for line in self.administer("audit", "list", "--limit", "1000", "--json").splitlines()]
 
     def wait_for_hold(self) -> Child:
         """Start `holdpoint holds wait`: it ends, with the hold as JSON in its log, once one waits for the approver."""

@@ -22,6 +22,10 @@ APPROVER_GROUPS = ("finance",)
 OPERATOR_SUBJECT = "omar"
 OPERATOR_GROUPS = ("operators",)
 
+# Reads the trail and takes evidence away (audit.roles).
+AUDITOR_SUBJECT = "quinn"
+AUDITOR_GROUPS = ("auditors",)
+
 LIFETIME_SECONDS = 12 * 3600
 
 

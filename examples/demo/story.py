@@ -2,10 +2,12 @@
 
 import time
 
+from examples.demo import auditor
 from examples.demo.agent_run import AgentRun
 from examples.demo.agent_runtime import Runtime, other_user, prepare
 from examples.demo.checks import Evidence, run_checks
 from examples.demo.checks_outside import COPIED, UNEXPECTED
+from examples.demo.checks_trail import trail_checks
 from examples.demo.evidence import in_jaeger, silence, strangers, try_ways_in
 from examples.demo.gateway import (
     JAEGER_LIMIT_SECONDS,
@@ -62,6 +64,8 @@ class Story:
         if theft is not None:
             self._say("the job's token is used from another network, and the operator hears of it")
             stolen = theft.go_on()
+        self._say("an auditor, who was not there, looks for the refund")
+        audit = auditor.audit(gateway, run)
         print()
         others = [row for row in gateway.trail() if row["decision"]["id"] not in ids]
         lines = trail_lines(run, gateway.at.jaeger is not None)
@@ -82,6 +86,7 @@ class Story:
         if gateway.at.jaeger is not None:
             checks.append(in_jaeger(self._place, run, gateway.at.jaeger))
         checks += strangers(self._place, outside, stolen, gateway.at.jaeger)
+        checks += trail_checks(audit)
         checks.append(silence(self._place, [] if stolen is None else stolen.tokens, gateway.at.jaeger))
         for line in [*check_lines(checks), *isolation_lines(shut, runtime.owner is not None)]:
             print(line)
@@ -117,6 +122,7 @@ class Story:
         say(f"starting the gateway on {listen}")
         at = Addresses(listen, ops, proxy, customer_api, model_server, names, receiver, pages)
         gateway = Gateway(processes, place, at, opa)
+        auditor.meet(place)
         say("the gateway is ready")
         return runtime, gateway
 

@@ -134,10 +134,21 @@ def keep_lines(place: Workplace, at: Addresses, command: Sequence[str]) -> list[
         f"  export HOLDPOINT_TOKEN=$(cat {place.approver_file})",
         f"  {holdpoint} holds list",
         f"  {holdpoint} holds approve ID --reason 'late delivery'",
-        f"  {holdpoint} audit list",
         "As the operator:",
         f"  {holdpoint} tokens list --token-file {place.operator_file}",
         f"  {holdpoint} freeze {AGENT_SUBJECT} --reason 'asks for too much' --token-file {place.operator_file}",
+    ]
+    lines += [
+        "As the auditor (what was exported is in the same folder as its token: open report.html in a browser):",
+        f"  export HOLDPOINT_CONFIG={place.config}",
+        f"  export HOLDPOINT_TOKEN=$(cat {place.auditor_file})",
+        f"  {holdpoint} sessions list refunds --principal {AGENT_SUBJECT}",
+        f"  {holdpoint} sessions show ID",
+        f"  {holdpoint} sessions replay ID",
+        f"  {holdpoint} sessions export ID --format har",
+        f"  {holdpoint} audit list",
+        f"  {holdpoint} audit verify --key {place.auditor / 'audit.pub'}",
+        f"  {holdpoint} audit report --html report.html",
     ]
     if at.jaeger:
         lines.append(f"Traces: http://{at.jaeger}   ")

@@ -29,7 +29,8 @@ POLICY_DATA = {
 class Workplace:
     """Paths and secrets of one run.
 
-    root (0711) holds gateway, upstreams, people, logs (0700, the user who runs the demo) and agent (0700, the agent's).
+    root (0711) holds gateway, upstreams, people, witness, logs (0700, the user who runs the demo) and agent (0700, the
+    agent's).
     """
 
     root: Path
@@ -38,6 +39,7 @@ class Workplace:
     agent_token: str
     approver_token: str
     operator_token: str
+    auditor_token: str
     pasted_secret: str
 
     @property
@@ -70,6 +72,21 @@ class Workplace:
         """The operator's token."""
         return self.root / "people" / "operator.token"
 
+    @property
+    def auditor_file(self) -> Path:
+        """The auditor's token."""
+        return self.auditor / "auditor.token"
+
+    @property
+    def auditor(self) -> Path:
+        """What the auditor keeps: a copy of the gateway's public key, and evidence."""
+        return self.root / "people" / "auditor"
+
+    @property
+    def witness(self) -> Path:
+        """What the witness keeps of the trail. Elsewhere this is a file on another machine."""
+        return self.root / "witness" / "checkpoints.jsonl"
+
     def upstream(self, name: str, suffix: str) -> Path:
         """A file of one upstream: `credential`, `address` or `received`."""
         return self.root / "upstreams" / f"{name}.{suffix}"
@@ -85,7 +102,7 @@ def create(owner: Owner | None) -> Workplace:
     try:
         root = Path(tempfile.mkdtemp(prefix="holdpoint-demo-", dir=parent)).resolve()
         os.chmod(root, 0o711)  # noqa: S103 - the agent passes through to its own directory, and sees no names
-        for name in ("gateway", "gateway/secrets", "upstreams", "people", "logs", "agent"):
+        for name in ("gateway", "gateway/secrets", "upstreams", "people", "people/auditor", "witness", "logs", "agent"):
             (root / name).mkdir(mode=0o700)
         agents = people.Issuer.create(people.AGENT_ISSUER, people.AGENT_AUDIENCE)
         approvers = people.Issuer.create(people.APPROVER_ISSUER, people.APPROVER_AUDIENCE)
@@ -96,6 +113,7 @@ def create(owner: Owner | None) -> Workplace:
             agent_token=agents.token(people.AGENT_SUBJECT, people.AGENT_GROUPS),
             approver_token=approvers.token(people.APPROVER_SUBJECT, people.APPROVER_GROUPS),
             operator_token=approvers.token(people.OPERATOR_SUBJECT, people.OPERATOR_GROUPS),
+            auditor_token=approvers.token(people.AUDITOR_SUBJECT, people.AUDITOR_GROUPS),
             # Made up at each start, so that no scanner takes this repository for a leak.
             pasted_secret="AKIA" + "".join(secrets.choice(string.ascii_uppercase + "234567") for _ in range(16)),
         )
@@ -109,6 +127,7 @@ def create(owner: Owner | None) -> Workplace:
             _write(place.upstream(name, "credential"), credential)
         _write(place.approver_file, place.approver_token)
         _write(place.operator_file, place.operator_token)
+        _write(place.auditor_file, place.auditor_token)
         if owner is not None:
             os.chown(place.agent, owner.uid, owner.gid)
     except OSError as error:
@@ -175,7 +194,12 @@ def configuration(at: Addresses) -> dict[str, Any]:
         },
         "dns": {"servers": [at.names]},
         "policy": {"data": POLICY_DATA_FILE},
-        "audit": {"otlp": at.otlp and f"http://{at.otlp}", "jaeger": at.jaeger and f"http://{at.jaeger}"},
+        "audit": {
+            "otlp": at.otlp and f"http://{at.otlp}",
+            "jaeger": at.jaeger and f"http://{at.jaeger}",
+            "witnesses": [{"file": "../witness/checkpoints.jsonl"}],
+            "roles": {role: list(people.AUDITOR_GROUPS) for role in ("list", "read", "export")},
+        },
         "workers": 2,
         "state": "state",
     }

@@ -45,9 +45,9 @@ def test_the_agent_is_given_nothing_that_is_not_its_own(short: Path) -> None:
     """No credential of an upstream and no approver's token is in the agent's directory or equal to its token."""
     place = create(None)
     assert list(place.agent.iterdir()) == []
-    tokens = {place.agent_token, place.approver_token, place.operator_token}
+    tokens = {place.agent_token, place.approver_token, place.operator_token, place.auditor_token}
     tokens |= {place.customer_credential, place.model_credential}
-    assert len(tokens) == 5
+    assert len(tokens) == 6
 
 
 def test_the_configuration_is_one_that_the_gateway_reads(short: Path) -> None:

@@ -14,7 +14,7 @@ from extproc.audit.codes import Code
 from extproc.cli import COMMANDS, main
 from extproc.config import load
 from extproc.domain.identity import Why
-from extproc.server.metrics import Metrics, ShipperMetrics
+from extproc.server.metrics import ArchivistMetrics, Metrics, ShipperMetrics
 from extproc.server.route import DeadEnd
 from tests.attacks import table_bodies, table_framing, table_h2, table_heads, table_paths
 from tests.support.jwt import TokenIssuer
@@ -101,6 +101,7 @@ def test_every_metric_is_in_operations_and_none_else() -> None:
     registry = CollectorRegistry()
     Metrics(registry)
     ShipperMetrics(registry)
+    ArchivistMetrics(registry)
     SignalMetrics(registry)
     exported = {family.name for family in registry.collect()}
     assert set(_METRIC.findall(OPERATIONS.read_text("utf-8"))) == exported

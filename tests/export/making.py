@@ -20,7 +20,7 @@ from extproc.audit.export.recorded import Recorded
 from extproc.audit.frame import Record
 from extproc.audit.journal import FileJournal
 from extproc.audit.keys import Signer, make
-from extproc.audit.reader import Joined, records, search, streams
+from extproc.audit.reader import Joined, records, streams
 from extproc.domain.decision import Recording as Mode
 
 HEAD_BYTES = 64
@@ -256,7 +256,14 @@ def session(state: Path, key: str = SESSION) -> Session:
     """The session as the library gives it."""
 
     def exchanges() -> Iterator[Joined]:
-        yield from search(state, lambda record: record.body.get("session") == key, 10_000)
+        told = [record for folder in streams(state) for record in records(folder)]
+        for one in told:
+            if one.kind == "decision" and one.body["session"] == key:
+                id_, hold = one.body["decision"]["id"], one.body.get("hold")
+                ended = [r for r in told if r.kind == "delivery" and r.body["decision"] == id_]
+                waited = sorted((r for r in told if hold and r.body.get("hold") == hold), key=lambda record: record.at)
+                holds = [r for r in waited if r.kind == "hold"]
+                yield Joined(one, ended[-1] if ended else None, holds, [r for r in waited if r.kind == "vote"])
 
     def others() -> Iterator[Record]:
         for folder in streams(state):

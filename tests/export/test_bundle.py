@@ -6,11 +6,12 @@ import random
 import subprocess
 import sys
 import zipfile
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from extproc.audit.bodies.address import place
+from extproc.audit.bodies.address import address_of, place
 from extproc.audit.export.bundle import VERIFIER, bundle
 from extproc.audit.export.exchange import Session, addresses
 from extproc.audit.export.proof import Unprovable
@@ -158,6 +159,25 @@ def test_sealed(tmp_path: Path) -> None:
     runs = [json.loads(text.split(b"\n")[0]) for name, text in files(data).items() if name.startswith("chain/")]
     assert len(runs) > 3
     assert all("seal" in run["signed"] for run in runs)
+
+
+def test_a_seal_names_no_body(tmp_path: Path) -> None:
+    """Of the seal behind a run only the head is signed: what somebody writes into it besides proves no body."""
+    world = making.World(tmp_path / "state")
+    making.story(world)
+    world.close()
+    content = files(b"".join(bundle(making.session(world.state), making.source(world))))
+    run = next(json.loads(text.split(b"\n")[0]) for name, text in content.items() if name.startswith("chain/"))
+    seal = f"records/{run['stream']}-{run['signed']['seal']}.json"
+    forged, salt = b"the agent asked for all of it", bytes(32)
+    address = address_of(salt, sha256(forged).digest())
+    said = json.loads(content[seal])
+    said["body"]["bodies"] = {"request": {"address": address}}
+    content |= {seal: json.dumps(said).encode(), f"bodies/{address}.body": forged}
+    content[f"bodies/{address}.salt"] = salt.hex().encode()
+    good, told = quickly(write(tmp_path / "bundle", refitted(content)))
+    assert not good
+    assert f"FAIL bodies/{address}.body: no record of the bundle names it" in told
 
 
 def test_many_checkpoints(tmp_path: Path) -> None:

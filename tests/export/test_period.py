@@ -77,6 +77,18 @@ def test_lost_and_open(tmp_path: Path) -> None:
     assert (found.lost, found.open) == (1, 1)
 
 
+def test_names_are_for_people(tmp_path: Path) -> None:
+    """Lists are told as lists, and what was refused without policies is of no revision."""
+    world = making.World(tmp_path / "state")
+    control = world.journal("control")
+    control.append("config", {"what": "started", "targets": ["crm", "models"]})
+    control.append("decision", {"decision": {"id": "d1", "effect": "block", "revision": "none", "reasons": []}})
+    world.close()
+    found = period(world.state)
+    assert [act.about for act in found.changes.first] == ["crm, models"]
+    assert found.revisions == Tally()
+
+
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """However many names there are, so many are counted apart, and the rest together: nothing is lost."""
     monkeypatch.setattr(module, "MOST_NAMES", 3)

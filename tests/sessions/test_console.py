@@ -128,6 +128,24 @@ def test_each_group_may_what_its_role_says(filled: Trail, groups: tuple[str, ...
     on(filled, test)
 
 
+@pytest.mark.parametrize("path", ["/v1/sessions", "/v1/decisions"])
+def test_looking_for_words_in_bodies_is_reading(filled: Trail, path: str) -> None:
+    """It is recorded first, or refused; who may not read them looks in the records alone."""
+
+    async def test(opened: Console) -> None:
+        name = path.rpartition("/")[2]
+        assert (await opened.get(path, "security", word="invoices"))[1][name] == []
+        assert opened.journal.records == []
+        assert len((await opened.get(path, "auditors", word="invoices"))[1][name]) == 1
+        ((kind, body),) = opened.journal.records
+        assert (kind, body["what"], body["words"]) == ("reading", "words", ["invoices"])
+        opened.journal.full = True
+        assert (await opened.get(path, "auditors", word="invoices"))[0] == 503
+        assert (await opened.get(path, "auditors"))[0] == 200
+
+    on(filled, test)
+
+
 def test_the_reader_is_named(filled: Trail) -> None:
     """By the token that came with the call."""
 

@@ -267,7 +267,7 @@ FILTERS: list[tuple[dict[str, Any], list[str]]] = [
     ({"effect": "allow"}, ["c1", "a3", "a1"]),
     ({"effect": "mask"}, ["a2"]),
     ({"effect": "block"}, ["b1"]),
-    ({"effect": "hold"}, []),
+    ({"effect": "hold"}, ["a3"]),
     ({"policy": "llm.pii"}, ["a2"]),
     ({"policy": "llm"}, []),
     ({"trace": TRACE}, ["a3"]),

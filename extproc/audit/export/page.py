@@ -165,8 +165,9 @@ th { text-align: left; font-size: .76rem; color: var(--soft); font-weight: 600; 
 th, td { padding: .42rem .9rem .42rem 0; vertical-align: top } td { border-bottom: 1px solid var(--line);
   overflow-wrap: break-word } .n { text-align: right; white-space: nowrap; width: 1% }
 .n:last-child { padding-right: 0 }
-.none { color: var(--soft) } table.small { font-size: .8rem } table.small td { border: 0; padding-top: .1rem;
-  padding-bottom: .1rem; color: var(--soft) } table.small td:not(:last-child), .time { white-space: nowrap }
+.none { color: var(--soft); font-size: .88rem } table.small { font-size: .8rem }
+table.small td { border: 0; padding-top: .1rem; padding-bottom: .1rem; color: var(--soft) }
+table.small td:not(:last-child), .line { white-space: nowrap }
 .figures { display: flex; flex-wrap: wrap; gap: 1px; background: var(--line);
   border: 1px solid var(--line); border-radius: 8px; overflow: hidden; margin: 0 0 .9rem }
 .figures div { background: var(--paper); padding: .8rem 1rem; flex: 1 1 7rem }

@@ -175,7 +175,9 @@ class _Reading:
         effect = text(said.get("effect")) or "?"
         target = self._target(body)
         held = bool(body.get("hold")) and effect != "block"
-        found.revisions.add(text(said.get("revision")) or "none")
+        # What led nowhere was refused without policies.
+        if (revision := text(said.get("revision"))) not in ("", "none"):
+            found.revisions.add(revision)
         target.add("held" if held or effect == "hold" else {"allow": "allowed", "block": "blocked"}.get(effect, effect))
         for reason in rows(said.get("reasons")):
             if reason.get("mode") == "shadow" and reason.get("effect") != "allow":
@@ -270,7 +272,7 @@ _ABOUT = ("revision", "target", "principal", "subject", "name", "session", "deci
 def _about(value: object) -> str:
     if isinstance(value, Mapping):
         value = value.get("name") or value.get("subject") or ""
-    return str(value)[:200]
+    return (", ".join(map(str, value)) if isinstance(value, list) else str(value))[:200]
 
 
 def _by(body: Mapping[str, Any]) -> str:

@@ -45,7 +45,10 @@ def _sections(found: Period, told: Trail) -> Iterator[str]:
     )
     yield "</section><section><h2>Actions by target</h2>"
     lines = (
-        (shown(name), *(f"{tally[column]:,}" for column in ("allowed", "held", "blocked", "masked")))
+        (
+            shown("none of the targets" if name == "-" else name),
+            *(f"{tally[column]:,}" for column in ("allowed", "held", "blocked", "masked")),
+        )
         for name, tally in sorted(found.actions.items())
     )
     yield table(("Target", "Allowed", "Held", "Blocked", "With masks"), lines, (1, 2, 3, 4), "There was no action.")
@@ -94,7 +97,7 @@ def _top(name: str, tally: Tally, none: str) -> str:
 
 def _acts(acts: Rows) -> str:
     rows = (
-        (f'<span class="time">{shown(clock(a.at))}</span>', *map(shown, (a.kind, a.what, a.about, a.by)))
+        (f'<span class="line">{shown(clock(a.at))}</span>', *map(shown, (a.kind, a.what, a.about, a.by)))
         for a in acts.first
     )
     left = acts.total - len(acts.first)

@@ -105,7 +105,7 @@ def _verdict(runs: Sequence[Run]) -> str:
     keys = ", ".join(sorted({run.key for run in runs}))
     return (
         f'<p class="fine"><b>Every record is below a signed head</b> (key {code(keys)}). This page says so; what '
-        "proves it is <code>python3 verify.py --key audit.pub</code>, run beside this file.</p>"
+        'proves it is <code class="line">python3 verify.py --key audit.pub</code>, run beside this file.</p>'
     )
 
 
@@ -132,9 +132,9 @@ def _row(n: int, found: Exchange) -> tuple[str, ...]:
     what = f"{code(found.verb)} {shown(found.target)} {code(cut(found.path, 160))}"
     return (
         number,
-        f'<span class="time">{shown(clock(found.at))}</span>',
+        f'<span class="line">{shown(clock(found.at))}</span>',
         what,
-        effect_chip(found.effect) + ruling(found),
+        f'<span class="line">{effect_chip(found.effect)}{ruling(found)}</span>',
         shown(", ".join(policies)),
         shown(found.status or "-"),
     )

@@ -83,6 +83,9 @@ class Action:
         """The facts that it is found by, as words."""
         subject = self.principal.partition(" ")[2]
         found = [tag("p", self.principal), tag("u", subject), tag("t", self.target), tag("e", self.effect.name)]
+        if self.hold and self.effect is not Shown.HOLD:
+            # One that somebody approved was held all the same.
+            found.append(tag("e", Shown.HOLD.name))
         found += [tag("y", policy) for policy in self.policies]
         optional = (("s", self.session), ("h", self.hold), ("r", self.trace), ("r", self.claim))
         return " ".join([*found, *(tag(kind, value) for kind, value in optional if value)])
