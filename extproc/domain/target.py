@@ -33,9 +33,9 @@ class Inspect(StrEnum):
 class Target:
     """A thing that agents may ask for by name. `inspect_bytes` counts only for Inspect.FULL; `wait_seconds`
     is how long a held request waits in the open before it is answered 202. `revision` changes with anything that its
-    configuration says of it (upstream, credential, inspection): an approval of one does not count for the other. `record` is
-    the most that is kept of its bodies, `head_bytes` how much a body's head is; `index` says whether their words can be
-    searched for."""
+    configuration says of it (upstream, credential, inspection): an approval of one does not count for the other.
+    `record` is the most that is kept of its bodies, `head_bytes` how much a body's head is; `index` says whether their
+    words can be searched for."""
 
     name: str
     protocol: Protocol
