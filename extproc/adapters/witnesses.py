@@ -3,8 +3,12 @@
 import http.client
 import json
 import os
+import socket
 import ssl
+import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from extproc.audit.checkpoint import digest_of
@@ -103,15 +107,30 @@ class WebhookWitness:
             else http.client.HTTPConnection(self._url.host, self._url.port, timeout=self._timeout)
         )
         body = json.dumps(document, separators=(",", ":"), sort_keys=True).encode()
+        # The connection's own timeout is for each read: who answers a byte at a time would keep us for days.
+        ending = threading.Timer(self._timeout, _cut, (connection,))
         try:
+            connection.connect()
+            ending.start()
+            until = time.monotonic() + self._timeout
             connection.request("POST", self._url.path or "/", body, {"content-type": "application/json"})
             status = connection.getresponse().status
+            if time.monotonic() > until:
+                # What was cut off can look like an answer.
+                raise TimeoutError(f"no answer within {self._timeout:.0f} s")
         except (OSError, http.client.HTTPException) as error:
             raise WitnessUnreachable(f"{self.name}: {str(error) or type(error).__name__}") from error
         finally:
+            ending.cancel()
             connection.close()
         if not 200 <= status < 300:
             raise WitnessUnreachable(f"{self.name}: answered {status}, expected 200 to 299")
+
+
+def _cut(connection: http.client.HTTPConnection) -> None:
+    # Where it is closed already there is nothing to end.
+    with suppress(OSError, AttributeError):
+        connection.sock.shutdown(socket.SHUT_RDWR)
 
 
 class ObjectWitness:

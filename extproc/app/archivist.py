@@ -31,8 +31,10 @@ _log = logging.getLogger("holdpoint.archivist")
 async def run_archivist(
     live: Live, written: FileJournal, signer: Signer, metrics: ArchivistMetrics, stop: asyncio.Event
 ) -> None:
-    """Do the chores of this gateway's trail until `stop`. `written` is the archivist's own stream; `live` is followed
-    by the caller. Raises ObjectStoreError and WitnessUnreachable for what is configured and can't be used at all."""
+    """Do the chores of this gateway's trail until `stop`. What signs it has a thread of its own: a body that somebody
+    made long, or a store that is slow, must not leave records unsigned. `written` is the archivist's own stream; `live`
+    is followed by the caller. Raises ObjectStoreError and WitnessUnreachable for what is configured and can't be used
+    at all."""
     settings = live.settings
     layout, audit = Layout(settings.state), settings.audit
     bodies, folder = bodies_of(settings), BodyFolder(layout.bodies)
@@ -45,11 +47,11 @@ async def run_archivist(
         def sent() -> Mapping[str, int] | None:
             return shipped(settings.state) if audit.otlp is not None else None
 
+        signing = Checkpoints(
+            settings.state, written, signer, witnesses, audit.checkpoint_seconds, on_witness=metrics.witness
+        )
         work: list[chores.Chore] = [
             index,
-            Checkpoints(
-                settings.state, written, signer, witnesses, audit.checkpoint_seconds, on_witness=metrics.witness
-            ),
             Tidy(layout.bodies),
             Retention(
                 settings.state, store, written, folder, bodies, index, signer, lambda: rules(live.settings), sent,
@@ -58,7 +60,7 @@ async def run_archivist(
         ]  # fmt: skip
         if audit.objects is not None:
             work.append(Uploads(folder, object_store(audit.objects)))
-        await chores.run(work, stop)
+        await chores.run_apart(signing, work, stop)
 
 
 def rules(settings: Settings) -> Rules:

@@ -109,7 +109,8 @@ def archivist(settings: Settings) -> None:
 
 @dataclass
 class Beat:
-    """What a program says twice a second, while its event loop runs: the version of the configuration that it has."""
+    """What a program says twice a second, while its event loop runs: the version of the configuration that it has, once
+    it has opened all that it needs."""
 
     file: Path
     version: Callable[[], str] = lambda: ""
@@ -157,7 +158,6 @@ def _worker(settings: Settings, index: int) -> Main:
         known = Known(layout)
         warm(known.now)
         live = Live(active(layout))
-        beat.version = lambda: live.version
         async with contextlib.AsyncExitStack() as end:
             store = await SqliteHolds.open(layout.holds)
             end.push_async_callback(store.close)
@@ -207,6 +207,7 @@ def _worker(settings: Settings, index: int) -> Main:
                 thread_pool(),
             )
             await end.enter_async_context(live.following())
+            beat.version = lambda: live.version
             await serve(service, layout.worker_socket(index), stop)
 
     return main
@@ -248,7 +249,6 @@ def _control(settings: Settings) -> Main:
     async def main(stop: asyncio.Event, beat: Beat) -> None:
         layout = Layout(settings.state)
         live = Live(active(layout))
-        beat.version = lambda: live.version
         async with contextlib.AsyncExitStack() as end:
             store = await SqliteHolds.open(layout.holds)
             end.push_async_callback(store.close)
@@ -282,6 +282,7 @@ def _control(settings: Settings) -> Main:
             await end.enter_async_context(live.following())
             sweep = partial(cancel_frozen, access, holds, written)
             found = trail(live, written, end)
+            beat.version = lambda: live.version
             await run_control(where, holds, people, written, checks(settings), stop, administration, sweep, found)
 
     return main
@@ -323,13 +324,13 @@ def _archivist(settings: Settings) -> Main:
     async def main(stop: asyncio.Event, beat: Beat) -> None:
         layout = Layout(settings.state)
         live = Live(active(layout))
-        beat.version = lambda: live.version
         known = Known(layout)
         async with following(known), live.following():
             written = journal(settings, "archivist", known)
             try:
                 figures = ArchivistMetrics()
                 _reserve(layout.metrics)
+                beat.version = lambda: live.version
                 await run_archivist(live, written, layout.signer(), figures, stop)
             finally:
                 written.close()

@@ -16,6 +16,8 @@ from extproc.masking.redact import redact_json
 _KEPT = frozenset(
     {"principal", "approver", "approvers", "by", "owner", "issuer", "subject"}
     | {"request", "session", "hold", "digest", "revision", "masked"}
+    # What signs a record would sign nothing any more.
+    | {"key", "signature", "previous", "streams"}
 )
 _KEPT_INSIDE = {
     "action": frozenset({"digest"}),

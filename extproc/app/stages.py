@@ -63,10 +63,15 @@ def _ours(settings: Settings, layout: Layout, environment: dict[str, str], name:
     has_one = name not in following(settings)
 
     async def alive() -> bool:
-        # What follows the configuration beats before it has one, and serves nothing until then.
+        # What follows the configuration beats before it says so, and serves nothing until then.
         nonlocal has_one
         has_one = has_one or bool(probe.version(beat))
         return has_one and probe.beats(beat)
+
+    def begin() -> None:
+        nonlocal has_one
+        has_one = name not in following(settings)
+        _unlink(beat)
 
     return Program(
         name,
@@ -75,7 +80,7 @@ def _ours(settings: Settings, layout: Layout, environment: dict[str, str], name:
         env=environment,
         # The heartbeat has patience of its own.
         patience=1,
-        before_start=partial(_unlink, beat),
+        before_start=begin,
         after_end=partial(_forget, layout.metrics),
     )
 

@@ -27,7 +27,7 @@ from extproc.app.policy_watch import PolicyKeeper
 from extproc.app.processes import journal
 from extproc.app.stages import following, stages
 from extproc.app.upstreams import Upstreams
-from extproc.audit.journal import FileJournal
+from extproc.audit.journal import FileJournal, refuse_old
 from extproc.config import Settings
 from extproc.server.kept import kept
 from extproc.server.supervisor import StartFailed, Supervisor
@@ -43,13 +43,16 @@ class CannotStart(Exception):
 
 def up(settings: Settings, as_json: bool) -> None:
     """Run the gateway until SIGTERM or SIGINT; a second one cuts the stop short. Raises CannotStart,
-    layout.StateUnusable, PolicyRefused."""
+    layout.StateUnusable, JournalUnwritable, PolicyRefused."""
     console = Console(sys.stderr, as_json)
     logging.basicConfig(level=logging.INFO, handlers=[ConsoleHandler(console)], force=True)
     layout = Layout(settings.state)
     layout.prepare()
     lock = layout.lock()
     try:
+        # All of them now, and not each by the program that would write it.
+        for old in sorted(layout.journal.glob("*.journal")):
+            refuse_old(old.with_suffix(""))
         prepare_access(layout.access, layout.keys)
         asyncio.run(_up(settings, layout, console))
     except AccessUnavailable as error:

@@ -31,7 +31,8 @@ class Chore(Protocol):
 
     def step(self) -> bool:
         """Do a bounded piece of it; True when there is more to do now. Raises OSError, sqlite3.Error, ValueError,
-        JournalFault, JournalUnwritable and ObjectStoreError for what may be better later: the next step goes on where this one stopped."""
+        JournalFault, JournalUnwritable and ObjectStoreError for what may be better later: the next step goes on where
+        this one stopped."""
         ...
 
     def close(self) -> None:
@@ -70,6 +71,21 @@ async def run(chores: Sequence[Chore], stop: asyncio.Event) -> None:
         finally:
             for turn in turns:
                 await loop.run_in_executor(thread, turn.chore.close)
+
+
+async def run_apart(urgent: Chore, others: Sequence[Chore], stop: asyncio.Event) -> None:
+    """As `run`, with a thread of its own for one that must not wait for the others; it ends after them."""
+    over = asyncio.Event()
+
+    async def rest() -> None:
+        try:
+            await run(others, stop)
+        finally:
+            over.set()
+
+    async with asyncio.TaskGroup() as both:
+        both.create_task(run([urgent], over))
+        both.create_task(rest())
 
 
 def _step(turn: _Turn, now: float) -> bool:

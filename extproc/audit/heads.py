@@ -23,11 +23,25 @@ class Heads:
         faults = []
         for path in streams(self._state):
             try:
-                with Folder(path) as folder:
-                    self._follow(folder, path.name)
+                self._look(path)
             except JournalFault as error:
                 faults.append(error)
         return dict(self._known), faults
+
+    def _look(self, path: Path) -> None:
+        try:
+            opened = Folder(path)
+        except OSError as error:
+            # Made by root in the gateway's folder, for one.
+            raise JournalFault(path, Fault.UNREADABLE, 0, 0, error.strerror or "can't be read") from error
+        with opened as folder:
+            try:
+                self._follow(folder, path.name)
+            except JournalFault as error:
+                if error.fault is not Fault.UNREADABLE:
+                    raise
+                # Retention deletes a stream's first segments meanwhile; what can't be read still can't.
+                self._follow(folder, path.name)
 
     def _follow(self, folder: Folder, stream: str) -> None:
         known, start = self._known.get(stream), _start(folder)

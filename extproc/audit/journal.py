@@ -290,14 +290,19 @@ class FileJournal:
         return Growing(self._folder.create(base), self._folder.file(base), base)
 
 
-def _have(path: Path) -> tuple[Folder, int]:
-    """The folder, made if need be, and the descriptor of its lock. Raises JournalUnwritable."""
+def refuse_old(path: Path) -> None:
+    """Raises JournalCorrupt where the stream of this folder is there in format 1."""
     old = path.with_name(f"{path.name}.journal")
     if old.exists():
         raise JournalCorrupt(
             f"{old}: a journal of format 1, which this version does not go on with; move it out of {old.parent} and "
             "keep it: a new stream starts"
         )
+
+
+def _have(path: Path) -> tuple[Folder, int]:
+    """The folder, made if need be, and the descriptor of its lock. Raises JournalUnwritable."""
+    refuse_old(path)
     try:
         folder = Folder.made(path)
     except OSError as error:

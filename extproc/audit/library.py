@@ -167,7 +167,7 @@ class Library:
         self._journal.append(
             "reading",
             {
-                "at": datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+                "at": _now(),
                 "what": "body",
                 "by": reader.principal.document(),
                 "session": found[0].session if found else None,
@@ -177,6 +177,13 @@ class Library:
             },
         )
         return _chained(first, pieces)
+
+    def search(self, reader: Reader, query: Query) -> None:
+        """Record that words are looked for in bodies, where they are: what is found tells of the body. To be called
+        first. Raises JournalUnwritable."""
+        if query.words and _allowed(reader, query).bodies:
+            by, words = reader.principal.document(), list(query.words)
+            self._journal.append("reading", {"at": _now(), "what": "words", "by": by, "words": words})
 
     def settle(self, reader: Reader, seconds: float) -> None:
         """Wait until the index knows what is in the journal now, as far as it can be read; so long at most. Raises
@@ -292,6 +299,10 @@ def found_document(row: Found) -> dict[str, Any]:
         "status": row.status,
         "hold": row.hold,
     }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _chained(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:

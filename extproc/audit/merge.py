@@ -53,12 +53,22 @@ class Merge:
         # Before the sizes: what is older than this by SETTLE_SECONDS is within them.
         self.now, self.young, self.read = int(self._clock() * 1e9), False, set()
         folders = [f for f in streams(self._state) if self._ends is None or f.name in self._ends]
-        bounds = [(f, size(f) if self._ends is None else self._ends[f.name]) for f in folders]
+        bounds = [(f, end) for f in folders if (end := self._end(f)) is not None]
         bounds.sort(key=lambda bound: (bound[0].name in LATE_STREAMS, bound[0].name))
         tails = [self._tail(folder, cursors.get(folder.name), end) for folder, end in bounds]
         for record in heapq.merge(*tails, key=lambda record: record.at):
             genesis = self._genesis[record.stream][1]
             yield record, Cursor(record.stream, genesis, record.end, record.seq, record.hash)
+
+    def _end(self, folder: Path) -> int | None:
+        """The byte at which a stream ends for now; None for one that can't be opened, which is told."""
+        if self._ends is not None:
+            return self._ends[folder.name]
+        try:
+            return size(folder)
+        except OSError as error:
+            self.fault(folder.name, Fault.UNREADABLE, 0, error.strerror or "can't be read")
+            return None
 
     def fault(self, stream: str, fault: Fault, offset: int, message: str) -> None:
         """Tell of a place that can't be read, once."""

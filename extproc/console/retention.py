@@ -29,14 +29,15 @@ from aiohttp.typedefs import Handler
 from extproc.audit.index.query import Query
 from extproc.audit.reader import JournalFault
 from extproc.audit.retention.legal import lift, place
-from extproc.audit.retention.purge import TEXTS, NothingAsked, purge, query_of, search
+from extproc.audit.retention.purge import TEXTS, NothingAsked, document, purge, query_of, search
 from extproc.audit.retention.report import report
-from extproc.audit.retention.rules import NotSelects, Rules, Selects, moment
+from extproc.audit.retention.rules import NotSelects, Rules, Selects, moment, rfc3339
 from extproc.audit.retention.store import RetentionStore, UnknownHold
 from extproc.audit.retention.uses import IndexBehind
 from extproc.console import body
 from extproc.console.callers import caller
 from extproc.console.problem import BadRequest, problem
+from extproc.domain.json import JSON
 from extproc.domain.ports import Journal
 
 log = logging.getLogger(__name__)
@@ -102,6 +103,10 @@ class _Retention:
         wanted = await body.read(request, _PURGE, {"query": _is_query}, {"reason": body.name, "dry_run": body.flag})
         query = _query(wanted["query"])
         if wanted.get("dry_run"):
+            if query.words:
+                # What fits tells of what was said.
+                asked: dict[str, JSON] = {"what": "words", "by": caller(request).document(), "query": document(query)}
+                await asyncio.to_thread(self._journal.append, "reading", {"at": rfc3339(time.time()), **asked})
             found, _ = await asyncio.to_thread(search, self._state, self._store, query)
             return web.json_response(found.document())
         if "reason" not in wanted:

@@ -2,7 +2,8 @@
 
 GET /v1/sessions              {"sessions": [...], "next": number or null, "behind": bytes that are not searchable yet};
                               ?principal= target= effect= policy= since= until= trace= decision= hold= word= (repeated)
-                              limit= before= (the `next` of the page before)
+                              limit= before= (the `next` of the page before). With the role `read` words are looked
+                              for in bodies too, and that is recorded first
 GET /v1/sessions/{id}         {"session": {...}, "exchanges": [...], "next"}: the session whose id starts so, oldest
                               exchange first; ?after= (the `next` of the page before) limit=
 GET /v1/decisions             {"decisions": [...], "next", "behind"}: exchanges, newest first; asked as sessions are
@@ -70,6 +71,7 @@ class _Sessions:
 
     async def list(self, request: web.Request) -> web.StreamResponse:
         reader, query = self.reader(request), query_of(request)
+        await asyncio.to_thread(self._library.search, reader, query)
         page = await asyncio.to_thread(self._library.sessions, reader, query)
         behind = await asyncio.to_thread(self._library.behind)
         shown = [session_document(row) for row in page.rows]
@@ -95,6 +97,7 @@ class _Sessions:
 
     async def decisions(self, request: web.Request) -> web.StreamResponse:
         reader, query = self.reader(request), query_of(request)
+        await asyncio.to_thread(self._library.search, reader, query)
         return await self._listed("decisions", reader, query, self._library.decisions, Exchange.document)
 
     async def events(self, request: web.Request) -> web.StreamResponse:

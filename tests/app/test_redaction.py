@@ -22,6 +22,8 @@ CARD = "4111111111111111"
         {"principal": {"subject": "jane@example.com"}},
         {"by": {"subject": "ann@example.com", "credential": "jwt:4111111111111111"}, "subject": "bot@example.com"},
         {"owner": {"issuer": "https://id.example", "subject": "ann@example.com"}, "issuer": "https://id.example"},
+        {"key": "be49157a558294ca", "signature": f"{CARD}+==", "previous": CARD},
+        {"key": "6513302780893290", "streams": {"worker-0": {"id": CARD, "offset": 7570843305116}}},
     ],
     ids=str,
 )

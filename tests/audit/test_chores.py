@@ -65,3 +65,33 @@ def test_one_that_fails_is_tried_again(monkeypatch: pytest.MonkeyPatch, caplog: 
 
     asyncio.run(go())
     assert sum("trying again" in r.getMessage() for r in caplog.records) == 1
+
+
+def test_the_urgent_one_waits_for_nobody() -> None:
+    """While another is in the middle of a long step it has its turns; and it ends after that one's last."""
+
+    async def go() -> None:
+        stop, had = asyncio.Event(), threading.Event()
+        order: list[str] = []
+
+        class Long(Counting):
+            def step(self) -> bool:
+                assert had.wait(30)
+                order.append("long")
+                return False
+
+        class Urgent(Counting):
+            def step(self) -> bool:
+                had.set()
+                return False
+
+            def close(self) -> None:
+                order.append("closed")
+
+        running = asyncio.create_task(chores.run_apart(Urgent(1), [Long(1)], stop))
+        stop.set()
+        await running
+        assert order[0] == "long"
+        assert order[-1] == "closed"
+
+    asyncio.run(go())

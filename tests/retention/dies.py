@@ -30,7 +30,7 @@ folder = state / "journal" / "archivist"
 journal = FileJournal(folder, "archivist", lambda: now, 60.0, segment_seconds=86400.0, signer=signer)
 Deletion(
     RetentionStore(state / FILE),
-    Announcer(journal, folder),
+    Announcer(journal, folder, signer),
     Deadly(BodyFolder(state / "bodies")),
     Indexer(state),
     signer,

@@ -196,3 +196,27 @@ def test_it_runs_once_an_hour(house: House, seconds: float) -> None:
     house.clock.now += seconds
     assert not house.retention.step()
     assert len(list(house.folder.list())) == 1
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_clock_that_leaps_makes_nothing_old(house: House, restarted: bool) -> None:
+    """For a day nothing goes, and that is an alarm, also over a restart; put right again it is as if nothing was."""
+    address = house.address(house.act(says="a letter"))
+    house.keep_house()
+    house.leap(800)
+    for _ in range(3):
+        if restarted:
+            house.restart()
+        house.keep_house()
+    assert house.folder.exists(address)
+    assert "the clock leapt" in house.waits[-1]
+    assert [r.body["code"] for r in house.said("alarm")] == ["clock-leapt"] * (3 if restarted else 1)
+    house.leap(-800)
+    house.keep_house()
+    assert house.waits[-1] == ""
+    assert house.folder.exists(address)
+    house.leap(800)
+    for _ in range(26):
+        house.keep_house()
+    assert not house.folder.exists(address)
+    assert house.faults() == []

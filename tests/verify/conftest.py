@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from extproc.audit import acts
 from extproc.audit.checkpoints import Checkpoints, Witness, WitnessUnreachable
 from extproc.audit.journal import FileJournal
 from extproc.audit.keys import PublicKeys, Signer, make
+from extproc.audit.reader import origin
 from extproc.domain.json import Document
 
 EVERY = 60.0
@@ -62,6 +64,15 @@ class House:
                 self.folder(stream), stream, self.clock, 60.0, segment_bytes=self._segment_bytes, signer=self.signer
             )
         return self._streams[stream]
+
+    def announce(self, stream: str, kind: str, body: Document) -> None:
+        """Say that something was let go of, as retention does."""
+        self[stream].append(kind, acts.sign(kind, body, self.signer))
+
+    def named(self, stream: str) -> dict[str, Any]:
+        """A stream by its name and the id of the one that has it now."""
+        found = origin(self.folder(stream))
+        return {"stream": stream, "id": found.id if found is not None else ""}
 
     def folder(self, stream: str) -> Path:
         """Where a stream lies."""

@@ -85,7 +85,7 @@ def trail(house: House) -> Trail:
         chore.step()
     gone = next(r for r in records(house.folder("worker-0")) if r.kind == "config")
     pair = [gone.seq, gone.seq]
-    house["archivist"].append("erased", {"stream": "worker-0", "ranges": [pair], "why": "retention"})
+    house.announce("archivist", "erased", {**house.named("worker-0"), "ranges": [pair], "why": "retention"})
     assert all(isinstance(entry, Erased) for entry in erase(house.folder("worker-0"), [gone.offset]))
     house.shut("worker-0")
     house.shut("worker-1")

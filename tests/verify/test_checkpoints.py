@@ -205,3 +205,19 @@ def test_another_process_may_ask_for_a_checkpoint_now(house: House) -> None:
     head = last.body["streams"]["worker-0"]
     assert head["offset"] == house["worker-0"].offset
     assert not list((house.state / "run").glob("checkpoint.*"))
+
+
+def test_a_stream_that_can_not_be_opened_stops_no_checkpoint(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is an alarm, once; the others are signed."""
+    chore = house.archivist()
+    house["worker-0"].append("config", {})
+    locked = house.folder("operator")
+    monkeypatch.setattr("extproc.audit.heads.streams", lambda state: [locked, *streams(state)])
+    for _ in range(2):
+        house["worker-0"].append("config", {})
+        chore.tell()
+        chore.step()
+    written = [r for r in records(house.folder("archivist")) if r.kind in ("checkpoint", "alarm")]
+    assert [r.kind for r in written] == ["alarm", "checkpoint", "checkpoint"]
+    assert (written[0].body["code"], written[0].body["stream"]) == ("journal-unreadable", "operator")
+    assert written[-1].body["streams"]["worker-0"]["seq"] == 3

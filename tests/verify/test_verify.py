@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
+from extproc.audit import acts
 from extproc.audit.bodies.address import address_of, place, salt_of
 from extproc.audit.bodies.coding import Coder, salt_frame
 from extproc.audit.erase import erase
@@ -275,8 +276,43 @@ def test_an_erased_record_is_announced_or_a_fault(house: House) -> None:
     assert [(f.wrong, f.seq, f.offset) for f in report.faults.listed] == [
         (Wrong.ERASED_UNANNOUNCED, gone.seq, gone.offset)
     ]
-    house["operator"].append("erased", {"stream": "worker-0", "ranges": [[gone.seq, gone.seq]], "why": "retention"})
+    body = {**house.named("worker-0"), "ranges": [[gone.seq, gone.seq]], "why": "retention"}
+    house.announce("operator", "erased", body)
     assert _verify(house).ok
+
+
+@pytest.mark.parametrize("forged", ["unsigned", "own key", "copied", "another kind"])
+def test_only_the_key_excuses_what_is_missing(house: House, tmp_path: Path, forged: str) -> None:
+    """Whoever takes a record out and writes at the end of a stream that it was let go of is told of twice."""
+    house._segment_bytes = 600
+    _write(house, 8)
+    gone, kept = list(records(house.folder("worker-0")))[1:3]
+    body = {**house.named("worker-0"), "ranges": [[gone.seq, gone.seq]], "why": "retention"}
+    signed = acts.sign("erased", {**body, "ranges": [[kept.seq, kept.seq]]}, house.signer)
+    erase(house.folder("worker-0"), [gone.offset])
+    said = {
+        "unsigned": body,
+        "own key": acts.sign("erased", body, make(tmp_path / "thief.key", tmp_path / "thief.pub")),
+        "copied": signed | body,
+        "another kind": acts.sign("retired", body, house.signer),
+    }[forged]
+    house["operator"].append("erased", said)
+    assert _wrong(_verify(house)) == {Wrong.ERASED_UNANNOUNCED, Wrong.BAD_ANNOUNCEMENT}
+    assert Wrong.ERASED_UNANNOUNCED not in _wrong(_verify(house, keys=None))
+
+
+def test_what_was_let_go_of_in_another_stream_excuses_nothing(house: House) -> None:
+    """One of the same name, that was moved aside, had records of the same numbers."""
+    house._segment_bytes = 600
+    _write(house, 8)
+    house.announce("archivist", "erased", {**house.named("worker-0"), "ranges": [[1, 6]], "why": "retention"})
+    house.shut("worker-0")
+    shutil.move(house.folder("worker-0"), house.folder("worker-0").with_suffix(".damaged"))
+    _write(house, 8)
+    assert _verify(house).ok
+    gone = list(records(house.folder("worker-0")))[1]
+    erase(house.folder("worker-0"), [gone.offset])
+    assert _wrong(_verify(house)) == {Wrong.ERASED_UNANNOUNCED}
 
 
 def test_a_beginning_that_is_gone_is_announced_or_a_fault(house: House) -> None:
@@ -290,9 +326,9 @@ def test_a_beginning_that_is_gone_is_announced_or_a_fault(house: House) -> None:
     first.unlink()
     assert _wrong(_verify(house)) == {Wrong.MISSING_SEGMENT}
     body: dict[str, Any] = {"stream": "worker-0", "base": base, "seq": last.seq, "hash": last.hash, "to": last.at}
-    house["archivist"].append("retired", body | {"hash": chain(last.hash, b"x" * 32)})
+    house.announce("archivist", "retired", body | {"hash": chain(last.hash, b"x" * 32)})
     assert _wrong(_verify(house)) == {Wrong.MISSING_SEGMENT}
-    house["archivist"].append("retired", body)
+    house.announce("archivist", "retired", body)
     assert _verify(house).ok
 
 
@@ -386,5 +422,5 @@ def test_bodies_are_there_and_what_was_recorded(house: House) -> None:
     path.write_bytes(path.read_bytes()[:-1] + b"\0")
     report = _verify(house)
     assert {(f.wrong, f.seq) for f in report.faults.listed} == {(Wrong.BODY_MISSING, 1), (Wrong.BODY_CHANGED, 2)}
-    house["archivist"].append("body-deleted", {"addresses": [one], "why": "retention"})
+    house.announce("archivist", "body-deleted", {"addresses": [one], "why": "retention"})
     assert _wrong(_verify(house)) == {Wrong.BODY_CHANGED}

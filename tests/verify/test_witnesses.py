@@ -1,9 +1,10 @@
 """Those who keep checkpoints outside: what they take, and what they refuse to go on with."""
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,29 @@ def test_a_webhook_that_is_away_is_told(chain: list[dict[str, Any]]) -> None:
         pass
     with pytest.raises(WitnessUnreachable, match="webhook http://127"):
         WebhookWitness(url).hand(chain[0], True)
+
+
+def test_a_webhook_that_never_ends_is_left(chain: list[dict[str, Any]]) -> None:
+    """However often it sends a byte."""
+    over = threading.Event()
+
+    def answer(listening: socket.socket) -> None:
+        taken, _ = listening.accept()
+        with taken, suppress(OSError):
+            taken.sendall(b"HTTP/1.1 200 OK\r\n")
+            while not over.wait(0.02):
+                taken.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=answer, args=(listening,))
+        thread.start()
+        url = Url("http", "127.0.0.1", listening.getsockname()[1], "/")
+        try:
+            with pytest.raises(WitnessUnreachable, match="webhook http://127"):
+                WebhookWitness(url, timeout=0.3).hand(chain[0], True)
+        finally:
+            over.set()
+            thread.join()
 
 
 class Bucket:

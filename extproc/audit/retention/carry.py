@@ -33,25 +33,24 @@ class Left:
 def needed(
     folder: Folder, base: int, end: int, left: Left, holds: list[LegalHold], exists: Callable[[str], bool]
 ) -> Iterator[Said]:
-    """The records to say again of the segment from byte `base` to `end`. `exists` says whether a body is there: one
-    that was deleted and recorded anew is not missing. Raises JournalFault and whatever `exists` raises."""
+    """The records to say again, as they were signed, of the segment from byte `base` to `end`. `exists` says whether a
+    body is there: one that was deleted and recorded anew is not missing. Raises JournalFault and whatever `exists`
+    raises."""
     placed, seen = {hold.id for hold in holds}, set[tuple[object, object]]()
     for record in announced(folder, base, end):
         body, stream = record.body, record.body.get("stream")
         begins, seq = left.first.get(str(stream), (None, 0))
         match record.kind:
             case "erased" if begins is not None:
-                ranges = [r for r in _list(body.get("ranges")) if isinstance(r, list) and r[-1] >= seq]
-                if ranges:
-                    yield record.kind, {**body, "ranges": ranges}
+                if any(isinstance(r, list) and r[-1] >= seq for r in _list(body.get("ranges"))):
+                    yield record.kind, body
             case "retired" if begins is not None and stream != folder.path.name and body.get("base", 0) >= begins:
                 if (stream, body.get("base")) not in seen:
                     seen.add((stream, body.get("base")))
                     yield record.kind, body
             case "body-deleted" if str(body.get("at")) >= left.oldest:
-                missing = [a for a in _list(body.get("addresses")) if isinstance(a, str) and not exists(a)]
-                if missing:
-                    yield record.kind, {**body, "addresses": missing}
+                if any(isinstance(a, str) and not exists(a) for a in _list(body.get("addresses"))):
+                    yield record.kind, body
             case "legal-hold" if body.get("id") in placed or (
                 body.get("what") == "lifted" and str(body.get("at")) >= left.oldest
             ):

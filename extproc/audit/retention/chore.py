@@ -19,6 +19,7 @@ from extproc.audit.retention.deletion import Bodies, Deletion, Forgetful
 from extproc.audit.retention.legal import reinstate
 from extproc.audit.retention.records import OldRecords
 from extproc.audit.retention.rules import Rules
+from extproc.audit.retention.steady import Steady
 from extproc.audit.retention.store import HoldsChanged, RetentionStore
 from extproc.audit.retention.uses import IndexBehind, Uses, ends
 
@@ -54,11 +55,12 @@ class Retention:
     ) -> None:
         self._state, self._store = state, store
         self._rules, self._shipped, self._clock, self._ticks, self._on_wait = rules, shipped, clock, ticks, on_wait
-        self._announcer = Announcer(journal, state / "journal" / stream)
+        self._announcer = Announcer(journal, state / "journal" / stream, signer)
         self._uses = Uses(state)
         self._deletion = Deletion(store, self._announcer, bodies, index, signer, clock)
         self._bodies = OldBodies(store, self._uses, shelf, bodies, index, self._deletion)
         self._records = OldRecords(state, store, self._uses, bodies, index, self._announcer, clock)
+        self._steady = Steady(store, self._announcer, clock, ticks)
         self._pass: Iterator[bool] | None = None
         self._due = ticks()
         self._said = ""
@@ -74,6 +76,10 @@ class Retention:
     def _go_on(self) -> bool:
         if self._pass is None:
             if self._ticks() < self._due:
+                return False
+            if (why := self._steady.wrong()) is not None:
+                self._due = self._ticks() + EVERY_SECONDS
+                self._say(why)
                 return False
             self._pass = self._go_through()
         # Whatever it raises ends a pass: the next begins where nothing is assumed.

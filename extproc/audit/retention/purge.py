@@ -123,7 +123,7 @@ def purge(
 def document(query: Query) -> Document:
     """What is looked for, as records and receipts have it: only what is given."""
     asked = asdict(query)
-    del asked["limit"], asked["before"]
+    del asked["bodies"], asked["limit"], asked["before"]
     return {name: list(value) if name == "words" else value for name, value in asked.items() if value not in (None, ())}
 
 

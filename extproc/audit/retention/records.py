@@ -100,8 +100,9 @@ class OldRecords:
     def _erase(self, segment: _Segment, gone: Sequence[Record]) -> None:
         for part in parts(ranges(record.seq for record in gone), RANGES):
             pairs: list[JSON] = [list(numbers) for numbers in part]
-            body: Document = {"at": self._now(), "stream": segment.stream, "ranges": pairs, "why": "retention"}
-            self._announcer.say("erased", body)
+            # With the stream's id: the numbers of another of that name are others.
+            of: Document = {"stream": segment.stream, "id": segment.origin, "ranges": pairs}
+            self._announcer.say("erased", {"at": self._now(), **of, "why": "retention"})
         self._announcer.sync()
         self._index.forget(ranges=_bytes(segment.stream, gone))
         erase(segment.folder.path, [record.offset for record in gone])

@@ -8,6 +8,7 @@ import json
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ CREATE INDEX going_purge ON going (purge);
 CREATE TABLE segment
     (stream TEXT, origin TEXT, base INTEGER, holds INTEGER, summary TEXT, PRIMARY KEY (stream, base)) WITHOUT ROWID;
 CREATE TABLE target (name TEXT PRIMARY KEY, records REAL, bodies REAL) WITHOUT ROWID;
+CREATE TABLE seen (id INTEGER PRIMARY KEY CHECK (id = 1), at REAL);
 """
 
 
@@ -68,10 +70,11 @@ class RetentionStore:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with suppress(FileExistsError):
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        self._lock = threading.RLock()
+        self._path, self._lock = path, threading.RLock()
+        self._identity = _identity(path)
         self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
-            self._db.execute("PRAGMA journal_mode = WAL")
+            _use_wal(self._db)
             # With NORMAL a power cut may take a legal hold back.
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute("PRAGMA secure_delete = ON")
@@ -208,7 +211,18 @@ class RetentionStore:
             db.execute("UPDATE purge SET receipt = ? WHERE id = ?", (json.dumps(receipt), purge_id))
             db.execute("DELETE FROM purged WHERE purge = ?", (purge_id,))
 
-    # What is known of segments and targets.
+    # What is known of the time, of segments and targets.
+
+    def seen(self) -> float | None:
+        """What the clock was when it was looked at last, in seconds since the epoch; None where it never was."""
+        with self._lock:
+            row = self._db.execute("SELECT at FROM seen").fetchone()
+        return None if row is None else float(row[0])
+
+    def see(self, now: float) -> None:
+        """Note what the clock is."""
+        with self._transaction() as db:
+            db.execute("INSERT OR REPLACE INTO seen VALUES (1, ?)", (now,))
 
     def summary(self, stream: str, origin: str, base: int) -> tuple[int, dict[str, Any]] | None:
         """What was noted of a segment, and the generation of holds that it was noted with."""
@@ -243,6 +257,11 @@ class RetentionStore:
     @contextmanager
     def _transaction(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[sqlite3.Connection]:
         with self._lock:
+            if _identity(self._path) != self._identity:
+                # A hold that is placed in a file that nobody else has would keep nothing.
+                raise sqlite3.OperationalError(
+                    f"{self._path}: another file is there than the one that was opened; restart the gateway"
+                )
             self._db.execute(begin)
             try:
                 yield self._db
@@ -252,6 +271,27 @@ class RetentionStore:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+
+
+def _use_wal(db: sqlite3.Connection) -> None:
+    """It takes a lock that SQLite does not wait for: at a first start several processes try."""
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL").fetchone()
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > until:
+                raise
+        time.sleep(0.01)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _generation(db: sqlite3.Connection) -> int:

@@ -1,18 +1,21 @@
 """What was announced and vouched for: the checkpoints, erasures, retirements and deletions that are in the journal."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from extproc.audit import acts
 from extproc.audit.checkpoint import FIRST, STREAM, BadCheckpoint, Checkpoint, check, digest_of, read
-from extproc.audit.keys import PublicKeys
+from extproc.audit.keys import BadSignature, PublicKeys
+from extproc.audit.reader import JournalFault, origin, streams
 from extproc.audit.segments import Folder
 from extproc.audit.verify.facts import Facts
 from extproc.audit.verify.faults import Fault, Wrong
 from extproc.audit.verify.report import Report
 from extproc.audit.verify.segment import Result, Task
 from extproc.audit.verify.segment import check as check_segment
-from extproc.audit.verify.sift import Sift
+from extproc.audit.verify.sift import Row, Sift
 
 STREAMS = (STREAM, "operator")
 """The streams that such acts are written to."""
@@ -25,16 +28,19 @@ class Acts:
     def __init__(self, state: Path, facts: Facts, keys: PublicKeys | None, report: Report) -> None:
         self._state, self._facts, self._keys, self._report = state, facts, keys, report
         self._ends: dict[str, int] = {}
+        self._origins: dict[str, str | None] = {}
         self._last: Checkpoint | None = None
 
     def read(self) -> None:
         """Take in what was written since the last time."""
         for stream in STREAMS:
             for result in self._results(stream):
-                plain = []
+                plain: list[Row] = []
                 for row in result.rows:
                     if row[0] == "checkpoint":
                         self._checkpoint(result.task, *row[1:])
+                    elif row[0] == "act":
+                        plain += self._act(result.task, *row[1:])
                     elif row[0] != "erased":
                         plain.append(row)
                 self._facts.add(plain)
@@ -57,6 +63,32 @@ class Acts:
                     continue
                 end = self._ends[stream] = max(end, result.end)
                 yield result
+
+    def _act(
+        self, task: Task, stream: str, seq: int, offset: int, kind: str, body: dict[str, Any], rows: tuple[Row, ...]
+    ) -> tuple[Row, ...]:
+        """What an announcement excuses: nothing where somebody else wrote it."""
+        if self._keys is not None:
+            try:
+                acts.check(kind, body, self._keys)
+            except BadSignature as error:
+                message = f"a record of kind {kind} that excuses nothing: {error}"
+                fault = Fault(Wrong.BAD_ANNOUNCEMENT, message, stream, task.path, offset - task.base, seq)
+                self._report.faults.add(fault)
+                return ()
+        if kind == "erased" and body.get("id") != self._origin(str(body.get("stream"))):
+            # Of a stream that was here before; that it is another one now is told elsewhere.
+            return ()
+        return rows
+
+    def _origin(self, stream: str) -> str | None:
+        """The id of the stream that has this name now."""
+        if stream not in self._origins:
+            path = self._state / "journal" / stream
+            with suppress(JournalFault):
+                found = origin(path) if path in streams(self._state) else None
+                self._origins[stream] = found.id if found is not None else None
+        return self._origins.get(stream)
 
     def _checkpoint(self, task: Task, stream: str, seq: int, offset: int, at: str, document: dict[str, Any]) -> None:
         """One checkpoint of the journal: signed, and the next of its chain."""

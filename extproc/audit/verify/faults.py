@@ -31,6 +31,7 @@ class Wrong(StrEnum):
     MISSING_SEGMENT = "missing-segment"
     UNSEALED = "unsealed"
     ERASED_UNANNOUNCED = "erased-unannounced"
+    BAD_ANNOUNCEMENT = "bad-announcement"
     BAD_CHECKPOINT = "bad-checkpoint"
     CHECKPOINT_GAP = "checkpoint-gap"
     NO_KEY = "no-key"

@@ -66,7 +66,7 @@ def _look(stream: Stream, facts: Facts, report: Report, window: tuple[int, str, 
                         Fault(Wrong.CHECKPOINT_GAP, message, stream.name, folder.file(base), at - base, seq)
                     )
                     return
-    except (FrameError, OSError, ValueError):
+    except (FrameError, OSError, ValueError, OverflowError):
         # Whatever is wrong with the stream itself is told by its own check.
         return
 

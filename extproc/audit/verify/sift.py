@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
+from extproc.audit import acts
 from extproc.audit.crowd import kind_of
 from extproc.audit.frame import Record
 
 Row = tuple[Any, ...]
 """A table of facts.py and its columns."""
 
-ACTS = frozenset({"checkpoint", "erased", "retired", "body-deleted", "journal-opened"})
+ACTS = acts.KINDS | {"checkpoint", "journal-opened"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,13 @@ def _acts(record: Record) -> Iterator[Row]:
             yield ("checkpoint", *place, record.at, body)
         case "journal-opened":
             yield ("opened", record.stream, record.at)
+        case kind if kind in acts.KINDS:
+            yield ("act", *place, kind, body, tuple(_excused(record)))
+
+
+def _excused(record: Record) -> Iterator[Row]:
+    body = record.body
+    match record.kind:
         case "retired":
             # The record says which was the last to go; the table has what the first one left has to be.
             last = body.get("seq")
