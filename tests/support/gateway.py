@@ -158,8 +158,8 @@ class Gateway:
                 self._process.stderr.close()
             self._process = None
 
-    def stop(self) -> int:
-        """Stop it as a user would, and clean up; returns its exit code."""
+    def end(self) -> int:
+        """Stop it as a user would, and leave its state where it is; returns its exit code."""
         code = 0
         if self._process is not None:
             self._process.send_signal(signal.SIGTERM)
@@ -167,6 +167,12 @@ class Gateway:
             self._reader.join(10)
             if self._process.stderr is not None:
                 self._process.stderr.close()
+            self._process = None
+        return code
+
+    def stop(self) -> int:
+        """Stop it as a user would, and clean up; returns its exit code."""
+        code = self.end()
         self.upstream.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
         return code
@@ -201,6 +207,23 @@ class Gateway:
             [sys.executable, "-m", "extproc.cli", *words, "--config", str(self.config)],
             env=environment, capture_output=True, text=True, check=False, timeout=60,
         )  # fmt: skip
+
+    def person(self, *groups: str, subject: str = "bob") -> httpx.Client:
+        """A client of the control socket, for a person of these groups."""
+        token = self.people.token(subject, groups=list(groups))
+        return self.control({"authorization": f"Bearer {token}"})
+
+    def control(self, headers: dict[str, str] | None = None) -> httpx.Client:
+        """A client of the control socket, with these headers; without a token it is the gateway's own user."""
+        transport = httpx.HTTPTransport(uds=str(self.state / "run" / "control.sock"))
+        return httpx.Client(base_url="http://control", transport=transport, headers=headers, timeout=60)
+
+    def verify(self, *words: str) -> dict[str, Any]:
+        """What `holdpoint audit verify` finds. Fails where it could not look."""
+        done = self.administer("audit", "verify", "--json", *words)
+        if done.returncode not in (0, 1):
+            raise AssertionError(done.stderr)
+        return dict(json.loads(done.stdout))
 
     def issue(self, subject: str, *words: str) -> tuple[str, str]:
         """A new agent token's id, and the token itself."""
