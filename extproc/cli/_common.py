@@ -5,7 +5,7 @@ arguments to an exit code) as a default of each. Exit codes: OK, PROBLEMS, or Co
 
 import argparse
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 if TYPE_CHECKING:
@@ -46,11 +46,27 @@ def add_command(
     return parser
 
 
+class _Named(argparse.Action):
+    """Notes that the configuration was named on the command line."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[object] | None,
+        option_string: str | None = None,
+    ) -> None:
+        setattr(namespace, self.dest, values)
+        namespace.config_named = True
+
+
 def add_config(parser: argparse.ArgumentParser) -> None:
-    """Add `-c/--config FILE` to a command that reads the configuration."""
+    """Add `-c/--config FILE` to a command that reads the configuration; `config_named` says whether it was given."""
+    parser.set_defaults(config_named=False)
     parser.add_argument(
         "-c",
         "--config",
+        action=_Named,
         metavar="FILE",
         default=os.environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG,
         help=f"the configuration (default: ${CONFIG_VARIABLE}, or {DEFAULT_CONFIG} in this folder)",

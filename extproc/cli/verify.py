@@ -54,7 +54,12 @@ def register(verbs: Subparsers) -> None:
     )  # fmt: skip
     parser.add_argument("--against-jaeger", metavar="URL", help="also compare with the spans that this Jaeger holds")
     add_config(parser)
-    parser.add_argument("--state", metavar="DIR", type=Path, help="the state folder (default: the configuration's)")
+    parser.add_argument(
+        "--state",
+        metavar="DIR",
+        type=Path,
+        help="the state folder (default: the configuration's). With --config too, the object stores that it names",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
 
 
@@ -64,8 +69,10 @@ def _verify(arguments: argparse.Namespace) -> int:
     from extproc.audit.verify import verify
     from extproc.cli._verify_view import ProgressLine, show
 
-    settings = None if arguments.state is not None else load_settings(arguments, files=False)
-    state = arguments.state if settings is None else settings.state
+    # A copy of a state folder needs no configuration, but for what lies in object stores.
+    named = arguments.state is None or arguments.config_named
+    settings = load_settings(arguments, files=False) if named else None
+    state = arguments.state if settings is None or arguments.state is not None else settings.state
     if not (state / "journal").is_dir():
         raise CommandError(f"no journal in {state / 'journal'}: nothing to verify")
     earliest = "" if arguments.since is None else record_time("--since", arguments.since)

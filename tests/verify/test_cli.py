@@ -54,6 +54,20 @@ def test_a_whole_trail_is_told_in_a_table(house: House, capsys: pytest.CaptureFi
     assert _run(capsys, house, "--head", f"worker-0:{last.seq}:{last.hash}")[0] == 0
 
 
+def test_a_copy_is_verified_with_the_witnesses_that_a_configuration_names(
+    house: House, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Where it is named; the state folder is the copy's all the same."""
+    agents = '{agents: [{issuer: "https://x", audience: a, jwks: keys.json}]}'
+    (tmp_path / "c.yaml").write_text(
+        f"version: 1\nstate: nowhere\nidentity: {agents}\ntargets: {{t: {{upstream: 'http://t'}}}}\n"
+        "audit: {witnesses: [{file: witness.jsonl}]}\n"
+    )
+    assert "kept by" not in _run(capsys, house)[1]
+    code, out = _run(capsys, house, "--config", str(tmp_path / "c.yaml"))
+    assert (code, "checkpoint 0 kept by" in out) == (0, True)
+
+
 def test_a_fault_names_its_place(house: House, capsys: pytest.CaptureFixture[str]) -> None:
     """Stream, file, byte and record; exit code 1; likewise as JSON."""
     path = next(house.folder("worker-0").glob("*.segment"))
