@@ -63,7 +63,7 @@ def test_a_copy_is_verified_with_the_witnesses_that_a_configuration_names(
         f"version: 1\nstate: nowhere\nidentity: {agents}\ntargets: {{t: {{upstream: 'http://t'}}}}\n"
         "audit: {witnesses: [{file: witness.jsonl}]}\n"
     )
-    assert "kept by" not in _run(capsys, house)[1]
+    assert "checkpoint 0 kept by" not in _run(capsys, house)[1]
     code, out = _run(capsys, house, "--config", str(tmp_path / "c.yaml"))
     assert (code, "checkpoint 0 kept by" in out) == (0, True)
 
