@@ -31,7 +31,7 @@ from extproc.audit.frame import (
 from extproc.audit.frame import Fault as FrameFault
 from extproc.audit.reader import origin_of
 from extproc.audit.verify.faults import Fault, Wrong
-from extproc.audit.verify.sift import Row, Sift
+from extproc.audit.verify.sift import NAMING, Row, Sift
 
 BLOCK = 4 << 20
 RETRIES = 3
@@ -205,7 +205,7 @@ class _Check:
             else:
                 kind = payload[named + 9 : cut]
                 if kind in kinds:
-                    self._sift(kind, payload, origin + at)
+                    self._sift(kind, payload, origin + at, seq)
                 prev = hexlify(sha256(unhexlify(prev) + sha256(payload).digest()).digest())
                 if seq == due:
                     self._vouch(seq, prev, origin + end, payload)
@@ -247,7 +247,7 @@ class _Check:
         if isinstance(entry, Record):
             self._prev = entry.hash.encode()
             if entry.kind.encode() in self._kinds:
-                self._sift(entry.kind.encode(), payload, offset)
+                self._sift(entry.kind.encode(), payload, offset, entry.seq)
         else:
             self._prev = entry.hash.encode() if prev else b""
             result.rows.append(("erased", task.stream, entry.seq, offset - task.base, task.path.name))
@@ -290,8 +290,10 @@ class _Check:
         else:
             result.origin, result.genesis = known.id, known.hash
 
-    def _sift(self, kind: bytes, payload: bytes, offset: int) -> None:
-        if self._task.sift.may(kind.decode(), payload):
+    def _sift(self, kind: bytes, payload: bytes, offset: int, seq: int) -> None:
+        if kind in NAMING:
+            self._result.rows += Sift.bodies_of(payload, self._task.stream, seq, offset)
+        elif self._task.sift.may(kind.decode(), payload):
             try:
                 record = decode(payload, offset)
             except FrameError as error:

@@ -1,5 +1,6 @@
 """What a few kinds of records say about others, taken from them as short rows while a segment is checked. Pure."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeGuard
@@ -11,6 +12,9 @@ from extproc.audit.frame import Record
 Row = tuple[Any, ...]
 """A table of facts.py and its columns."""
 
+NAMING = frozenset({b"delivery", b"recording"})
+"""Kinds whose rows are `Sift.bodies_of`."""
+_ADDRESS = re.compile(rb'"address":"([0-9a-f]{64})"')
 ACTS = acts.KINDS | {"checkpoint", "journal-opened"}
 
 
@@ -39,11 +43,15 @@ class Sift:
 
     def may(self, kind: str, payload: bytes) -> bool:
         """Whether it is worth while to read this payload, of one of the kinds."""
-        if kind in ("delivery", "recording"):
-            return b'"address":"' in payload
         if kind == "decision":
             return payload[7:34] >= self.decisions.encode()
         return True
+
+    @staticmethod
+    def bodies_of(payload: bytes, stream: str, seq: int, offset: int) -> list[Row]:
+        """What a record of kind `delivery` or `recording` names. It is not read as JSON: there is one for each action,
+        and no text in it can hold quotes that are not escaped."""
+        return [("body", found.decode(), stream, seq, offset) for found in _ADDRESS.findall(payload)]
 
     def rows(self, record: Record) -> Iterator[Row]:
         """What such a record says."""
@@ -54,14 +62,6 @@ class Sift:
             case "decision":
                 said = body.get("decision")
                 yield ("decision", str(said.get("id")) if isinstance(said, dict) else "")
-            case "delivery":
-                bodies = body.get("bodies")
-                for lane in bodies.values() if isinstance(bodies, dict) else ():
-                    if isinstance(lane, dict) and isinstance(lane.get("address"), str):
-                        yield ("body", lane["address"], *place)
-            case "recording":
-                if isinstance(body.get("address"), str):
-                    yield ("body", body["address"], *place)
             case "refusal" | "alarm" | "tunnel":
                 yield from _told(record)
             case _:
