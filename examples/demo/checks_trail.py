@@ -1,5 +1,7 @@
 """Did what the demo claims of its trail happen? Checked against what an auditor found and a verifier said."""
 
+from collections import Counter
+
 from examples.demo.auditor import Audit
 from examples.demo.checks import MASKED_FIELDS, REFUND_PATH, Check
 from examples.demo.customer_api import CUSTOMERS
@@ -71,10 +73,14 @@ def check_verified(audit: Audit) -> Check:
 
 
 def check_readings(audit: Audit) -> Check:
-    """Each body that the replay showed is a record with the auditor's name, and so is the export."""
-    claim = "who read and exported it is on record"
-    own = [row for row in audit.readings if (row["by"], row["about"]) == (AUDITOR_SUBJECT, audit.session)]
-    read = sum(row["kind"] == "reading" for row in own)
-    exported = sum((row["kind"], row["what"]) == ("export", "bundle") for row in own)
-    told = f"{read} readings of bodies and {exported} export by {AUDITOR_SUBJECT}, of session {audit.session}"
-    return Check(claim, 0 < audit.bodies <= read and exported == 1 and len(own) == len(audit.readings), told)
+    """The search for words, each body that the replay showed, and the export are records with the auditor's name."""
+    claim = "who searched, read and exported it is on record"
+    own = [row for row in audit.readings if row["by"] == AUDITOR_SUBJECT]
+    counted = Counter((row["kind"], row["what"]) for row in own if row["about"] == audit.session)
+    read, exported = counted["reading", "body"], counted["export", "bundle"]
+    # A search is about no session.
+    searched = sum((row["kind"], row["what"], row["about"]) == ("reading", "words", "") for row in own)
+    told = f"{searched} search, {read} readings of bodies and {exported} export by {AUDITOR_SUBJECT}"
+    complete = searched + read + exported == len(audit.readings)
+    true = complete and searched == 1 and 0 < audit.bodies <= read and exported == 1
+    return Check(claim, true, f"{told}; session {audit.session}")

@@ -111,8 +111,8 @@ def _write(path: Path, content: bytes, mode: int) -> None:
 def _public(path: Path) -> Ed25519PublicKey:
     try:
         key = serialization.load_pem_public_key(path.read_bytes())
-    except ValueError as error:
-        raise KeyUnusable(f"{path}: not a public key in PEM: {error}") from None
+    except ValueError:
+        raise KeyUnusable(f"{path}: not a public key in PEM, as keys/audit.pub of a state folder is") from None
     if not isinstance(key, Ed25519PublicKey):
         raise KeyUnusable(f"{path}: expected an Ed25519 key")
     return key

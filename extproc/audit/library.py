@@ -160,6 +160,8 @@ class Library:
         reader.need(Role.READ)
         lane = {body: lane for lane, body in self._index.lanes(decision).items()}.get(address)
         if lane is None:
+            if self._named(reader, decision, address):
+                raise NotFound("it was deleted; `holdpoint audit list --kind body-deleted` says when and why")
             raise NotFound(f"no body {address[:80]!a} was recorded of decision {decision[:80]!a}")
         pieces = self._bodies.open(address)
         first = next(pieces, b"")
@@ -221,6 +223,12 @@ class Library:
         )
         kept = tuple(record for record in recordings if record.kind == "recording")
         return Exchange(joined, kept, found.session, trace_of(self._state, decision))
+
+    def _named(self, reader: Reader, decision: str, address: str) -> bool:
+        """Whether the action's records name this body, be it there or not."""
+        found = [self._exchange(reader, row) for row in self._index.decision(decision) if row.decision == decision]
+        recorded = [part(one.document(), "recorded") for one in found if one is not None]
+        return any(part(lanes, lane).get("address") == address for lanes in recorded for lane in lanes)
 
     def _records(self, places: Iterable[tuple[str, int]]) -> Iterator[Record]:
         """The records at these places that are there still."""

@@ -79,6 +79,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return READER_LEFT
     except CommandError as error:
         print(error, file=sys.stderr)
+    except PermissionError as error:
+        if debug:
+            traceback.print_exc()
+        where = "not done" if error.filename is None else error.filename
+        print(f"{where}: {error.strerror}; a gateway's files are for its own user and root", file=sys.stderr)
     except Exception as error:  # the last resort of a command line: one line, and never a success
         if debug:
             traceback.print_exc()

@@ -74,20 +74,33 @@ def _event(row: dict[str, Any], most: int) -> tuple[str, ...]:
     body = part(row, "body")
     who = next((part(body, name) for name in ("by", "approver", "principal") if part(body, name)), {})
     what = next((body[name] for name in _WHAT if isinstance(body.get(name), str)), "-")
-    told = (f"{name} {text}" for name, text in _told(body) if text and name not in _SHOWN)
+    told = (f"{name} {text}" for name, text in sorted(_told(body), key=_rank) if text and name not in _SHOWN)
     cells = (_time(row, most), str(row.get("kind")), what, str(who.get("subject") or "-"), ", ".join(told))
     return tuple(map(visible, cells))
 
 
 _WHAT = ("what", "code", "state")
 _NAMES = ("subject", "name", "address")
+_SELECTING = {"selects", "query"}
+"""What a legal hold is on, and what a purge looks for: each member by itself."""
 _SHOWN = {"at", "what", "code", "by", "approver"}
+_FIRST = ("subject", "principal", "name", "target", "session", "decision", "hold", "lane", "reason", "why", "words")
+_LAST = ("expires", "expires_at", "address", "addresses", "digest", "previous", "key", "signature")
+"""Lines are cut at their end: what people know things by is said first, and what only programs compare last."""
+
+
+def _rank(told: tuple[str, str]) -> int:
+    name = told[0]
+    middle = len(_FIRST)
+    return _FIRST.index(name) if name in _FIRST else middle + (1 + _LAST.index(name) if name in _LAST else 0)
 
 
 def _told(body: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """The members of a record that can be said in a word or a few."""
     for name, value in body.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and name in _SELECTING:
+            yield from _told(value)
+        elif isinstance(value, dict):
             yield name, str(next((value[member] for member in _NAMES if value.get(member)), ""))
         elif isinstance(value, list):
             yield name, " ".join(item for item in value if isinstance(item, str))

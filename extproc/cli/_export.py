@@ -56,6 +56,8 @@ def _export(arguments: argparse.Namespace) -> int:
     if not _ID.fullmatch(arguments.id):
         raise CommandError(f"{arguments.id!a}: expected the start of a session's key or of a decision's id, in hex")
     if arguments.output == "-":
+        if arguments.format == "bundle" and sys.stdout.isatty():
+            raise CommandError("-o -: a bundle is a zip, which no terminal shows; name a file, or a pipe")
         with _pieces(arguments) as pieces:
             reader_left = _print(pieces)
         if reader_left is not None:

@@ -192,10 +192,21 @@ def gateway_or_files(arguments: argparse.Namespace) -> Iterator[None]:
     try:
         yield
     except NoGateway as error:
-        state = "DIR"
+        state, there = "DIR", True
         with suppress(CommandError):
-            state = shlex.quote(str(load_settings(arguments, files=False).state))
-        raise CommandError(f"{error}\nits files are read without it, by its user: --state {state}") from None
+            found = load_settings(arguments, files=False).state
+            state, there = shlex.quote(str(found)), _has_journal(found)
+        hint = f"\nits files are read without it, by its user: --state {state}" if there else ""
+        raise CommandError(f"{error}{hint}") from None
+
+
+def _has_journal(state: Path) -> bool:
+    """False where there certainly is none: it may be another user's."""
+    try:
+        (state / "journal").stat()
+    except OSError as error:
+        return not isinstance(error, FileNotFoundError)
+    return True
 
 
 def folder(state: Path) -> Path:

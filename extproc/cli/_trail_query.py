@@ -26,7 +26,8 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--effect",
         choices=("allow", "mask", "hold", "block"),
-        help="only of this effect; allow is without, mask with values that were masked",
+        help="only of this effect; allow is without, mask with values that were masked; hold is all that waited for "
+        "people, whatever they said",
     )
     parser.add_argument("--policy", metavar="ID", help="only with a reason of this policy")
     parser.add_argument("--since", metavar="WHEN", help="only later: a time (RFC 3339) or an age (90s, 6h, 2d)")

@@ -40,7 +40,8 @@ class ProgressLine:
 def show(report: "Report", whence: str) -> None:
     """Print a table of the streams, what signs them, and every fault. `whence` says where the keys are from."""
     head = ("STREAM", "RECORDS", "BYTES", "SEGMENTS", "SIGNED UP TO", "WITNESSED UP TO", "FAULTS")
-    lines = [head, *(_cells(stream, report.faults.of(stream.stream)) for stream in report.streams)]
+    several = len(report.keys) > 1
+    lines = [head, *(_cells(stream, report.faults.of(stream.stream), several) for stream in report.streams)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     for line in lines:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
@@ -50,6 +51,9 @@ def show(report: "Report", whence: str) -> None:
             print(f"head      {visible(stream.stream)}:{stream.seq}:{stream.head}")
     keys = f"{', '.join(report.keys)} from {whence}" if report.keys else "none: no signature was checked"
     print(f"keys      {visible(keys)}")
+    kept = (stream.witnessed.by.partition(_KEPT_BY)[2] for stream in report.streams if stream.witnessed is not None)
+    for name in dict.fromkeys(name for name in kept if name):
+        print(f"witness   {visible(name)}")
     counts = (
         f"{report.checkpoints} checkpoints, {report.witness_checkpoints} kept by witnesses",
         f"{report.bodies} bodies ({report.body_bytes} bytes)",
@@ -68,12 +72,21 @@ def show(report: "Report", whence: str) -> None:
     rest = report.faults.count - len(report.faults.listed)
     if rest > 0:
         print(f"FAULT     and {rest} more like these")
-    print("everything is as it was written" if report.ok else f"{report.faults.count} faults")
+    faults = "1 fault" if report.faults.count == 1 else f"{report.faults.count} faults"
+    print("everything is as it was written" if report.ok else faults)
 
 
-def _cells(stream: "StreamReport", faults: int) -> tuple[str, ...]:
+_KEPT_BY = " kept by "
+
+
+def _cells(stream: "StreamReport", faults: int, keys: bool) -> tuple[str, ...]:
+    """A line of the table. `keys`: with the key that signed, where there are several; witnesses are named below it."""
+
     def upto(known: "Upto | None", otherwise: str = "nothing") -> str:
-        return f"{known.seq}, {known.at[:19]}Z, {known.by}" if known is not None else otherwise
+        if known is None:
+            return otherwise
+        by = known.by.partition(_KEPT_BY)[0]
+        return f"{known.seq}, {known.at[:19]}Z, {by if keys else by.partition(' (key ')[0]}"
 
     shipped = "nothing" if stream.shipped is None else f"nothing; shipped up to {stream.shipped.seq}"
     records = f"{stream.records} ({stream.erased} erased)" if stream.erased else str(stream.records)

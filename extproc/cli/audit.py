@@ -77,7 +77,13 @@ def register(subparsers: Subparsers) -> None:
         f" {', '.join(_BY_PEOPLE)}; others: {', '.join(_OTHERS)}",
     )
     show = add_command(
-        verbs, "show", "show all that is known of one decision", _show, examples=("holdpoint audit show 0b6f2a9d3c",)
+        verbs,
+        "show",
+        "show all that is known of one decision",
+        _show,
+        about="Show all that is known of one decision, as JSON: its record, delivery, hold and votes.\n"
+        "`holdpoint sessions show` says the same in a few lines.",
+        examples=("holdpoint audit show 0b6f2a9d3c", "holdpoint sessions show 0b6f2a9d3c"),
     )
     show.add_argument(
         "decision", metavar="DECISION", help="the start of the decision's id, which `list` and refusals name"

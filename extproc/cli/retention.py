@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,14 +48,35 @@ def register(verbs: Subparsers) -> None:
         ),
     )
     inner = noun.add_subparsers(metavar="VERB", title="verbs")
-    place = add_command(inner, "place", "place a legal hold on whatever fits all that is given", _place)
+    place = add_command(
+        inner,
+        "place",
+        "place a legal hold on whatever fits all that is given",
+        _place,
+        examples=(
+            'holdpoint audit legal-hold place --principal crm-bot --since 30d --reason "lawsuit 4711"',
+            'holdpoint audit legal-hold place --session 3f9a52c6d0b1e874 --reason "lawsuit 4711"',
+        ),
+    )
     for name, value, what in _SELECTS:
         place.add_argument(f"--{name}", metavar=value, help=f"only what is of {what}" if value != "WHEN" else what)
     place.add_argument("--reason", required=True, metavar="TEXT", help="why; recorded beside your name")
-    lift = add_command(inner, "lift", "lift a legal hold", _lift)
+    lift = add_command(
+        inner,
+        "lift",
+        "lift a legal hold",
+        _lift,
+        examples=('holdpoint audit legal-hold lift 3f9a52c6d0b1e874 --reason "settled"',),
+    )
     lift.add_argument("id", metavar="ID", help="the hold's id, as `list` shows it")
     lift.add_argument("--reason", required=True, metavar="TEXT", help="why; recorded beside your name")
-    listing = add_command(inner, "list", "list the legal holds that are placed", _list)
+    listing = add_command(
+        inner,
+        "list",
+        "list the legal holds that are placed",
+        _list,
+        examples=("holdpoint audit legal-hold list",),
+    )
     purge = _add_purge(verbs)
     receipt = add_command(
         verbs,
@@ -195,9 +216,17 @@ def _wait(asked: "Source", purge_id: str, out: Any) -> int:
         raise
     if terminal:
         print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-    json.dump(receipt, out, indent=2)
-    out.write("\n")
-    out.flush()
+    try:
+        json.dump(receipt, out, indent=2)
+        out.write("\n")
+        out.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        # What is deleted stays deleted; its receipt is to be had again.
+        again = f"holdpoint audit purge --receipt-of {purge_id} --receipt FILE"
+        told = f"purge {purge_id} is done, and its receipt could not be written: {error.strerror}"
+        raise CommandError(f"{told}\nwhere there is room: {again}") from None
     print(f"done: {len(receipt['addresses'])} bodies are deleted; keep the receipt", file=sys.stderr)
     return OK
 
@@ -224,11 +253,14 @@ def _written(file: Path | None) -> Iterator[Any]:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise CommandError(f"--receipt {file}: {error.strerror}; name a file that is not there yet") from None
+    out = os.fdopen(descriptor, "w")
     try:
-        with os.fdopen(descriptor, "w") as out:
-            yield out
+        yield out
+        out.close()
     except BaseException:
         file.unlink(missing_ok=True)
+        with suppress(OSError):
+            out.close()
         raise
 
 
@@ -239,8 +271,12 @@ def _receipt(arguments: argparse.Namespace) -> int:
     try:
         keys = PublicKeys.load(arguments.key)
         document = json.loads(arguments.file.read_bytes())
-    except (OSError, KeyUnusable, ValueError) as error:
-        raise CommandError(f"can't be checked: {error}") from None
+    except OSError as error:
+        raise CommandError(f"can't be checked: {error.filename}: {error.strerror}") from None
+    except KeyUnusable as error:
+        raise CommandError(f"can't be checked: --key {error}") from None
+    except ValueError:
+        raise CommandError(f"can't be checked: {arguments.file}: not a receipt (no JSON)") from None
     try:
         found = verify_receipt(document, keys)
     except BadReceipt as error:

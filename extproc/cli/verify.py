@@ -132,6 +132,8 @@ def _compare(report: "Report", state: Path, url: str, since: str, progress: "Pro
                         report.spans = spans
     except (StoreUnreachable, JournalFault, ReplayFault) as error:
         raise CommandError(f"not compared: {error}") from error
+    if not report.spans:
+        report.notes.append("nothing was shipped, so nothing was compared with Jaeger (audit.otlp says where to)")
 
 
 def _keys(given: list[Path], state: Path) -> "tuple[PublicKeys | None, str]":

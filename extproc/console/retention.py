@@ -150,7 +150,8 @@ def _told(handler: Handler) -> Handler:
         try:
             return await handler(request)
         except UnknownHold:
-            return problem(404, "unknown-legal-hold", "there is no legal hold of that id; GET /v1/legal-holds has them")
+            told = "there is no legal hold of that id; give all of it (`holdpoint audit legal-hold list` has them)"
+            return problem(404, "unknown-legal-hold", told)
         except NothingAsked as error:
             raise BadRequest(f"query: {error}") from None
         except IndexBehind as error:

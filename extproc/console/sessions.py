@@ -72,10 +72,7 @@ class _Sessions:
     async def list(self, request: web.Request) -> web.StreamResponse:
         reader, query = self.reader(request), query_of(request)
         await asyncio.to_thread(self._library.search, reader, query)
-        page = await asyncio.to_thread(self._library.sessions, reader, query)
-        behind = await asyncio.to_thread(self._library.behind)
-        shown = [session_document(row) for row in page.rows]
-        return web.json_response({"sessions": shown, "next": page.next, "behind": behind})
+        return await self._listed("sessions", reader, query, self._library.sessions, session_document)
 
     async def show(self, request: web.Request) -> web.StreamResponse:
         reader, start = self.reader(request), _id(request.match_info["id"])

@@ -22,7 +22,7 @@ TIME                 DECISION  WHO                   EFFECT  ACTION             
 """
 ACTS = """\
 TIME                 KIND    WHAT    WHO  ABOUT
-2027-01-15 08:00:00  freeze  frozen  ann  reason asks too much, subject evil<U+001B>[2Jagent
+2027-01-15 08:00:00  freeze  frozen  ann  subject evil<U+001B>[2Jagent, reason asks too much
 2027-01-15 08:00:00  token   issued  bob  target crm
 """
 SETTINGS = """\
@@ -157,7 +157,10 @@ def test_no_gateway(tmp_path: Path, capsys: pytest.CaptureFixture[str], command:
     assert main([*command, "-c", str(path)]) == 2
     said = capsys.readouterr().err
     assert "is it running? (`holdpoint up`)" in said
-    assert f"--state {tmp_path / 'state'}" in said
+    assert "--state" not in said, "there is no journal yet"
+    (tmp_path / "state" / "journal").mkdir(parents=True)
+    assert main([*command, "-c", str(path)]) == 2
+    assert f"--state {tmp_path / 'state'}" in capsys.readouterr().err
 
 
 def test_verify_believes_what_was_shipped(state: Path, capsys: pytest.CaptureFixture[str]) -> None:

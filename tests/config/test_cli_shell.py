@@ -124,6 +124,11 @@ FAILURES = [
         2,
         "holdpoint: unexpected error: RuntimeError: two lines (`holdpoint --debug ...` shows where)\n",
     ),
+    (
+        PermissionError(13, "Permission denied", "state/journal"),
+        2,
+        "state/journal: Permission denied; a gateway's files are for its own user and root\n",
+    ),
     (KeyboardInterrupt(), 130, ""),
     (SystemExit("bad"), 2, "bad\n"),
 ]

@@ -48,7 +48,12 @@ VERIFIED = {
     "checkpoints": 2,
     "witness_checkpoints": 2,
 }
-READINGS = [row("reading", "body"), row("reading", "body"), row("export", "bundle")]
+READINGS = [
+    row("reading", "words", about=""),
+    row("reading", "body"),
+    row("reading", "body"),
+    row("export", "bundle"),
+]
 GOOD = Audit(
     session=SESSION,
     by_who=[OTHER, SESSION],
@@ -102,7 +107,9 @@ def test_all_claims_hold_of_a_good_run() -> None:
         (3, verified(keys=[])),
         (4, good(readings=[])),
         (4, good(readings=READINGS[1:])),
-        (4, good(readings=READINGS[:2])),
+        (4, good(readings=[READINGS[0], *READINGS[2:]])),
+        (4, good(readings=READINGS[:3])),
+        (4, good(readings=[*READINGS, row("reading", "words", by=OPERATOR_SUBJECT, about="")])),
         (4, good(readings=[*READINGS, row("reading", "body", by=OPERATOR_SUBJECT)])),
         (4, good(readings=[*READINGS, row("export", "bundle", about=OTHER)])),
         (4, good(bodies=0)),

@@ -125,6 +125,9 @@ def test_nothing_to_check(tmp_path: Path) -> None:
         assert done.returncode == 2, done
         assert done.stdout.startswith("nothing was checked: ")
         assert done.stderr == ""
+    bundle = ["--key", str(other), str(tmp_path)]
+    done = subprocess.run([sys.executable, "-I", VERIFIER, *bundle], capture_output=True, text=True, check=False)
+    assert done.stdout == f"nothing was checked: {other}: is no Ed25519 key in PEM\n"
 
 
 def _ours(public: bytes, message: bytes, signature: bytes) -> bool:

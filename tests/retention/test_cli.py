@@ -1,6 +1,8 @@
 """`holdpoint audit legal-hold`, `purge`, `receipt` and `retention`: against a control socket, and on files."""
 
 import asyncio
+import errno
+import io
 import json
 import os
 import pty
@@ -10,7 +12,7 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import pytest
@@ -22,6 +24,8 @@ from extproc.adapters.identity import Approvers, Provider
 from extproc.approvals.service import Holds
 from extproc.audit.keys import PublicKeys
 from extproc.audit.retention.receipt import verify_receipt
+from extproc.cli._common import CommandError
+from extproc.cli.retention import _wait
 from extproc.console import api, retention
 from extproc.console.admin import Administration
 from extproc.console.control import listen_unix
@@ -201,6 +205,22 @@ def test_an_interrupted_wait(folder: Path, house: House) -> None:
     house.keep_house()
     assert house.store.purges(open_only=True) == []
     assert list(house.folder.list()) == []
+
+
+def test_a_receipt_that_does_not_fit(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What was deleted stays deleted, and it is said how its receipt is to be had."""
+
+    class Asked:
+        def receipt(self, purge_id: str, progress: object) -> dict[str, Any]:
+            return {"addresses": {}}
+
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(CommandError, match=r"--receipt-of 3f9a --receipt FILE"):
+        _wait(cast("Any", Asked()), "3f9a", Full())
+    assert "done" not in capsys.readouterr().err
 
 
 def test_legal_holds_and_the_report(folder: Path, house: House) -> None:

@@ -151,7 +151,9 @@ def test_a_reading_is_recorded_before_there_is_a_byte(shelf: Library, journal: J
         shelf.body(ALL, decision, address)
 
 
-def test_a_body_is_read_under_its_own_decision_only(filled: Trail, shelf: Library, journal: Journal) -> None:
+def test_a_body_is_read_under_its_own_decision_only(
+    filled: Trail, shelf: Library, indexer: Indexer, journal: Journal
+) -> None:
     """An address says nothing about whose it is; what is gone is said, and no reading recorded."""
     address = _address(shelf, "a1", "response")
     for decision, asked in (("a2".ljust(24, "0"), address), ("a1", address), ("a1".ljust(24, "0"), "0" * 64)):
@@ -159,6 +161,9 @@ def test_a_body_is_read_under_its_own_decision_only(filled: Trail, shelf: Librar
             shelf.body(ALL, decision, asked)
     BodyFolder(filled.state / "bodies").delete(address)
     with pytest.raises(BodyMissing):
+        shelf.body(ALL, "a1".ljust(24, "0"), address)
+    indexer.forget(addresses=[address])
+    with pytest.raises(NotFound, match="it was deleted"):
         shelf.body(ALL, "a1".ljust(24, "0"), address)
     assert journal.records == []
 

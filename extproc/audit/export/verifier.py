@@ -77,10 +77,10 @@ def must(good: bool, where: str, what: str) -> None:
 
 def key_of(pem: bytes, where: str) -> tuple[str, bytes]:
     """The id and the 32 bytes of a public key in PEM (RFC 8410: twelve bytes that say Ed25519, then the key)."""
-    first, *middle, last = pem.decode("ascii").strip().splitlines()
-    framed = (first, last) == ("-----BEGIN PUBLIC KEY-----", "-----END PUBLIC KEY-----")
-    der = base64.b64decode("".join(middle), validate=True)
-    must(framed and len(der) == 44 and der.hex().startswith("302a300506032b6570032100"), where, "is no Ed25519 key")
+    lines = pem.decode("ascii", "replace").strip().splitlines()
+    framed = lines[:1] + lines[-1:] == ["-----BEGIN PUBLIC KEY-----", "-----END PUBLIC KEY-----"]
+    der = base64.b64decode("".join(lines[1:-1]), validate=True) if framed else b""
+    must(len(der) == 44 and der.hex().startswith("302a300506032b6570032100"), where, "is no Ed25519 key in PEM")
     return hashlib.sha256(der[12:]).hexdigest()[:16], der[12:]
 
 

@@ -68,14 +68,17 @@ class KeptInStore:
 def take_in(kept: Kept, keys: PublicKeys, facts: Facts, report: Report) -> None:
     """Note every head that a witness's checkpoints name. What is no checkpoint there is a fault: it proves nothing, and
     it should."""
+    before, wrong = report.witness_checkpoints, 0
     for place, line in kept.documents():
         if not line.strip():
             continue
         try:
             found = check(json.loads(line), keys)
         except BadCheckpoint as error:
+            wrong += 1
             report.faults.add(Fault(Wrong.BAD_WITNESS, f"{place}: {error}"))
         except ValueError:
+            wrong += 1
             if line.endswith((b"\n", b"}")):
                 report.faults.add(Fault(Wrong.BAD_WITNESS, f"{place}: not JSON"))
             else:
@@ -84,6 +87,8 @@ def take_in(kept: Kept, keys: PublicKeys, facts: Facts, report: Report) -> None:
             report.witness_checkpoints += 1
             facts.add([("kept", found.number, found.digest, kept.name)])
             facts.vouch(found.streams, "witnessed", f"checkpoint {found.number} kept by {kept.name}", found.at)
+    if wrong > 1 and report.witness_checkpoints == before:
+        report.notes.append(f"{kept.name}: has not one checkpoint; is it what a witness of this gateway kept?")
 
 
 def compare(facts: Facts, report: Report, path: Path) -> None:
