@@ -31,7 +31,9 @@ _SPARE_SECONDS = 60.0
 _CERTIFY_SECONDS = 3600.0
 _TAKEN_SECONDS = 10.0
 _LOOK_SECONDS = 0.05
-_ASKED = "GET /stats?filter=^cluster_manager.(cds.version_text|warming_clusters)$"
+_CLUSTERS = "GET /stats?filter=^cluster_manager.(cds.version_text|warming_clusters)$"
+_WARM = "warming_clusters: 0"
+_ROUTES = "GET /stats?filter=^http.agents.rds.*version_text$"
 _log = logging.getLogger("holdpoint.config")
 
 
@@ -81,8 +83,13 @@ class Door:
         bridge = self._with_leftovers(after)
         await self._certify()
         await self._write(replace(bridge, listeners=before.listeners, routes=before.routes))
-        await self._taken(bridge)
+        lost = "requests to them fail until it has"
+        await self._taken(bridge, "cds.json", _CLUSTERS, f"clusters within {_TAKEN_SECONDS:g} s; {lost}", _WARM)
         await self._write(bridge)
+        # Before anybody is told that the change is in force.
+        await self._taken(
+            bridge, "rds.json", _ROUTES, f"routes within {_TAKEN_SECONDS:g} s; it goes by the former ones"
+        )
 
     async def sweep(self) -> None:
         """Take away what nothing leads to any more, and renew certificates. Raises CaUnusable, OSError."""
@@ -113,22 +120,23 @@ class Door:
     async def _write(self, resources: Resources) -> None:
         await asyncio.to_thread(write, resources, self._layout.envoy)
 
-    async def _taken(self, resources: Resources) -> None:
-        """Wait until Envoy has these clusters and each is ready for requests. Where Envoy does not run, it reads
-        everything at once when it starts."""
-        version = json.loads(documents(resources)["cds.json"])["version_info"]
+    async def _taken(self, resources: Resources, file: str, asked: str, trouble: str, also: str = "") -> None:
+        """Wait until Envoy has this version of a file, and says something else besides. Where Envoy does not run, it
+        reads everything at once when it starts."""
+        written = documents(resources).get(file)
+        if written is None:
+            return
+        version = json.loads(written)["version_info"]
         deadline = self._clock() + _TAKEN_SECONDS
         while self._clock() < deadline:
             try:
-                said = await probe.text(self._layout.envoy_admin, _ASKED)
+                said = await probe.text(self._layout.envoy_admin, asked)
             except OSError:
                 return
-            if f'"{version}"' in said and "warming_clusters: 0" in said:
+            if f'"{version}"' in said and also in said:
                 return
             await asyncio.sleep(_LOOK_SECONDS)
-        _log.error(
-            "Envoy has not taken the new clusters within %g s; requests to them fail until it has", _TAKEN_SECONDS
-        )
+        _log.error("Envoy has not taken the new %s", trouble)
 
 
 def certify(plan: EnvoyPlan, keys: Path, envoy: Path) -> None:

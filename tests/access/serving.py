@@ -1,5 +1,6 @@
 """The control socket with all that administrators may do: a real socket, real stores, real tokens."""
 
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ from tests.access.making import Store, signed
 from tests.approvals.making import AUDIENCE, PEOPLE, Issuer, MemoryJournal
 
 ISSUER = Issuer()
-ADMIN = ISSUER.token("ada", ["platform"])
+# Good for longer than any run of all tests.
+ADMIN = ISSUER.token("ada", ["platform"], exp=int(time.time()) + 24 * 3600)
 
 
 @dataclass

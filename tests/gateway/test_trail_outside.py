@@ -5,6 +5,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -215,9 +217,12 @@ def test_only_a_witness_tells_that_an_end_was_cut_off(outside: Outside) -> None:
         assert document["ok"] == (done.returncode == 0)
         return {(f["wrong"], f["stream"]) for f in document["faults"]}
 
-    alone = faults("--state", str(robbed))
+    alone = subprocess.run(
+        [sys.executable, "-m", "extproc.cli", "audit", "verify", "--json", "--state", str(robbed)],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
     # Without a configuration nobody knows of the store, and what went there is missing.
-    assert {wrong for wrong, _ in alone} == {"body-missing"}
+    assert {f["wrong"] for f in json.loads(alone.stdout)["faults"]} == {"body-missing"}
     for place in (outside.mount / "witness.jsonl", outside.webhook.kept):
         assert ("behind-witness", "worker-0") in faults("--state", str(robbed), "--witness", str(place))
     gateway.config, kept = config, gateway.config

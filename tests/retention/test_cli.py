@@ -9,6 +9,7 @@ import pty
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -35,7 +36,9 @@ from tests.retention.conftest import House
 
 ROOT = Path(__file__).parents[2]
 ISSUER = Issuer()
-ADMIN, NOBODY = ISSUER.token("ada", ["platform"]), ISSUER.token("bob", ["dba"])
+# Good for longer than any run of all tests.
+LATER = int(time.time()) + 24 * 3600
+ADMIN, NOBODY = ISSUER.token("ada", ["platform"], exp=LATER), ISSUER.token("bob", ["dba"], exp=LATER)
 
 
 @pytest.fixture
