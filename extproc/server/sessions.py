@@ -52,8 +52,11 @@ class Sessions:
         known = self._open.pop(key, None)
         if known is None:
             known = _Open(principal, session, self._now())
-            # One that can't be told of passes nothing either: its decision's record can't be written then.
-            self._append({**common(), "what": "opened"})
+            if not self._append({**common(), "what": "opened"}):
+                # Its next exchange tells of it. What passes is for the decision's record to say, which can't be written
+                # either as long as this lasts.
+                yield
+                return
             if len(self._open) >= MOST:
                 self._forget()
         known.exchanges += 1
@@ -100,8 +103,10 @@ class Sessions:
             }
         )
 
-    def _append(self, body: Document) -> None:
+    def _append(self, body: Document) -> bool:
         try:
             self._journal.append("session", body)
         except JournalUnwritable:
             self._unwritable()
+            return False
+        return True

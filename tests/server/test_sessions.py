@@ -101,7 +101,10 @@ def test_memory_is_bounded(book: Sessions, told: Told, monkeypatch: pytest.Monke
 
 
 def test_what_cannot_be_written_is_counted(book: Sessions, told: Told) -> None:
-    """The exchange is refused where its decision is recorded."""
+    """The exchange is refused where its decision is recorded; the next one tells of the session."""
     told.broken = True
     visit(book, "s")
     assert told.failed == 1
+    told.broken = False
+    visit(book, "s")
+    assert told.said == [("opened", "s", None)]
