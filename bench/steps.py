@@ -35,8 +35,9 @@ from extproc.protocols.http.interpret import excerpt
 from extproc.protocols.http.session import HttpSession
 from extproc.protocols.session import Command, Decide, Decided, Event, HeadReceived, Send, SendHead
 from extproc.server.arrival import arrival_of
-from extproc.server.gate import Asker, Gate
+from extproc.server.gate import Gate
 from extproc.server.metrics import Metrics
+from extproc.server.records import Asker
 from extproc.server.wire import translate
 from extproc.server.wire.ext_proc_pb2 import ProcessingRequest
 
@@ -251,7 +252,7 @@ class Worker:
     def _record(self, gate: Gate) -> None:
         if self._decision is None:
             raise ValueError("no decision yet")
-        gate.record(self._asker, self._action, self._decision, None, {"policy": 1000}, "granted")
+        gate.records.decided(self._asker, self._action, self._decision, None, {"policy": 1000}, "granted")
         facts: dict[str, JSON] = {
             "status": 200,
             "bytes": {"request": len(self._body), "response": 4096},
@@ -259,7 +260,7 @@ class Worker:
             "outcome": "completed",
             "duration_us": 2000,
         }
-        gate.delivered(self._asker, self._decision.id, facts)
+        gate.records.delivered(self._asker, self._decision.id, facts)
 
     def _figures(self) -> None:
         with self._metrics.exchanges.track_inprogress():

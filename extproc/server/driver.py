@@ -36,7 +36,8 @@ from extproc.protocols.session import (
     TimedOut,
 )
 from extproc.server.caps import Account, Capped
-from extproc.server.gate import Asker, Gate
+from extproc.server.gate import Gate
+from extproc.server.records import Asker
 
 # A larger step of work leaves the event loop, so that others' requests don't wait for it.
 INLINE_BYTES = 4 * 1024
@@ -244,7 +245,7 @@ class Driver:
                 await self._whole(self._wire.write(command))
             case Answer():
                 if self._decision_id is None:
-                    self._decision_id = self._gate.refused(
+                    self._decision_id = self._gate.records.refused(
                         self._asker, self._verb, self._resource, command.why, f"Refused: {command.why}"
                     )
                 self._refused = command.why
@@ -323,4 +324,4 @@ class Driver:
         if isinstance(masked, dict):
             for lane, counts in masked.items():
                 self._gate.metrics.masked(lane, counts)
-        self._gate.delivered(self._asker, self._decision_id, facts, self._recording)
+        self._gate.records.delivered(self._asker, self._decision_id, facts, self._recording)

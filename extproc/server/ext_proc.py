@@ -29,8 +29,9 @@ from extproc.protocols.tunnel.session import TunnelSession
 from extproc.server.arrival import EXT_PROC, Arrival, arrival_of
 from extproc.server.caps import Capped, Caps, Knocks
 from extproc.server.driver import Aborted, Driver
-from extproc.server.gate import Asker, Gate
+from extproc.server.gate import Gate
 from extproc.server.live import Exchanges
+from extproc.server.records import Asker
 from extproc.server.route import DeadEnd, Route, UnknownRoute, Via, route_of
 from extproc.server.tickets import Tickets, lent
 from extproc.server.wire import translate
@@ -205,12 +206,12 @@ class Service:
             "status": answer.status,
             "via": route.via.value,
         }
-        refusal = self.gate.turned_away(body, error.why.value, arrival.shown.source, route.target)
+        refusal = self.gate.records.turned_away(body, error.why.value, arrival.shown.source, route.target)
         await wire.refuse(answer, refusal)
 
     async def _refuse(self, wire: GrpcWire, asked: tuple[str, str], asker: Asker, answer: Answer, title: str) -> None:
         """Refuse somebody known before there is an action to decide. `asked` are verb and resource."""
-        decision = self.gate.refused(asker, *asked, answer.why, title)
+        decision = self.gate.records.refused(asker, *asked, answer.why, title)
         await wire.refuse(answer, decision)
 
     async def _exchange(self, wire: GrpcWire, route: Route, arrival: Arrival, who: Identified, asker: Asker) -> None:
@@ -236,7 +237,7 @@ class Service:
             # Tunnels stay open for long, and what goes through them is counted by itself.
             with self.caps.exchange(principal.key, tunnel=tunnel is not None) as account:
                 driver = Driver(wire, session, self.gate, asker, account, self.pool, asked)
-                with self.gate.visit(asker), self.exchanges.under_way(driver, principal, tunnel):
+                with self.gate.records.visit(asker), self.exchanges.under_way(driver, principal, tunnel):
                     await driver.run(arrival.for_session(who.used))
         except Capped as error:
             await self._refuse(wire, asked, asker, stopped(Stopped(Cause.LIMIT, error.code, str(error))), str(error))

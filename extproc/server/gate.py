@@ -5,16 +5,12 @@ Nothing else mints a Grant, and it is minted only after the decision's record is
 
 import asyncio
 import contextlib
-import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 
 from extproc.approvals.machine import HoldRefused, Refused, approvals
 from extproc.approvals.ports import HoldsUnavailable
-from extproc.approvals.records import hold_record
 from extproc.approvals.service import Holds
 from extproc.audit.bodies.recorder import Recorder, Recording
 from extproc.audit.bodies.writer import RecordingFailed
@@ -34,28 +30,15 @@ from extproc.domain.ports import (
     PolicyUnavailable,
 )
 from extproc.domain.principal import Principal
-from extproc.domain.target import Inspect, Target
+from extproc.domain.target import Inspect
 from extproc.server.metrics import Metrics
-from extproc.server.sessions import Sessions
-from extproc.server.turnstile import Turnstile
+from extproc.server.records import Asker, Records, new_id, now
 
 _LANES = frozenset(Lane)
 # An approval, a changed policy that wants another one, and one more change under way: beyond that, refuse.
 _ROUNDS = 3
 # Longer than it takes a worker to learn of a freeze, which the process that cancels holds knows first.
 _HEARSAY_SECONDS = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Asker:
-    """Who asks through which exchange. `context` is what records carry of it; `source` is the peer's address."""
-
-    principal: Principal
-    target: Target
-    session: str
-    request: str
-    source: str
-    context: Document
 
 
 class Gate:
@@ -77,10 +60,8 @@ class Gate:
         self.history = history
         self.check = check
         self._holds = holds
-        self._journal = journal
         self._metrics = metrics
-        self._turnstile = Turnstile(journal, _now)
-        self._sessions = Sessions(journal, _now, metrics.unwritable.inc)
+        self.records = Records(journal, metrics)
         self._leaving: set[asyncio.Task[None]] = set()
 
     async def decide(
@@ -99,7 +80,7 @@ class Gate:
         except JournalUnwritable:
             self._metrics.unwritable.inc()
             return Refusal(
-                unavailable(_new_id(), "journal-unwritable", "The audit journal can't be written"),
+                unavailable(new_id(), "journal-unwritable", "The audit journal can't be written"),
                 RefusalKind.UNAVAILABLE,
             )
 
@@ -108,30 +89,16 @@ class Gate:
         target = asker.target
         return self._recorder.begin(decision.id, _mode(asker, decision), target.head_bytes, target.index)
 
-    def delivered(
-        self, asker: Asker, decision_id: str | None, facts: Document, recording: Recording | None = None
-    ) -> None:
-        """Record how the exchange ended. A failure is counted: the bytes are gone, and the next decision fails."""
-        recorded = recording.finish() if recording is not None else {}
-        try:
-            self._journal.append("delivery", {**_common(asker), "decision": decision_id, **facts, **recorded})
-        except JournalUnwritable:
-            # What was recorded stays where it is salvaged from, for no record names it.
-            self._metrics.unwritable.inc()
-        else:
-            if recording is not None:
-                recording.settle()
-
     async def evaluate(self, asker: Asker, action: Action, approvals: Sequence[JSON], history: Document) -> Decision:
         """Ask policy once. Whatever is not a decision becomes a block."""
-        decision_id = _new_id()
+        decision_id = new_id()
         document: dict[str, JSON] = {
             "schema": 1,
             "principal": asker.principal.document(),
             "target": asker.target.document(),
             "session": {"id": asker.session},
             "action": action.document(),
-            "context": {"time": _now(), "source": {"address": asker.source}},
+            "context": {"time": now(), "source": {"address": asker.source}},
             "approvals": approvals,
             "history": history,
         }
@@ -155,82 +122,6 @@ class Gate:
                 return unavailable(decision_id, "recording-unwritable", "What passes can't be recorded now")
         return decision
 
-    def record(
-        self, asker: Asker, action: Action, decision: Decision, hold: Hold | None, timings: dict[str, int], outcome: str
-    ) -> None:
-        """Write the decision's record. Raises JournalUnwritable."""
-        self._metrics.decided(asker.target.name, decision)
-        body: dict[str, JSON] = {
-            **_common(asker),
-            "action": {
-                "protocol": action.protocol.value,
-                "verb": action.verb,
-                "resource": action.resource,
-                "digest": action.digest,
-                "summary": action.summary,
-            },
-            "decision": decision.document(),
-            "outcome": outcome,
-            "hold": hold.id if hold else None,
-            "approvers": [v.approver.document() for v in hold.votes if v.approve] if hold else [],
-            "timings_us": dict(timings),
-        }
-        self._journal.append("decision", body)
-
-    def record_hold(self, asker: Asker, hold: Hold) -> None:
-        """Write that a hold opened or ended. Raises JournalUnwritable."""
-        self._journal.append("hold", {**_common(asker), **hold_record(hold, time.time())})
-
-    def turned_away(self, body: dict[str, JSON], code: str, peer: str, target: str) -> str:
-        """Record that nobody was let in, for there was nobody known; returns the id that joins Envoy's access log."""
-        refusal_id = _new_id()
-        self._metrics.turned_away(code)
-        try:
-            self._turnstile.turn_away(code, peer, target, {"id": refusal_id, **body})
-        except JournalUnwritable:
-            # They were turned away anyway; what must not happen unseen is passing.
-            self._metrics.unwritable.inc()
-        return refusal_id
-
-    def visit(self, asker: Asker) -> AbstractContextManager[None]:
-        """For as long as the exchange lasts: its session is open."""
-        return self._sessions.visit(asker.principal, asker.session, lambda: _common(asker))
-
-    def close(self) -> None:
-        """Record what ends with this worker; nothing is decided any more."""
-        self.flush()
-        self._sessions.close()
-
-    def flush(self) -> None:
-        """Record how many were turned away since the last time, and which sessions ended; call it about once a
-        second."""
-        self._sessions.sweep()
-        try:
-            self._turnstile.flush()
-        except JournalUnwritable:
-            self._metrics.unwritable.inc()
-
-    def refused(self, asker: Asker, verb: str, resource: str, code: str, title: str) -> str:
-        """Record that the session refused before there was an action to decide; returns the decision's id."""
-        decision = unavailable(_new_id(), code, title)
-        self._metrics.decided(asker.target.name, decision)
-        action: dict[str, JSON] = {"protocol": asker.target.protocol.value, "verb": verb, "resource": resource}
-        body: dict[str, JSON] = {
-            **_common(asker),
-            "action": {**action, "digest": None, "summary": {}},
-            "decision": decision.document(),
-            "outcome": "refused",
-            "hold": None,
-            "approvers": [],
-            "timings_us": {},
-        }
-        try:
-            self._journal.append("decision", body)
-        except JournalUnwritable:
-            # It was refused anyway; what must not happen unseen is passing.
-            self._metrics.unwritable.inc()
-        return decision.id
-
     def abandon(self, asker: Asker, hold: Hold) -> None:
         """The asker left: cancel its hold, behind its back, for it can't wait for anything any more."""
         task = asyncio.get_running_loop().create_task(self._leave(asker, hold))
@@ -241,7 +132,7 @@ class Gate:
         try:
             left = await self._holds.cancel(hold.id)
             if left.state is HoldState.CANCELLED:
-                self.record_hold(asker, left)
+                self.records.held(asker, left)
         except (HoldRefused, HoldsUnavailable, JournalUnwritable):
             # A hold that stays open releases nothing by itself, and expires.
             self._metrics.unwritable.inc()
@@ -305,7 +196,7 @@ class _Ruling:
             return self._refuse(decision, RefusalKind.DENIED, hold)
         settled = False
         try:
-            self._gate.record_hold(self._asker, hold)
+            self._gate.records.held(self._asker, hold)
             if hold.state is HoldState.PENDING:
                 await self._pending(hold.id)
                 hold = await self._wait(hold)
@@ -368,7 +259,7 @@ class _Ruling:
                 decision = await self._gate.evaluate(self._asker, self._action, approvals, self._history)
         except HistoryUnavailable as error:
             self._gate.metrics.engine_failure("history-unavailable", str(error))
-            decision = unavailable(_new_id(), "history-unavailable", "What policy reads of the past can't be told")
+            decision = unavailable(new_id(), "history-unavailable", "What policy reads of the past can't be told")
         self._clock("policy", started)
         return decision
 
@@ -382,18 +273,18 @@ class _Ruling:
             kind = RefusalKind.UNAVAILABLE if decision.revision == "none" else RefusalKind.BLOCKED
             return self._refuse(decision, kind, hold)
         started = time.perf_counter_ns()
-        self._gate.record(self._asker, self._action, decision, hold, self._timings, "granted")
+        self._gate.records.decided(self._asker, self._action, decision, hold, self._timings, "granted")
         self._clock("journal", started)
         return Grant(decision, _LANES)
 
     def _refuse(self, decision: Decision, kind: RefusalKind, hold: Hold | None) -> Refusal:
-        self._gate.record(self._asker, self._action, decision, hold, self._timings, kind.value)
+        self._gate.records.decided(self._asker, self._action, decision, hold, self._timings, kind.value)
         # Seconds until it is worth asking again: people need some, and a poll costs next to nothing.
         retry = 5 if kind in (RefusalKind.PENDING, RefusalKind.LIMITED) else None
         return Refusal(decision, kind, hold.id if hold else None, retry)
 
     def _unavailable(self, code: str, message: str) -> Refusal:
-        return self._refuse(unavailable(_new_id(), code, message), RefusalKind.UNAVAILABLE, None)
+        return self._refuse(unavailable(new_id(), code, message), RefusalKind.UNAVAILABLE, None)
 
 
 def _as_approved(decision: Decision, hold: Hold) -> Decision:
@@ -410,24 +301,3 @@ def _blocked(decision: Decision, code: str, message: str) -> Decision:
 
 def _mode(asker: Asker, decision: Decision) -> Mode:
     return decision.record.least(asker.target.record)
-
-
-def _common(asker: Asker) -> dict[str, JSON]:
-    return {
-        "at": _now(),
-        "request": asker.request,
-        "session": asker.session,
-        "principal": asker.principal.document(),
-        "target": asker.target.document(),
-        "source": {"address": asker.source},
-        **asker.context,
-    }
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def _new_id() -> str:
-    # 96 random bits: nobody guesses another's decision, and no two collide.
-    return secrets.token_hex(12)

@@ -11,9 +11,9 @@ import grpc.aio
 
 from extproc.server import turnstile
 from extproc.server.ext_proc import Service
-from extproc.server.gate import Gate
 from extproc.server.kept import keeping
 from extproc.server.metrics import Metrics
+from extproc.server.records import Records
 from extproc.server.wire import health
 
 # A hold outlives any drain; what else is under way ends by itself well within this.
@@ -41,18 +41,18 @@ async def serve(service: Service, socket: Path, stop: asyncio.Event) -> None:
     await server.start()
     os.chmod(socket, 0o600)
     async with keeping(
-        partial(watch_lag, service.gate.metrics), service.exchanges.watch, partial(_flush, service.gate)
+        partial(watch_lag, service.gate.metrics), service.exchanges.watch, partial(_flush, service.gate.records)
     ):
         _log.info("ready", extra={"socket": socket.name})
         await stop.wait()
         await server.stop(_DRAIN_SECONDS)
-    service.gate.close()
+    service.gate.records.close()
 
 
-async def _flush(gate: Gate) -> None:
+async def _flush(records: Records) -> None:
     while True:
         await asyncio.sleep(turnstile.SECONDS)
-        gate.flush()
+        records.flush()
 
 
 async def watch_lag(metrics: Metrics) -> None:

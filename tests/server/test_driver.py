@@ -17,8 +17,9 @@ from extproc.domain.target import Protocol
 from extproc.protocols.session import Answer, Command, Decide, Decided, Event, Head, HeadReceived, Send, SendHead
 from extproc.server.caps import Account, Limits
 from extproc.server.driver import Aborted, Driver
-from extproc.server.gate import Asker, Gate
+from extproc.server.gate import Gate
 from extproc.server.metrics import Metrics
+from extproc.server.records import Asker
 from tests.http.playbook import ALICE, grant, target
 from tests.server.making import Checks, NoHistory, recorder
 from tests.server.test_ext_proc import ALLOW
