@@ -30,7 +30,7 @@ from extproc.domain.identity import Shown
 from extproc.domain.json import JSON, Document
 from extproc.domain.ports import Journal, PolicyEngine
 from extproc.masking.build import find, warm
-from extproc.masking.fingerprint import Fingerprints
+from extproc.masking.engine.fingerprint import Fingerprints
 from extproc.protocols.http.interpret import excerpt
 from extproc.protocols.http.session import HttpSession
 from extproc.protocols.session import Command, Decide, Decided, Event, HeadReceived, Send, SendHead

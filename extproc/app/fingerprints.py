@@ -12,7 +12,7 @@ from extproc.app.layout import Layout, StateUnusable
 from extproc.app.snapshot import replace_file
 from extproc.config import Settings
 from extproc.masking.build import warm
-from extproc.masking.fingerprint import (
+from extproc.masking.engine.fingerprint import (
     NONE,
     SHORTEST,
     Fingerprint,

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from extproc.domain.json import JSON, Document
-from extproc.masking.fingerprint import NONE, Fingerprints
+from extproc.masking.engine.fingerprint import NONE, Fingerprints
 from extproc.masking.redact import redact_json
 
 # An e-mail address as a verified subject is who it was, and the trail must say so.

@@ -7,15 +7,15 @@ from enum import Enum, auto
 from functools import lru_cache
 
 from extproc.domain.decision import KEY_LENGTH, Mask
-from extproc.masking.detect import ALL, SLICE, Detector, detector
-from extproc.masking.fingerprint import CREDENTIAL, NONE, Fingerprints
-from extproc.masking.form import FormStage
-from extproc.masking.jsonstage import JsonStage
-from extproc.masking.rules import RULES
-from extproc.masking.sniff import SniffStage
-from extproc.masking.spelt import RawBehind, SpeltStage
-from extproc.masking.sse import SseStage
+from extproc.masking.engine.detect import ALL, SLICE, Detector, detector
+from extproc.masking.engine.fingerprint import CREDENTIAL, NONE, Fingerprints
+from extproc.masking.rules.builtin import RULES
 from extproc.masking.stage import MaskError, Stage
+from extproc.masking.structure.form import FormStage
+from extproc.masking.structure.jsonstage import JsonStage
+from extproc.masking.structure.sniff import SniffStage
+from extproc.masking.structure.spelt import RawBehind, SpeltStage
+from extproc.masking.structure.sse.stage import SseStage
 from extproc.masking.text import TextStage, mask_whole
 
 

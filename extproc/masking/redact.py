@@ -5,10 +5,10 @@ from functools import lru_cache
 from typing import cast
 
 from extproc.domain.json import JSON
-from extproc.masking.detect import ALL, detector
-from extproc.masking.fingerprint import CREDENTIAL, NONE, Fingerprints
-from extproc.masking.jsonstage import is_credential, key_rules, number_is_card
-from extproc.masking.rules import Kind
+from extproc.masking.engine.detect import ALL, detector
+from extproc.masking.engine.fingerprint import CREDENTIAL, NONE, Fingerprints
+from extproc.masking.rules.builtin import Kind
+from extproc.masking.structure.jsonstage import is_credential, key_rules, number_is_card
 from extproc.masking.text import mask_text, mask_whole
 
 SECRET_NAMES = frozenset({

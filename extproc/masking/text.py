@@ -1,6 +1,6 @@
 """Masking of plain text and of bytes whose structure is not read."""
 
-from extproc.masking.detect import SLICE, Detector, Scanner, counted, tally
+from extproc.masking.engine.detect import SLICE, Detector, Scanner, counted, tally
 
 
 def mask_text(kind: str) -> str:

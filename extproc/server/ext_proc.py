@@ -20,7 +20,7 @@ from extproc.domain.grant import Lane
 from extproc.domain.identity import Identified, Identities, IdentityRefused, Why
 from extproc.domain.json import JSON
 from extproc.domain.target import NOWHERE, Inspect, Target
-from extproc.masking.fingerprint import Fingerprints
+from extproc.masking.engine.fingerprint import Fingerprints
 from extproc.protocols.http.edge import unfit
 from extproc.protocols.http.refuse import problem, stopped, unidentified
 from extproc.protocols.http.session import HttpSession

@@ -5,7 +5,7 @@ import pytest
 from extproc.domain.decision import Mask
 from extproc.domain.grant import Lane
 from extproc.domain.target import Inspect
-from extproc.masking.fingerprint import Fingerprints, fingerprints_of
+from extproc.masking.engine.fingerprint import Fingerprints, fingerprints_of
 from extproc.protocols.http.session import HttpSession
 from extproc.protocols.session import Head, HeadReceived, SendHead, SendTrailers, TrailersReceived
 from tests.http.playbook import ALICE, ALL_MASKS, KEY, Play, body, grant, head, request, response_head, target

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from hypothesis import strategies as st
 
-from extproc.masking.rules import RULES
+from extproc.masking.rules.builtin import RULES
 from extproc.masking.stage import Stage
 
 Result = tuple[bytes, dict[str, int]]

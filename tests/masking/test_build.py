@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from extproc.domain.decision import Mask, Operator
 from extproc.domain.json import JSON
 from extproc.masking.build import build, find, warm
-from extproc.masking.detect import ALL, detector
-from extproc.masking.form import PAIR, FormStage
-from extproc.masking.jsonstage import JsonStage
+from extproc.masking.engine.detect import ALL, detector
 from extproc.masking.redact import redact, redact_json
-from extproc.masking.sniff import TRIAL, SniffStage
-from extproc.masking.sse import SseStage
 from extproc.masking.stage import MaskError, Stage
+from extproc.masking.structure.form import PAIR, FormStage
+from extproc.masking.structure.jsonstage import JsonStage
+from extproc.masking.structure.sniff import TRIAL, SniffStage
+from extproc.masking.structure.sse.stage import SseStage
 from extproc.masking.text import TextStage
 from tests.masking.streams import SECRETS, every_cut, pieces, run
 

@@ -8,7 +8,7 @@ import pytest
 from extproc.app.fingerprints import Known, path_of, publish, read
 from extproc.app.layout import Layout, StateUnusable
 from extproc.masking.build import mask_value
-from extproc.masking.fingerprint import Fingerprints
+from extproc.masking.engine.fingerprint import Fingerprints
 from tests.live.making import settings
 
 OLD, NEW = "tk-4eC39HqLyjWDarjtT1zdp7dc", "tk-Qm93dGhpc2lzYW5vdGhlcg"

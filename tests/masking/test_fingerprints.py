@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from extproc.domain.decision import Mask, Operator
 from extproc.masking.build import build, find, mask_value
-from extproc.masking.detect import ALL, Detector, detector
-from extproc.masking.fingerprint import (
+from extproc.masking.engine.detect import ALL, Detector, detector
+from extproc.masking.engine.fingerprint import (
     NONE,
     SHORTEST,
     WINDOW,

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.masking.detect import ALL, detector
-from extproc.masking.jsonstage import LONG, JsonStage, number_is_card
-from extproc.masking.jsontokens import DEPTH, SCALAR
+from extproc.masking.engine.detect import ALL, detector
 from extproc.masking.redact import redact
-from extproc.masking.rules import BY_KIND
+from extproc.masking.rules.builtin import BY_KIND
 from extproc.masking.stage import MaskError
+from extproc.masking.structure.jsonstage import LONG, JsonStage, number_is_card
+from extproc.masking.structure.jsontokens import DEPTH, SCALAR
 from tests.masking.streams import SECRETS, every_cut, pieces, planted, run
 
 ALL_KINDS = detector(ALL)

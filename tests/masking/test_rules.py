@@ -4,10 +4,11 @@ import re
 
 import pytest
 
-from extproc.masking import checks, pattern
-from extproc.masking._re2 import Pattern
-from extproc.masking.detect import ALL, detector
-from extproc.masking.rules import RULES, Kind, Rule, in_text
+from extproc.masking.checks import values as checks
+from extproc.masking.engine._re2 import Pattern
+from extproc.masking.engine.detect import ALL, detector
+from extproc.masking.rules import pattern
+from extproc.masking.rules.builtin import RULES, Kind, Rule, in_text
 from extproc.masking.text import TextStage, mask_whole
 from tests.masking.streams import SECRETS, every_cut
 

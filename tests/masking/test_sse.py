@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.masking.detect import ALL, detector
+from extproc.masking.engine.detect import ALL, detector
 from extproc.masking.redact import redact
-from extproc.masking.sse import SseStage
-from extproc.masking.ssewire import EVENT
 from extproc.masking.stage import MaskError
+from extproc.masking.structure.sse.stage import SseStage
+from extproc.masking.structure.sse.wire import EVENT
 from tests.masking.streams import SECRETS, every_cut, pieces, run
 
 ALL_KINDS = detector(ALL)

@@ -2,13 +2,13 @@
 
 import pytest
 
-from extproc.masking.detect import ALL, Detector, Scanner, detector
-from extproc.masking.fingerprint import Fingerprints, fingerprints_of
-from extproc.masking.needles import Needles
-from extproc.masking.rules import RULES
-from extproc.masking.sse import SseStage
-from extproc.masking.sseends import ends
-from extproc.masking.ssetext import TextRun
+from extproc.masking.engine.detect import ALL, Detector, Scanner, detector
+from extproc.masking.engine.fingerprint import Fingerprints, fingerprints_of
+from extproc.masking.engine.needles import Needles
+from extproc.masking.rules.builtin import RULES
+from extproc.masking.structure.sse.ends import ends
+from extproc.masking.structure.sse.stage import SseStage
+from extproc.masking.structure.sse.textrun import TextRun
 
 KEY = b"k" * 32
 SECRETS = ["tk-live-4eC39HqLyjWDarjtT1zdp7dc", "the-" + "aB3$é" * 160, "zz-" + "\x01q9 Z" * 190, "hunter2!"]

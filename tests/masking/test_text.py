@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.masking.detect import ALL, Scanner, detector
+from extproc.masking.engine.detect import ALL, Scanner, detector
 from extproc.masking.text import TextStage, mask_text
 from tests.masking.streams import CASES, SECRETS, every_cut, pieces, planted, run
 

@@ -11,7 +11,7 @@ from extproc.app.redaction import redact_record
 from extproc.domain.decision import Mask, Operator
 from extproc.domain.json import JSON
 from extproc.masking.build import build, find, mask_value
-from extproc.masking.detect import ALL, SLICE, detector
+from extproc.masking.engine.detect import ALL, SLICE, detector
 from extproc.masking.redact import redact, redact_json
 from extproc.masking.stage import MaskError
 from extproc.masking.text import TextStage

@@ -18,7 +18,7 @@ from extproc.adapters.holds import SqliteHolds
 from extproc.approvals.service import Holds
 from extproc.domain.json import Document
 from extproc.domain.target import Inspect, Protocol, Target
-from extproc.masking.fingerprint import NONE
+from extproc.masking.engine.fingerprint import NONE
 from extproc.server.caps import Caps, Knocks, Limits
 from extproc.server.ext_proc import SERVICE, Service
 from extproc.server.gate import Gate

@@ -18,8 +18,8 @@ from extproc.domain.json import JSON
 from extproc.domain.principal import Principal
 from extproc.domain.target import Protocol, Target
 from extproc.masking.build import build, find, mask_value
-from extproc.masking.detect import ALL, detector
-from extproc.masking.fingerprint import CREDENTIAL, NONE, Fingerprints
+from extproc.masking.engine.detect import ALL, detector
+from extproc.masking.engine.fingerprint import CREDENTIAL, NONE, Fingerprints
 from extproc.masking.redact import redact
 from extproc.masking.stage import MaskError
 from extproc.protocols.http import headers

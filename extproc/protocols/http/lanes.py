@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from extproc.domain.decision import Mask
 from extproc.domain.grant import Grant, Lane
 from extproc.masking.build import build, mask_value
-from extproc.masking.fingerprint import Fingerprints
+from extproc.masking.engine.fingerprint import Fingerprints
 from extproc.masking.stage import MaskError, Stage
 from extproc.protocols.http import headers
 from extproc.protocols.http.message import RequestHead

@@ -15,7 +15,7 @@ from extproc.domain.grant import Grant, Lane, Refusal
 from extproc.domain.json import JSON
 from extproc.domain.principal import Principal
 from extproc.domain.target import Inspect, Target
-from extproc.masking.fingerprint import NONE, Fingerprints
+from extproc.masking.engine.fingerprint import NONE, Fingerprints
 from extproc.masking.stage import MaskError
 from extproc.protocols.http.chat_response import ChatObserver
 from extproc.protocols.http.interpret import Body, interpret

@@ -1,8 +1,8 @@
 """JSON that nobody asked to be well-formed: credentials alone are looked for, in what its strings mean."""
 
-from extproc.masking.detect import SLICE, Detector
-from extproc.masking.escaped import EscapedMasker
+from extproc.masking.engine.detect import SLICE, Detector
 from extproc.masking.stage import Stage
+from extproc.masking.structure.escaped import EscapedMasker
 from extproc.masking.text import TextStage
 
 

@@ -7,8 +7,8 @@ What begins with a brace or a bracket is therefore read as JSON; if its first 4 
 import codecs
 from collections.abc import Callable
 
-from extproc.masking.jsontokens import JsonBound
 from extproc.masking.stage import MaskError, Stage
+from extproc.masking.structure.jsontokens import JsonBound
 
 TRIAL = 4 << 10
 """Bytes of what looks like JSON that are held back until it has proved to be."""

@@ -11,11 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from extproc.masking import pattern
-from extproc.masking._re2 import Pattern, PatternSet
-from extproc.masking.fingerprint import CREDENTIAL, NONE, Fingerprints
-from extproc.masking.needles import Needles
-from extproc.masking.rules import BY_KIND, PERSONAL, RULES, Kind, Rule, in_text
+from extproc.masking.engine._re2 import Pattern, PatternSet
+from extproc.masking.engine.fingerprint import CREDENTIAL, NONE, Fingerprints
+from extproc.masking.engine.needles import Needles
+from extproc.masking.rules import pattern
+from extproc.masking.rules.builtin import BY_KIND, PERSONAL, RULES, Kind, Rule, in_text
 
 SLICE = 16 << 10
 """Bytes that are looked at in one go."""

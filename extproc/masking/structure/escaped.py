@@ -2,7 +2,7 @@
 
 import re
 
-from extproc.masking.detect import Detector, Scanner, tally
+from extproc.masking.engine.detect import Detector, Scanner, tally
 from extproc.masking.text import mask_text
 
 _PLAIN = {b'\\"': b'"', b"\\/": b"/", b"\\b": b"\b", b"\\f": b"\f", b"\\n": b"\n", b"\\r": b"\r", b"\\t": b"\t"}

@@ -7,7 +7,7 @@ import re
 from enum import IntEnum
 from functools import cache
 
-from extproc.masking._re2 import Pattern
+from extproc.masking.engine._re2 import Pattern
 from extproc.masking.stage import MaskError
 
 DEPTH = 128

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from extproc.masking import checks
-from extproc.masking.pattern import Alt, Chars, Lit, Rep, Seq
+from extproc.masking.checks import values as checks
+from extproc.masking.rules.pattern import Alt, Chars, Lit, Rep, Seq
 
 Check = Callable[[bytes, int, int], int]
 

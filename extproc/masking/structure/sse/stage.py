@@ -11,13 +11,13 @@ from typing import Any
 
 import orjson
 
-from extproc.masking import llmdelta
-from extproc.masking.detect import Detector
-from extproc.masking.escaped import EscapedMasker
-from extproc.masking.jsonstage import mask_document
-from extproc.masking.ssetext import TextRun
-from extproc.masking.ssewire import EVENT, Cutter, Event, Line
+from extproc.masking.engine.detect import Detector
 from extproc.masking.stage import MaskError
+from extproc.masking.structure.escaped import EscapedMasker
+from extproc.masking.structure.jsonstage import mask_document
+from extproc.masking.structure.sse import llmdelta
+from extproc.masking.structure.sse.textrun import TextRun
+from extproc.masking.structure.sse.wire import EVENT, Cutter, Event, Line
 from extproc.masking.text import TextStage
 
 CONTROL = frozenset((b"endpoint", b"ping", b"open", b"ready", b"error", b"done", b"end", b"close"))

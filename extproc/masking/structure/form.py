@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from urllib.parse import quote_plus, unquote_to_bytes
 
-from extproc.masking.detect import Detector
-from extproc.masking.fingerprint import CREDENTIAL
-from extproc.masking.jsonstage import key_rules
+from extproc.masking.engine.detect import Detector
+from extproc.masking.engine.fingerprint import CREDENTIAL
 from extproc.masking.stage import MaskError
+from extproc.masking.structure.jsonstage import key_rules
 from extproc.masking.text import TextStage, mask_text
 
 PAIR = 1 << 20

@@ -11,14 +11,14 @@ from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 
-from extproc.masking import checks
-from extproc.masking._re2 import Pattern
-from extproc.masking.detect import Detector
-from extproc.masking.escaped import EscapedMasker, mask_escaped, spelling, unescape
-from extproc.masking.fingerprint import CREDENTIAL
-from extproc.masking.jsontokens import Grammar, Token, body_end
-from extproc.masking.rules import Kind
+from extproc.masking.checks import values as checks
+from extproc.masking.engine._re2 import Pattern
+from extproc.masking.engine.detect import Detector
+from extproc.masking.engine.fingerprint import CREDENTIAL
+from extproc.masking.rules.builtin import Kind
 from extproc.masking.stage import MaskError
+from extproc.masking.structure.escaped import EscapedMasker, mask_escaped, spelling, unescape
+from extproc.masking.structure.jsontokens import Grammar, Token, body_end
 from extproc.masking.text import mask_text
 
 SLICE = 4 << 10

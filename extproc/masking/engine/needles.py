@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
-from extproc.masking._re2 import Pattern
-from extproc.masking.fingerprint import MEMBERS, Alphabet, Fingerprint, Fingerprints, digest_of
+from extproc.masking.engine._re2 import Pattern
+from extproc.masking.engine.fingerprint import MEMBERS, Alphabet, Fingerprint, Fingerprints, digest_of
 
 _RUN = 12
 """Characters after the anchor that the automaton looks at: words that only begin alike are left to it."""

@@ -10,10 +10,10 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from extproc.masking.detect import Detector, Scanner, Span, tally
-from extproc.masking.sseends import Due, ends
-from extproc.masking.ssewire import EVENT, Event
+from extproc.masking.engine.detect import Detector, Scanner, Span, tally
 from extproc.masking.stage import MaskError
+from extproc.masking.structure.sse.ends import Due, ends
+from extproc.masking.structure.sse.wire import EVENT, Event
 from extproc.masking.text import mask_text
 
 _START = b"\n\n"

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from heapq import heappop, heappush
 
-from extproc.masking import pattern
-from extproc.masking._re2 import Pattern
-from extproc.masking.detect import Detector
+from extproc.masking.engine._re2 import Pattern
+from extproc.masking.engine.detect import Detector
+from extproc.masking.rules import pattern
 
 _START = b"\n\n"
 

@@ -1,0 +1,1 @@
+"""Validators: what a candidate has to satisfy beyond its shape."""

@@ -1,0 +1,1 @@
+"""The engine: rules compiled, texts and streams searched."""

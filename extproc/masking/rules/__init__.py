@@ -1,0 +1,1 @@
+"""Rules: what sensitive values look like, as data."""
