@@ -21,6 +21,8 @@ ARGS ?=
 BIN := .venv/bin
 LOCK := $(shell sha256sum deploy/locks/dev.txt pyproject.toml deploy/tools/wheel_data.py 2>/dev/null | sha256sum | cut -c1-16)
 VENV := .venv/made-from-$(LOCK)
+COMPARED := .venv-compare/made-from-$(shell sha256sum deploy/locks/compare.txt 2>/dev/null | cut -c1-16)
+FUZZER := .venv-fuzz/made-from-$(shell sha256sum deploy/locks/fuzz.txt 2>/dev/null | cut -c1-16)
 CODE := extproc tests bench examples deploy/tools/wheel_data.py deploy/tools/fetch
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
@@ -28,7 +30,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # -- the environment -------------------------------------------------------------------------------------------------
 
@@ -52,6 +54,20 @@ $(VENV):
 	  $(BIN)/python -m pip check --quiet; \
 	  touch $(VENV); \
 	fi
+
+# Other engines that masking is measured beside, apart from the gateway's packages.
+$(COMPARED): | $(VENV)
+	@echo "Creating .venv-compare and installing $$(grep -c '==' deploy/locks/compare.txt) packages; about a minute."
+	@rm -rf .venv-compare
+	@$(PYTHON) -m venv .venv-compare
+	@.venv-compare/bin/python -m pip install --quiet --no-deps --require-hashes -r deploy/locks/compare.txt
+	@touch $@
+
+# The fuzzer: a folder beside the gateway's packages, which it runs with.
+$(FUZZER): | $(VENV)
+	@rm -rf .venv-fuzz
+	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes --only-binary :all: --target .venv-fuzz -r deploy/locks/fuzz.txt
+	@touch $@
 
 .PHONY: tools
 tools: .venv/bin/opa ## get OPA: from PATH, the cache, a Go build (a minute, once) or its release
@@ -88,12 +104,21 @@ demo: $(VENV) tools ## run the demo: an agent, the gateway, a person who approve
 	@KEEP="$(KEEP)" $(BIN)/python -m examples.demo
 
 .PHONY: bench
-bench: $(VENV) tools ## measure: CPU and latency of each step of the path
+bench: $(VENV) $(COMPARED) tools ## measure: CPU and latency of each step of the path, and how fast masking finds
 	@$(BIN)/python -m bench
+	@$(BIN)/python -m bench.masking speed
+
+.PHONY: masking-eval
+masking-eval: $(VENV) $(COMPARED) ## recall, precision, false alarms of masking on public cases, which it downloads (ARGS='--sources DIR')
+	@$(BIN)/python -m bench.masking quality $(ARGS)
 
 .PHONY: soak
 soak: $(VENV) tools jaeger ## stress: 200,000 requests while parts are killed and the disk fills; then the trail is proved
 	@$(BIN)/python -m tests.soak $(ARGS)
+
+.PHONY: fuzz
+fuzz: $(VENV) $(FUZZER) ## fuzz masking: structure, streaming, leaks, readers (ARGS='--minutes 60 --keep')
+	@PYTHONPATH=.venv-fuzz $(BIN)/python -m tests.fuzz $(ARGS)
 
 .PHONY: docs
 docs: $(VENV) ## check the documentation: settings described, examples valid, links alive
@@ -142,5 +167,5 @@ lock: ## resolve the dependencies anew into deploy/locks (needs uv)
 
 .PHONY: clean
 clean: ## remove what make made here; the tool cache in your home stays
-	@rm -rf .venv .make dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .venv-compare .venv-fuzz .make dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

@@ -15,15 +15,21 @@ _PACKAGES = ("grpcio", "uvloop", "protobuf", "orjson", "google-re2")
 
 def facts() -> dict[str, str]:
     """Name to value, in the order to show them. What can't be found out is `unknown`. Raises OpaMissing."""
-    found = {
-        "CPU": _cpu(),
-        "cores": str(len(os.sched_getaffinity(0))),
-        "kernel": ".".join(platform.release().split(".")[:2]),
-        "Python": platform.python_version(),
+    found = basics() | {
         "Envoy": _first(_output([str(resources.executable("envoy")), "--version"]), r"/(\d+\.\d+\.\d+[^/]*)/"),
         "OPA": _first(_output([str(find_opa()), "version"]), r"Version: (\S+)"),
     }
     return found | {name: version(name) for name in _PACKAGES}
+
+
+def basics() -> dict[str, str]:
+    """What every program depends on: processor, kernel, Python."""
+    return {
+        "CPU": _cpu(),
+        "cores": str(len(os.sched_getaffinity(0))),
+        "kernel": ".".join(platform.release().split(".")[:2]),
+        "Python": platform.python_version(),
+    }
 
 
 def load_average() -> float:

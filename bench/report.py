@@ -1,6 +1,5 @@
 """The run as text, as JSON, and as the generated parts of docs/performance.md."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from bench.figures import Line
 from bench.recording import KeepingLine
 from bench.run import Run
 from bench.stages import Stages
+from bench.tables import aligned, markdown, refresh
 from bench.trail import Trail
 
 _HEAD = (
@@ -47,7 +47,7 @@ class Report:
             (_TRAIL_HEAD, self._trail_cells()),
             (_SEARCH_HEAD, self._search_cells()),
         )
-        return "\n\n".join((*(_aligned(head, cells) for head, cells in tables), self._notes()))
+        return "\n\n".join((*(aligned(head, cells) for head, cells in tables), self._notes()))
 
     def document(self) -> dict[str, object]:
         """For programs."""
@@ -71,22 +71,17 @@ class Report:
     def refresh(self, page: Path) -> None:
         """Put the run into the page, between its `<!-- bench: … -->` marks. Raises OSError, and ValueError where a
         mark is missing."""
-        text = page.read_text("utf-8")
-        for name, part in (
-            ("machine", self._machine()),
-            ("table", _markdown(_HEAD, self._cells()) + "\n\n" + self._notes()),
-            ("stages", _markdown(_STAGE_HEAD, self._stage_cells())),
-            ("keeping", _markdown(_KEEPING_HEAD, self._keeping_cells())),
-            ("trail", _markdown(_TRAIL_HEAD, self._trail_cells()) + "\n\n" + self._trail_notes()),
-            ("search", _markdown(_SEARCH_HEAD, self._search_cells())),
-        ):
-            pattern = re.compile(rf"(<!-- bench: {name} -->\n)(?:(?!<!--).)*(<!-- end -->)", re.DOTALL)
-            found = pattern.search(text)
-            if found is None:
-                raise ValueError(f"{page.name} has no `<!-- bench: {name} -->` … `<!-- end -->`")
-            before, after = text[: found.end(1)], text[found.start(2) :]
-            text = f"{before}{part}\n{after}"
-        page.write_text(text, "utf-8")
+        refresh(
+            page,
+            {
+                "machine": self._machine(),
+                "table": markdown(_HEAD, self._cells()) + "\n\n" + self._notes(),
+                "stages": markdown(_STAGE_HEAD, self._stage_cells()),
+                "keeping": markdown(_KEEPING_HEAD, self._keeping_cells()),
+                "trail": markdown(_TRAIL_HEAD, self._trail_cells()) + "\n\n" + self._trail_notes(),
+                "search": markdown(_SEARCH_HEAD, self._search_cells()),
+            },
+        )
 
     def _cells(self) -> list[tuple[str, ...]]:
         return [
@@ -146,7 +141,7 @@ class Report:
 
     def _machine(self) -> str:
         rows = [*self.machine.items(), ("load average before the run", f"{self.load_before:.1f}")]
-        return _markdown(("", ""), rows)
+        return markdown(("", ""), rows)
 
     def _notes(self) -> str:
         options, requests = self.options, sum(self.run.recorded.values())
@@ -163,19 +158,3 @@ class Report:
 
 def _micros(value: float) -> str:
     return f"{value:,.0f}" if value >= 0.5 else ""
-
-
-def _aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in (head, *rows)
-    )
-
-
-def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    rule = ["---", *["---:"] * (len(head) - 1)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *rows))

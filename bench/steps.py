@@ -14,8 +14,8 @@ from extproc.adapters.holds import SqliteHolds
 from extproc.adapters.signals_history import PolicyHistory
 from extproc.adapters.signals_reader import SignalsReader
 from extproc.app.engine import engine
-from extproc.app.fingerprints import read as read_fingerprints
 from extproc.app.identities import Doorkeeper
+from extproc.app.knowledge import Known
 from extproc.app.layout import Layout
 from extproc.app.processes import may_go_on
 from extproc.app.redaction import redact_record
@@ -29,8 +29,8 @@ from extproc.domain.grant import Grant, Lane
 from extproc.domain.identity import Shown
 from extproc.domain.json import JSON, Document
 from extproc.domain.ports import Journal, PolicyEngine
-from extproc.masking.build import find, warm
-from extproc.masking.engine.fingerprint import Fingerprints
+from extproc.masking.build import found_in, warm
+from extproc.masking.plan import Knowledge
 from extproc.protocols.http.interpret import excerpt
 from extproc.protocols.http.session import HttpSession
 from extproc.protocols.session import Command, Decide, Decided, Event, HeadReceived, Send, SendHead
@@ -96,7 +96,7 @@ class Worker:
         metrics: Metrics,
         raw: _Canned,
         doorkeeper: Doorkeeper,
-        known: Fingerprints,
+        known: Knowledge,
     ) -> None:
         self._messages, self._gates, self._metrics, self._raw = messages, gates, metrics, raw
         self._target = next(t.target for t in settings.targets if t.name == payload)
@@ -119,8 +119,9 @@ class Worker:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-", dir=settings.state)))
             store = await SqliteHolds.open(folder / "holds.db")
             stack.push_async_callback(store.close)
-            every = settings.audit.sync_seconds
-            journal = FileJournal(folder / "a", "a", sync_seconds=every, redact=redact_record)
+            every, layout = settings.audit.sync_seconds, Layout(settings.state)
+            known = Known(layout).now
+            journal = FileJournal(folder / "a", "a", sync_seconds=every, redact=lambda body: redact_record(body, known))
             stack.callback(journal.close)
             unredacted = FileJournal(folder / "b", "b", sync_seconds=every)
             stack.callback(unredacted.close)
@@ -128,7 +129,6 @@ class Worker:
             stack.callback(policy.close)
             metrics, raw = _metrics(), _Canned()
 
-            layout = Layout(settings.state)
             standing = AccessList.open(layout.access)
             stack.callback(standing.close)
             signals = SignalsReader(layout.signals)
@@ -146,7 +146,6 @@ class Worker:
                 return Gate(policy, Holds(store), journal, metrics, past, check, recorder)
 
             gates = Gates(gate(policy, journal), gate(raw, journal), gate(policy, unredacted), gate(raw, _Nowhere()))
-            known = read_fingerprints(layout)
             await doorkeeper.identify(shown(messages[0]))
             worker = cls(settings, payload, messages, gates, metrics, raw, doorkeeper, known)
             worker.history = await past.of(worker._asker.principal, payload, "GET", "127.0.0.1")
@@ -243,11 +242,11 @@ class Worker:
 
     def _detect(self) -> None:
         if self._body:
-            find(self._body, "application/json")
-        find(b"/customers/7\nbench\n*/*", "text/plain")
+            found_in(self._body, "application/json", self._known)
+        found_in(b"/customers/7\nbench\n*/*", "text/plain", self._known)
 
     def _excerpt(self) -> str:
-        return excerpt(self._body.decode()) if self._body else ""
+        return excerpt(self._body.decode(), self._known) if self._body else ""
 
     def _record(self, gate: Gate) -> None:
         if self._decision is None:
@@ -267,7 +266,7 @@ class Worker:
             self._metrics.stage("policy", 0.001)
             self._metrics.stage("journal", 0.0001)
             if self._body:
-                self._metrics.masked("response", {"card": 1, "ssn": 1, "iban": 1})
+                self._metrics.masked("crm", "response", {"card": 1, "ssn": 1, "iban": 1})
 
     def _document(self) -> Document:
         return {

@@ -5,6 +5,8 @@ GET    /customers/{id}            record
 POST   /customers/{id}/refunds    {"amount": dollars, "reason": text} -> 201 {"refund": {...}}
 DELETE /customers                 {"deleted": count}
 GET    /refunds                   {"refunds": [...]}
+
+and what records.py has: GET /customers/1043/payments (JSON), /customers/1043/page (HTML), /exports/orders.csv (in gzip)
 """
 
 import copy
@@ -12,6 +14,7 @@ from typing import Any
 
 from aiohttp import web
 
+from examples.demo import records
 from examples.demo.upstream import MAX_BODY_BYTES, ReceivedLog, guard, problem, run
 
 # Numbers that a detector must take for real: the cards pass Luhn, the social security numbers are well-formed.
@@ -62,6 +65,9 @@ class CustomerApi:
             web.post("/customers/{id}/refunds", self.refund),
             web.delete("/customers", self.delete_customers),
             web.get("/refunds", self.list_refunds),
+            web.get(records.PAYMENTS_PATH, payments),
+            web.get(records.PAGE_PATH, page),
+            web.get(records.ORDERS_PATH, orders),
         ]
 
     async def list_customers(self, request: web.Request) -> web.Response:
@@ -106,6 +112,22 @@ class CustomerApi:
     async def list_refunds(self, request: web.Request) -> web.Response:
         """All refunds booked so far."""
         return web.json_response({"refunds": self._refunds})
+
+
+async def payments(request: web.Request) -> web.Response:
+    """A customer's payments."""
+    return web.Response(text=records.PAYMENTS, content_type="application/json")
+
+
+async def page(request: web.Request) -> web.Response:
+    """A customer's record, for a browser."""
+    return web.Response(text=records.PAGE, content_type="text/html")
+
+
+async def orders(request: web.Request) -> web.Response:
+    """A table to download. It comes in gzip, also to those who ask for it uncoded: there are such servers."""
+    headers = {"Content-Type": "text/csv", "Content-Encoding": "gzip"}
+    return web.Response(body=records.orders_packed(), headers=headers)
 
 
 def _no_customer() -> web.Response:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from examples.demo import checks_outside as say
+from examples.demo import records
 from examples.demo.agent_runtime import Runtime, run_as
 from examples.demo.checks import Check, check_silence, check_trace
 from examples.demo.customer_api import CUSTOMERS
@@ -18,6 +19,8 @@ from examples.demo.processes import DemoFailed
 from examples.demo.stolen import Stolen, Token
 from examples.demo.upstream import read_log
 from examples.demo.workplace import Workplace
+from extproc.audit.bodies.address import SUFFIX
+from extproc.audit.bodies.coding import Decoding
 
 
 def try_ways_in(place: Workplace, runtime: Runtime, gateway: Gateway) -> list[dict[str, Any]]:
@@ -56,15 +59,16 @@ def silence(place: Workplace, issued: Sequence[Token], jaeger: str | None) -> Ch
     meant = (state / "keys", state / "envoy" / "secrets")
     files = [path for path in state.rglob("*") if path.is_file() and not any(path.is_relative_to(one) for one in meant)]
     logs = [place.log(name) for name in ("holdpoint", "jaeger")]
-    contents = {str(path.relative_to(place.root)): path.read_bytes() for path in [*files, *logs] if path.exists()}
+    contents = {str(path.relative_to(place.root)): content_of(path) for path in [*files, *logs] if path.exists()}
     if jaeger is not None:
         contents["Jaeger"] = json.dumps(all_traces(jaeger)).encode()
     return check_silence(
         contents,
         {
             "the pasted secret": place.pasted_secret,
-            "a card number": str(CUSTOMERS[0]["card_number"]),
+            "a customer's card number": str(CUSTOMERS[0]["card_number"]),
             "an SSN": str(CUSTOMERS[0]["ssn"]),
+            **records.SECRETS,
             "the agent's token": place.agent_token,
             "the approver's token": place.approver_token,
             "the operator's token": place.operator_token,
@@ -74,6 +78,14 @@ def silence(place: Workplace, issued: Sequence[Token], jaeger: str | None) -> Ch
             **{f"the job's token {token.id}": token.text for token in issued},
         },
     )
+
+
+def content_of(path: Path) -> bytes:
+    """What is in a file; of a recorded body, which is kept packed, the body itself."""
+    if path.suffix != SUFFIX:
+        return path.read_bytes()
+    with path.open("rb") as file:
+        return b"".join(Decoding(file.read).content())
 
 
 def in_jaeger(place: Workplace, trail: list[dict[str, Any]], jaeger: str) -> Check:

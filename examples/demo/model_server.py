@@ -86,7 +86,7 @@ def chunks(turn: Turn, head: dict[str, Any], usage: dict[str, int] | None) -> It
         return head | {"object": "chat.completion.chunk", "choices": [choice]}
 
     yield chunk({"role": "assistant", "content": ""})
-    for piece in re.findall(r"\s*\S+|\s+$", turn.text):
+    for piece in pieces(turn.text):
         yield chunk({"content": piece})
     for index, call in enumerate(turn.calls):
         function = {"name": call.name, "arguments": ""}
@@ -98,6 +98,11 @@ def chunks(turn: Turn, head: dict[str, Any], usage: dict[str, int] | None) -> It
     yield chunk({}, "tool_calls" if turn.calls else "stop")
     if usage is not None:
         yield head | {"object": "chat.completion.chunk", "choices": [], "usage": usage}
+
+
+def pieces(text: str) -> list[str]:
+    """Text as a model spells it: words, and of numbers digit by digit."""
+    return re.findall(r"\s*(?:\d|[^\s\d]+)|\s+$", text)
 
 
 def build(credential: str, log: ReceivedLog) -> web.Application:

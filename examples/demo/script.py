@@ -2,13 +2,16 @@
 
 The model plays a support assistant that reads a customer, asks for a refund, tries to delete all customers (as it was
 told to), looks whether they are still there, and reports. It takes each step once: a step is done when the conversation
-has a result for a call to that tool.
+has a result for a call to that tool. Whoever offers it a tool for notes gets one (see records.py), with numbers that
+the conversation does not have.
 """
 
 import json
 import re
 from dataclasses import dataclass
 from typing import Any
+
+from examples.demo.records import NOTE, NOTE_TOOL, RECALLED
 
 CUSTOMER = re.compile(r"customer\s+#?(\d+)", re.IGNORECASE)
 AMOUNT = re.compile(r"\$\s?(\d+(?:\.\d{1,2})?)")
@@ -43,7 +46,7 @@ def next_turn(messages: object, tools: object) -> Turn:
     asked = " ".join(text_of(message) for message in turns if message.get("role") == "user")
     offered = _offered(tools)
     results = tool_results(turns)
-    plan = _plan(asked)
+    plan = ((RECALLED, Call(NOTE_TOOL, NOTE)), *_plan(asked))
     for opening, call in plan:
         if call.name in offered and call.name not in results:
             return Turn(opening, (call,))

@@ -3,10 +3,11 @@
 import time
 
 from examples.demo import auditor
-from examples.demo.agent_run import AgentRun
+from examples.demo.agent_run import AgentRun, Vote
 from examples.demo.agent_runtime import Runtime, other_user, prepare
 from examples.demo.checks import Evidence, run_checks
 from examples.demo.checks_outside import COPIED, UNEXPECTED
+from examples.demo.checks_paperwork import paperwork_checks
 from examples.demo.checks_trail import trail_checks
 from examples.demo.evidence import in_jaeger, silence, strangers, try_ways_in
 from examples.demo.gateway import (
@@ -20,6 +21,7 @@ from examples.demo.gateway import (
 )
 from examples.demo.jaeger import has_pages, start_jaeger
 from examples.demo.outside import Names, take_data_out
+from examples.demo.paperwork import do_paperwork
 from examples.demo.people import AGENT_SUBJECT
 from examples.demo.processes import DemoFailed, Processes
 from examples.demo.stolen import ELSEWHERE, Theft, elsewhere_exists
@@ -58,6 +60,9 @@ class Story:
         vote = AgentRun(self._processes, gateway, self._say).play(runtime)
         run = [row for row in gateway.trail() if row["principal"]["subject"] == AGENT_SUBJECT]
         ids = {row["decision"]["id"] for row in run}
+        seen = self._evidence(vote)
+        self._say("the agent does its paperwork: what was sent on each way, and → what came")
+        paperwork = do_paperwork(self._place, runtime, gateway)
         self._say("beside the agent, somebody with its token asks the proxy for places that nobody configured")
         outside = take_data_out(self._place, runtime, gateway, names)
         stolen = None
@@ -73,18 +78,10 @@ class Story:
         for line in lines:
             print(line)
         print()
-        checks = run_checks(
-            Evidence(
-                transcript=read_log(self._place.transcript),
-                customer_api=read_log(self._place.upstream("customer_api", "received")),
-                model_server=read_log(self._place.upstream("model_server", "received")),
-                approver=vote.approver if vote else None,
-                approved_at=vote.at if vote else None,
-                secret=self._place.pasted_secret,
-            )
-        )
+        checks = run_checks(seen)
         if gateway.at.jaeger is not None:
             checks.append(in_jaeger(self._place, run, gateway.at.jaeger))
+        checks += paperwork_checks(paperwork)
         checks += strangers(self._place, outside, stolen, gateway.at.jaeger)
         checks += trail_checks(audit)
         checks.append(silence(self._place, [] if stolen is None else stolen.tokens, gateway.at.jaeger))
@@ -132,6 +129,17 @@ class Story:
             return None
         self._say("the operator issues a token to a job that no identity provider knows")
         return Theft(runtime, gateway)
+
+    def _evidence(self, vote: Vote | None) -> Evidence:
+        """Of the agent's run, as its upstreams and the agent itself wrote it down until now."""
+        return Evidence(
+            transcript=read_log(self._place.transcript),
+            customer_api=read_log(self._place.upstream("customer_api", "received")),
+            model_server=read_log(self._place.upstream("model_server", "received")),
+            approver=vote.approver if vote else None,
+            approved_at=vote.at if vote else None,
+            secret=self._place.pasted_secret,
+        )
 
     def _stay(self, gateway: Gateway) -> None:
         for line in keep_lines(self._place, gateway.at, command()):

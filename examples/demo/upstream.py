@@ -14,7 +14,15 @@ from typing import Any
 from aiohttp import web
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
-LOGGED_HEADERS = ("content-type", "idempotency-key", "prefer", "traceparent", "user-agent", "x-request-id")
+LOGGED_HEADERS = (
+    "accept-encoding",
+    "content-type",
+    "idempotency-key",
+    "prefer",
+    "traceparent",
+    "user-agent",
+    "x-request-id",
+)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -12,7 +12,9 @@ from extproc.app.config_watch import ConfigRefused, checked
 from extproc.app.engine import policy_folder
 from extproc.app.fingerprints import collect
 from extproc.app.layout import Layout
+from extproc.app.masking_rules import collect as collect_rules
 from extproc.app.place import Taken, addresses, check_free, runs, state_problem
+from extproc.app.rule_files import RulesRefused
 from extproc.config import Settings
 
 
@@ -26,8 +28,8 @@ class Finding:
 
 
 def check(settings: Settings) -> Iterator[Finding]:
-    """Check the place to run in, programs, Envoy's configuration and policies, in this order, each finding as soon as
-    it is known. Nothing is changed."""
+    """Check the place to run in, programs, Envoy's configuration, rules and policies, in this order, each finding as
+    soon as it is known. Nothing is changed."""
     yield Finding("state", str(settings.state), state_problem(settings.state))
     yield _ports(settings)
     finding, envoy = _program("envoy", lambda: resources.executable("envoy"))
@@ -35,6 +37,8 @@ def check(settings: Settings) -> Iterator[Finding]:
     if envoy is not None:
         yield _found("envoy configuration", f"{len(settings.targets)} targets", lambda: checked(settings, str(envoy)))
     yield _credentials(settings)
+    own = ", ".join(map(str, settings.masking.rules)) or "those that come with Holdpoint"
+    yield _found("masking rules", own, lambda: collect_rules(settings, bytes(32)))
     if settings.policy.managed:
         finding, opa = _program("opa", find_opa)
         yield finding
@@ -70,10 +74,10 @@ def _program(name: str, find: Callable[[], Path]) -> tuple[Finding, Path | None]
     return Finding(name, str(path), None), path
 
 
-def _found(what: str, detail: str, run: Callable[[], None]) -> Finding:
+def _found(what: str, detail: str, run: Callable[[], object]) -> Finding:
     try:
         run()
-    except (ConfigRefused, PolicyRefused, OpaFailed, OSError) as error:
+    except (ConfigRefused, PolicyRefused, RulesRefused, OpaFailed, OSError) as error:
         return Finding(what, detail, str(error))
     return Finding(what, detail, None)
 

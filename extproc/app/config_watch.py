@@ -19,8 +19,11 @@ from extproc.app.authors import Author, author_of
 from extproc.app.door import Door, certify
 from extproc.app.fingerprints import Credentials
 from extproc.app.layout import Layout, StateUnusable
+from extproc.app.masking_rules import MaskingRules
+from extproc.app.masking_rules import collect as collect_rules
 from extproc.app.plan import envoy_plan
 from extproc.app.restart import differences, needs_restart
+from extproc.app.rule_files import RulesRefused
 from extproc.app.snapshot import IN_FORCE, REFUSED, Snapshot, active, publish, replace_file, snapshot
 from extproc.app.upstreams import Upstreams, is_named, refusals
 from extproc.config import Settings, SettingsError, load
@@ -75,11 +78,12 @@ class ConfigKeeper:
         door: Door,
         upstreams: Upstreams,
         credentials: Credentials,
+        rules: MaskingRules,
         programs: Sequence[str],
     ) -> None:
         self._now = snapshot(settings)
         self._journal, self._envoy, self._door, self._upstreams = journal, envoy, door, upstreams
-        self._credentials = credentials
+        self._credentials, self._rules = credentials, rules
         self._programs = programs
         # What Envoy has been told; and what was last said of it, where it could not be.
         self._told, self._trouble = "", ""
@@ -146,6 +150,11 @@ class ConfigKeeper:
         if lines := needs_restart(self._now.settings, wanted):
             raise ConfigRefused("\n".join(f"{wanted.file}: {line}" for line in lines))
         checked(wanted, self._envoy)
+        if wanted.masking != self._now.settings.masking:
+            try:
+                collect_rules(wanted, self._layout.read_mask_key())
+            except RulesRefused as error:
+                raise ConfigRefused(str(error)) from error
 
     async def _take(self, wanted: Snapshot, author: Author) -> None:
         """First the record, then the programs of ours, and Envoy last: what it sends on by the new configuration
@@ -157,20 +166,25 @@ class ConfigKeeper:
             self._note("changed", author, wanted, facts)
         try:
             # Known before anything can be sent with a new one.
-            await asyncio.to_thread(self._credentials.use, after)
+            await asyncio.to_thread(self._use, before, after)
             await asyncio.to_thread(publish, wanted, active(self._layout))
-        except (OSError, StateUnusable) as error:
-            await self._go_back(before)
+        except (OSError, RulesRefused, StateUnusable) as error:
+            await self._go_back(before, after)
             raise ConfigRefused(f"{error}\nthe change that was recorded just now came to nothing") from error
         self._now = wanted
         await self._taken(wanted.version)
         self._upstreams.use(after)
         await self._tell()
 
-    async def _go_back(self, before: Settings) -> None:
+    def _use(self, before: Settings, after: Settings) -> None:
+        self._credentials.use(after)
+        if after.masking != before.masking:
+            self._rules.use(after)
+
+    async def _go_back(self, before: Settings, after: Settings) -> None:
         try:
-            await asyncio.to_thread(self._credentials.use, before)
-        except StateUnusable as error:
+            await asyncio.to_thread(self._use, after, before)
+        except (RulesRefused, StateUnusable) as error:
             # What workers look for is more than what is in force, or as it was; it is brought up to date later.
             _log.error("%s", error)
 

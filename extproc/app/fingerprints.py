@@ -4,14 +4,12 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from extproc.app.layout import Layout, StateUnusable
 from extproc.app.snapshot import replace_file
 from extproc.config import Settings
-from extproc.masking.build import warm
 from extproc.masking.engine.fingerprint import (
     NONE,
     SHORTEST,
@@ -23,7 +21,6 @@ from extproc.masking.engine.fingerprint import (
     load,
     load_current,
 )
-from extproc.server.kept import keeping
 
 FILE = "fingerprints.json"
 _KEY_BYTES = 32
@@ -142,49 +139,6 @@ class Credentials:
                     there = target.credential.file.stat()
                     found.add((str(target.credential.file), there.st_ino, there.st_mtime_ns, there.st_size))
         return frozenset(found)
-
-
-class Known:
-    """The fingerprints as they are now, for a program that goes on while they change. Raises StateUnusable where there
-    are none to start with."""
-
-    def __init__(self, layout: Layout) -> None:
-        self._layout = layout
-        self._seen = self._stamp()
-        self.now = read(layout)
-
-    def look(self) -> None:
-        """Take what is published now, if it is another than we have. Compiles it (some 25 ms): call it in a thread,
-        every fifth of a second or so. Raises StateUnusable where it can't be read; what was known stays known."""
-        seen = self._stamp()
-        if seen == self._seen:
-            return
-        found = read(self._layout)
-        warm(found)
-        self._seen, self.now = seen, found
-
-    def _stamp(self) -> tuple[int, int, int]:
-        try:
-            found = path_of(self._layout).stat()
-        except OSError:
-            return (0, 0, 0)
-        return (found.st_ino, found.st_mtime_ns, found.st_size)
-
-
-@contextlib.asynccontextmanager
-async def following(known: Known) -> AsyncIterator[None]:
-    """Take what is published for as long as the context lasts; what can't be read is said, and what was known stays."""
-
-    async def follow() -> None:
-        while True:
-            await asyncio.sleep(_LOOK_SECONDS)
-            try:
-                await asyncio.to_thread(known.look)
-            except StateUnusable as error:
-                _log.error("%s", error)
-
-    async with keeping(follow):
-        yield
 
 
 def _former(path: Path) -> bytes:

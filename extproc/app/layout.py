@@ -138,6 +138,11 @@ class Layout:
         return self.keys / "digest.key"
 
     @property
+    def mask_key(self) -> Path:
+        """The key of masks that hash, where the configuration names none."""
+        return self.keys / "mask.key"
+
+    @property
     def envoy_admin(self) -> Path:
         """Envoy's admin interface."""
         return self.run / "envoy-admin.sock"
@@ -176,6 +181,7 @@ class Layout:
             fresh = {
                 self.digest_key: secrets.token_bytes(_KEY_BYTES),
                 self.body_key: secrets.token_bytes(_KEY_BYTES),
+                self.mask_key: secrets.token_bytes(_KEY_BYTES),
                 self.opa_token: secrets.token_urlsafe(32).encode(),
             }
             for key, content in fresh.items():
@@ -195,6 +201,10 @@ class Layout:
     def read_body_key(self) -> bytes:
         """The key of recorded bodies' addresses, 32 bytes. Raises StateUnusable."""
         return _read_key(self.body_key)
+
+    def read_mask_key(self) -> bytes:
+        """The key of masks that hash, 32 bytes. Raises StateUnusable."""
+        return _read_key(self.mask_key)
 
     def signer(self) -> Signer:
         """What seals the journal. Raises StateUnusable."""

@@ -88,8 +88,8 @@ class PolicyKeeper:
             self._refused(str(error))
 
     def _refused(self, why: str) -> None:
-        _log.error("new policies REFUSED; revision %s stays in force:\n%s", self.revision, why)
         self._note("refused", {"revision": self.revision, "why": why})
+        _log.error("new policies REFUSED; revision %s stays in force:\n%s", self.revision, why)
 
     def _place(self) -> str:
         return f"{policy_folder(self._settings)}\n{self._settings.policy.data}\n"

@@ -31,8 +31,8 @@ from extproc.adapters.signals_reader import SignalsReader
 from extproc.app import logs, probe
 from extproc.app.archivist import run_archivist
 from extproc.app.engine import engine, engine_token
-from extproc.app.fingerprints import Known, following
 from extproc.app.identities import Doorkeeper, People
+from extproc.app.knowledge import Known, following
 from extproc.app.layout import Layout
 from extproc.app.live import Live
 from extproc.app.redaction import redact_record

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from extproc.domain.json import JSON, Document
-from extproc.masking.engine.fingerprint import NONE, Fingerprints
+from extproc.masking.plan import Knowledge
 from extproc.masking.redact import redact_json
 
 # An e-mail address as a verified subject is who it was, and the trail must say so.
@@ -28,7 +28,7 @@ _KEPT_INSIDE = {
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
-def redact_record(body: Document, known: Fingerprints = NONE) -> Document:
+def redact_record(body: Document, known: Knowledge) -> Document:
     """The body of a record without any value that a rule matches, or credential that is known; itself where there is
     none."""
     open_parts, kept = _split(body)

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,15 @@ from extproc.adapters.envoy.access import ACCESS_LOG
 from extproc.app import probe
 from extproc.app.config_watch import ConfigKeeper, ConfigRefused
 from extproc.app.door import Door, write_addresses
-from extproc.app.fingerprints import Credentials, Known
+from extproc.app.fingerprints import Credentials
+from extproc.app.knowledge import Known
 from extproc.app.layout import Layout
 from extproc.app.logs import Console, ConsoleHandler
+from extproc.app.masking_rules import MaskingRules
 from extproc.app.place import Taken, addresses, check_free
 from extproc.app.policy_watch import PolicyKeeper
 from extproc.app.processes import journal
+from extproc.app.rule_files import RulesRefused
 from extproc.app.stages import following, stages
 from extproc.app.upstreams import Upstreams
 from extproc.audit.journal import FileJournal, refuse_old
@@ -78,8 +82,12 @@ async def _up(settings: Settings, layout: Layout, console: Console) -> None:
             check_free(address)
     except Taken as error:
         raise CannotStart(str(error)) from error
-    credentials = Credentials(settings, layout)
+    credentials, rules = Credentials(settings, layout), MaskingRules(settings, layout)
     credentials.look()
+    try:
+        await asyncio.to_thread(rules.start)
+    except RulesRefused as error:
+        raise CannotStart(str(error)) from error
     written = journal(settings, "supervisor", Known(layout))
     tasks: set[asyncio.Task[None]] = set()
 
@@ -89,7 +97,7 @@ async def _up(settings: Settings, layout: Layout, console: Console) -> None:
         task.add_done_callback(tasks.discard)
 
     try:
-        keepers = await _keepers(settings, layout, written, credentials)
+        keepers = await _keepers(settings, layout, written, credentials, rules)
         if settings.listen.managed:
             run(_rotate(layout))
         _clear(layout.metrics)
@@ -129,10 +137,13 @@ class _Keepers:
     configuration: ConfigKeeper
     upstreams: Upstreams
     credentials: Credentials
+    rules: MaskingRules
+    journal: FileJournal
 
     def work(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         """What each does until it is cancelled."""
         work = [self.configuration.watch, self.upstreams.keep, self.credentials.keep]
+        work.append(partial(self.rules.keep, self.journal))
         return [*work, self.policies.watch] if self.policies is not None else work
 
     async def reload(self) -> None:
@@ -140,10 +151,13 @@ class _Keepers:
         if self.policies is not None:
             await self.policies.reload()
         await self.configuration.reload()
+        await self.rules.reload(self.journal)
         _log.info("read everything again")
 
 
-async def _keepers(settings: Settings, layout: Layout, written: FileJournal, credentials: Credentials) -> _Keepers:
+async def _keepers(
+    settings: Settings, layout: Layout, written: FileJournal, credentials: Credentials, rules: MaskingRules
+) -> _Keepers:
     """Put policies and configuration in force, before anything runs on them. Raises CannotStart, PolicyRefused."""
     policies = PolicyKeeper(settings, written) if settings.policy.managed else None
     if policies is not None:
@@ -151,12 +165,12 @@ async def _keepers(settings: Settings, layout: Layout, written: FileJournal, cre
     upstreams = Upstreams(settings, written, write_addresses)
     envoy = str(resources.executable("envoy"))
     programs = following(settings)
-    configuration = ConfigKeeper(settings, written, envoy, Door(layout), upstreams, credentials, programs)
+    configuration = ConfigKeeper(settings, written, envoy, Door(layout), upstreams, credentials, rules, programs)
     try:
         await configuration.start()
     except (CaUnusable, ConfigRefused) as error:
         raise CannotStart(str(error)) from error
-    return _Keepers(policies, configuration, upstreams, credentials)
+    return _Keepers(policies, configuration, upstreams, credentials, rules, written)
 
 
 async def _stopped(supervisor: Supervisor, hurry: asyncio.Event) -> None:

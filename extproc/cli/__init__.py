@@ -31,6 +31,7 @@ COMMANDS = (
     Command("check", "extproc.cli.check", "find mistakes in configuration, policies and environment; start nothing"),
     Command("holds", "extproc.cli.holds", "list the actions that wait for people; approve and deny them"),
     Command("policy", "extproc.cli.policy", "list, test and explain policies"),
+    Command("masking", "extproc.cli.masking", "mask a stream, explain what is found, test rules"),
     Command("audit", "extproc.cli.audit", "search the trail, and verify that it is whole"),
     Command("sessions", "extproc.cli.sessions", "find recorded sessions, read them, play them again, export them"),
     Command("config", "extproc.cli.config", "show the configuration, its schema and its reference"),

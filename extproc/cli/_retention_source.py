@@ -103,7 +103,7 @@ class Files:
     """A state folder that no gateway runs on. What is done is recorded in its stream `operator`."""
 
     def __init__(self, settings: "Settings", state: Path, end: ExitStack) -> None:
-        from extproc.app.fingerprints import Known
+        from extproc.app.knowledge import Known
         from extproc.app.layout import Layout
         from extproc.app.redaction import redact_record
         from extproc.app.stores import object_store

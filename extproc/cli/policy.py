@@ -25,7 +25,18 @@ from extproc.cli._common import (
 )
 from extproc.cli._control_client import add_access
 from extproc.cli._sessions_source import source
-from extproc.domain.decision import Decision, Effect, MalformedDecision, Mode, Reason, parse
+from extproc.domain.decision import (
+    EVERY,
+    GROUPS,
+    Decision,
+    Effect,
+    MalformedDecision,
+    Mask,
+    Mode,
+    Operator,
+    Reason,
+    parse,
+)
 
 _LARGEST_INPUT = 16 << 20
 _GATEWAY = "holdpoint"
@@ -254,7 +265,7 @@ def _rebuilt(record: Mapping[str, Any]) -> dict[str, Any]:
         "headers": {},
         "content_type": summary.get("content_type", ""),
         "body": {"inspected": True, "size": summary.get("size")},
-        "sensitive": {"request": {}},
+        "sensitive": {"address": {}, "headers": {}, "body": {}, "families": {}},
     }
     if isinstance(summary.get("llm"), dict):
         facts["llm"] = {k: v for k, v in summary["llm"].items() if k != "prompt"}
@@ -312,11 +323,26 @@ def _print_obligations(decision: Decision) -> None:
         minutes = approval.expires_in_seconds / 60
         print(f"approval: {approval.quorum} of {visible(approval.group)} within {minutes:g} min ({approval.policy})")
     for lane in ("request", "response"):
-        chosen = [m for m in decision.masks if lane in m.lanes]
-        masks = [f"kind {visible(kind)}" for m in chosen for kind in m.kinds]
-        masks += [f"key {visible(key)}" for m in chosen for key in m.keys]
-        if masks:
-            print(f"masked in the {lane}: {', '.join(dict.fromkeys(masks))}")
+        for line in dict.fromkeys(_mask_line(m) for m in decision.masks if lane in m.lanes):
+            print(f"masked in the {lane}: {line}")
+
+
+def _mask_line(mask: Mask) -> str:
+    """What a mask selects, and what it does that is not the usual."""
+    parts = [_selected(name) for name in mask.kinds]
+    parts += [f"key {visible(key)}" for key in mask.keys]
+    line = ", ".join(dict.fromkeys(parts))
+    if mask.kinds and mask.excepted:
+        line += f"; but for {', '.join(map(visible, mask.excepted))}"
+    if mask.operator is not Operator.REDACT:
+        line += f"; operator {mask.operator}"
+    return line + ("; malformed bodies as text" if mask.lenient else "")
+
+
+def _selected(name: str) -> str:
+    if name == EVERY:
+        return "every kind"
+    return f"family {name}" if name in GROUPS else f"kind {visible(name)}"
 
 
 def _shown(document: Mapping[str, Any], name: str) -> str:

@@ -10,6 +10,7 @@ from extproc.config.audit import AuditSettings, ObjectStoreSettings, RecordSetti
 from extproc.config.checks import cross_check
 from extproc.config.folder import Replaced, with_folder
 from extproc.config.identity import AgentIssuer, Identity, Issuer
+from extproc.config.masking import MaskingSettings
 from extproc.config.reading import Reading, Reported
 from extproc.config.sections import literal
 from extproc.config.settings import Dns, Limits, Listen, PolicySettings, Settings, Tls, root
@@ -28,6 +29,7 @@ __all__ = [
     "Issuer",
     "Limits",
     "Listen",
+    "MaskingSettings",
     "Network",
     "ObjectStoreSettings",
     "Place",

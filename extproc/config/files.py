@@ -17,6 +17,7 @@ _BUNDLES = (
 )
 _LARGEST_JWKS = 1 << 20
 _LARGEST_PEM = 1 << 20
+_KEY_BYTES = range(32, 4097)
 # Envoy takes heads of 60 KiB.
 _LARGEST_CREDENTIAL = 1 << 15
 
@@ -67,6 +68,15 @@ def read_credential(path: Path) -> bytes:
             f'write it with: printf %s "$SECRET" > {path}'
         )
     return content
+
+
+def key(path: Path) -> None:
+    """A secret of 32 bytes or more, whatever they are."""
+    file(path)
+    private(path)
+    if (size := _stat(path).st_size) not in _KEY_BYTES:
+        most = _KEY_BYTES.stop - 1
+        raise Wrong(f"{path} holds {size} bytes, and a key has 32 to {most}: head -c 32 /dev/urandom > {path}")
 
 
 def closed(path: Path) -> None:

@@ -12,6 +12,7 @@ from extproc.config import kinds
 from extproc.config.audit import AuditSettings
 from extproc.config.folder import DEFAULT_FOLDER
 from extproc.config.identity import AGENTS, APPROVERS, Identity
+from extproc.config.masking import MaskingSettings
 from extproc.config.reading import Reading
 from extproc.config.sections import Derived, ListOf, MapOf, Section, Setting
 from extproc.config.targets import TARGET, TargetSettings
@@ -314,6 +315,15 @@ class Settings:
     policy: Annotated[
         PolicySettings,
         Setting(Section(PolicySettings), "What is allowed, and who works it out.", {"path": "policies"}, default={}),
+    ]
+    masking: Annotated[
+        MaskingSettings,
+        Setting(
+            Section(MaskingSettings),
+            "What sensitive values are looked for, beside those that Holdpoint knows.",
+            {"rules": ["rules/acme.yaml"]},
+            default={},
+        ),
     ]
 
 

@@ -38,9 +38,40 @@ class Mode(StrEnum):
 
 
 class Operator(StrEnum):
-    """What a mask puts in a value's place."""
+    """What a mask puts in a value's place, the mildest first."""
 
+    PARTIAL = "partial"
+    HASH = "hash"
+    LENGTH = "length"
     REDACT = "redact"
+    NULL = "null"
+    DROP = "drop"
+
+    def strictest(self, other: "Operator") -> "Operator":
+        """Whichever of the two leaves less of the value."""
+        order = tuple(Operator)
+        return max(self, other, key=order.index)
+
+
+SECRET = "secret"  # noqa: S105 - the name of a family
+"""In a mask: the family of tokens, keys and passwords."""
+
+PERSONAL = "pii"
+"""In a mask: every family but SECRET."""
+
+EVERY = "*"
+"""In a mask: every kind."""
+
+GROUPS = frozenset({SECRET, PERSONAL, "financial", "identity", "health", "contact", "network"})
+"""What a mask may name in place of kinds, beside EVERY: families, and PERSONAL. No kind has one of these names."""
+
+
+class Malformed(StrEnum):
+    """What becomes of a body that can't be read as its type, where something of it is to be masked: it is refused, or
+    it is masked as text."""
+
+    BLOCK = "block"
+    TEXT = "text"
 
 
 class Recording(StrEnum):
@@ -74,15 +105,38 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """An obligation to mask values of these detectors' kinds (`*` is all of them), and the values of members with
-    these names; `lanes` says which way. One policy's selection is one mask: a list of single ones made decisions,
-    records and their parsing several times as large."""
+    """An obligation to mask values of these kinds or families (`pii` and `*` are several of them), but for the kinds or
+    families in `excepted`, and the values of members with these names; `lanes` says which way, `lenient` that what is
+    malformed is masked as text. One policy's selection is one mask: a list of single ones made decisions, records and
+    their parsing several times as large."""
 
     policy: str
     kinds: tuple[str, ...]
     keys: tuple[str, ...]
     operator: Operator
     lanes: tuple[str, ...] = ("request", "response")
+    lenient: bool = False
+    excepted: tuple[str, ...] = ()
+
+    def selects(self, kind: str, family: str) -> bool:
+        """Whether values of a kind, which is of this family, are masked whatever they are named."""
+        return _among(kind, family, self.kinds) and not _among(kind, family, self.excepted)
+
+    def document(self) -> dict[str, JSON]:
+        """The shape that records carry. What is as it is without being said is not said: holds are compared by it, and
+        records are many."""
+        select: dict[str, JSON] = {"kinds": list(self.kinds), "keys": list(self.keys)}
+        if self.excepted:
+            select["except"] = list(self.excepted)
+        written: dict[str, JSON] = {
+            "policy": self.policy,
+            "select": select,
+            "operator": self.operator.value,
+            "lanes": list(self.lanes),
+        }
+        if self.lenient:
+            written["malformed"] = Malformed.TEXT.value
+        return written
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,15 +180,7 @@ class Decision:
                 for r in self.reasons
             ],
             "obligations": {
-                "mask": [
-                    {
-                        "policy": m.policy,
-                        "select": {"kinds": list(m.kinds), "keys": list(m.keys)},
-                        "operator": m.operator.value,
-                        "lanes": list(m.lanes),
-                    }
-                    for m in self.masks
-                ],
+                "mask": [m.document() for m in self.masks],
                 "approval": [
                     {
                         "policy": a.policy,
@@ -192,6 +238,10 @@ def parse(decision_id: str, document: Any) -> Decision:
     )
 
 
+def _among(kind: str, family: str, names: tuple[str, ...]) -> bool:
+    return kind in names or family in names or EVERY in names or (PERSONAL in names and family != SECRET)
+
+
 _RANK = {Effect.ALLOW: 0, Effect.HOLD: 1, Effect.BLOCK: 2}
 _LANES = {"request", "response"}
 
@@ -209,9 +259,9 @@ def _reason(value: Any, where: str) -> Reason:
 
 
 def _mask(value: Any, where: str) -> Mask:
-    m = _members(value, where, {"policy", "select", "operator"}, {"lanes"})
-    select = _members(m["select"], f"{where}.select", {"kinds", "keys"}, set())
-    kinds, keys = (_texts(select[by], f"{where}.select.{by}") for by in ("kinds", "keys"))
+    m = _members(value, where, {"policy", "select", "operator"}, {"lanes", "malformed"})
+    select = _members(m["select"], f"{where}.select", {"kinds", "keys"}, {"except"})
+    kinds, keys, excepted = (_texts(select.get(by, []), f"{where}.select.{by}") for by in ("kinds", "keys", "except"))
     if not kinds and not keys:
         raise MalformedDecision(f"{where}.select: empty; a mask says what it masks")
     if any(len(key) > KEY_LENGTH for key in keys):
@@ -225,6 +275,8 @@ def _mask(value: Any, where: str) -> Mask:
         keys,
         _enum(Operator, m["operator"], f"{where}.operator"),
         lanes,
+        _enum(Malformed, m.get("malformed", Malformed.BLOCK), f"{where}.malformed") is Malformed.TEXT,
+        excepted,
     )
 
 

@@ -1,229 +1,224 @@
 """Choosing stages: from a Decision's masks, a lane and a content type to what the lane's bytes pass through."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import Enum, auto
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache, partial
 
-from extproc.domain.decision import KEY_LENGTH, Mask
-from extproc.masking.engine.detect import ALL, SLICE, Detector, detector
-from extproc.masking.engine.fingerprint import CREDENTIAL, NONE, Fingerprints
-from extproc.masking.rules.builtin import RULES
+from extproc.domain.decision import EVERY, GROUPS, KEY_LENGTH, SECRET, Mask, Operator
+from extproc.masking.engine.fingerprint import CREDENTIAL
+from extproc.masking.engine.scanner import SLICE, counts
+from extproc.masking.plan import Knowledge, Plan
+from extproc.masking.plan import without as plan_without
+from extproc.masking.redact import redactor
+from extproc.masking.shape import Shape, shape
 from extproc.masking.stage import MaskError, Stage
+from extproc.masking.structure.csvheader import called
+from extproc.masking.structure.csvstage import CsvStage
+from extproc.masking.structure.dropping import DropStage
+from extproc.masking.structure.escaped import shortest_of
 from extproc.masking.structure.form import FormStage
 from extproc.masking.structure.jsonstage import JsonStage
+from extproc.masking.structure.lenient import LenientStage
+from extproc.masking.structure.llm.answers import AnswerStage
+from extproc.masking.structure.minding import minding, taking
+from extproc.masking.structure.multipart import MultipartStage
+from extproc.masking.structure.names import names
 from extproc.masking.structure.sniff import SniffStage
 from extproc.masking.structure.spelt import RawBehind, SpeltStage
 from extproc.masking.structure.sse.stage import SseStage
+from extproc.masking.structure.xmlstage import XmlStage
 from extproc.masking.text import TextStage, mask_whole
 
-
-class _Shape(Enum):
-    """How a body is read."""
-
-    JSON = auto()
-    EVENTS = auto()
-    FORM = auto()
-    TEXT = auto()
-    BINARY = auto()
-    UNSURE_TEXT = auto()
-    UNSURE_BINARY = auto()
-
-
-TYPE_LENGTH = 256
-"""Characters of a content type, at most."""
-
-_CHARSETS = frozenset(
-    {"utf-8", "utf8", "us-ascii", "ascii", "latin1", "latin-1", *map("windows-125{}".format, range(9))}
-)
-_ISO = re.compile(r"iso-8859-[0-9]{1,2}")
 _LIKE_JSON = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*[{\[]")
-_UNSURE = {
-    "": _Shape.UNSURE_TEXT,
-    "text/plain": _Shape.UNSURE_TEXT,
-    "application/octet-stream": _Shape.UNSURE_BINARY,
-}
-_TEXT = re.compile(
-    r"text/.*|multipart/.*"
-    r"|application/(?:(?:.*\+)?xml|(?:x-)?(?:java|ecma)script|csv|(?:x-)?yaml|toml|graphql|sql|x-sh|x-pem-file)"
-)
-_JSON = re.compile(r"(?:application|text)/(?:(?:.*\+)?json|x-ndjson|ndjson|jsonl|x-jsonlines|jsonlines|x-json-stream)")
 
-
+_LOOSE = frozenset({Shape.CSV, Shape.XML, Shape.HTML, Shape.MULTIPART})
 _RESPONSE = "response"
 _GUARDED_EVENT = 4 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class _Selection:
-    """What is masked: kinds, member names, and whether credentials are. `names` has them in lower case."""
-
-    kinds: frozenset[str]
-    keys: frozenset[str]
-    names: frozenset[str]
-    credentials: bool
-
-
-_NOTHING = _Selection(frozenset(), frozenset(), frozenset(), False)
-_EVERYTHING = _Selection(ALL, frozenset(), frozenset(), True)
-
-
-def build(masks: Sequence[Mask], lane: str, content_type: str, fingerprints: Fingerprints = NONE) -> Stage | None:
+def build(masks: Sequence[Mask], lane: str, content_type: str, knowledge: Knowledge) -> Stage | None:
     """The stage for a lane ("request" or "response"), or None if no mask applies to it. `content_type` is the
-    header's value, empty when there is none. The credentials that `fingerprints` know are masked in every response,
-    whatever the masks, and in a request by a mask for their kind. Raises MaskError for a mask that can't be carried out
-    (an unknown kind) and, with a mask, for a character set that hides ASCII (UTF-16 and the like)."""
-    selected, known = _applied(masks, lane, fingerprints)
-    if selected.kinds or selected.keys:
-        return _stage(selected, content_type, known)
-    return _guard(content_type, known) if known else None
+    header's value, empty when there is none. The credentials that are known are masked in every response, whatever the
+    masks, and in a request by a mask for their kind. Raises MaskError for a mask that can't be carried out (an unknown
+    kind) and, with a mask, for a character set that hides ASCII (UTF-16 and the like)."""
+    plan, only = _planned(tuple(masks), lane, knowledge)
+    if plan is not None:
+        return _stage(plan, content_type, only, answers=lane == _RESPONSE)
+    return _guard(content_type, only) if only is not None else None
 
 
-def mask_value(
-    masks: Sequence[Mask], lane: str, text: str, fingerprints: Fingerprints = NONE
-) -> tuple[str, dict[str, int]]:
+def check(masks: Sequence[Mask], knowledge: Knowledge) -> None:
+    """Raises MaskError where one of the masks can't be carried out, whatever its lanes: asked before anything goes on,
+    for what the request does can't be undone once an answer turns out not to be maskable."""
+    for lane in ("request", _RESPONSE):
+        _planned(tuple(masks), lane, knowledge)
+
+
+def mask_value(masks: Sequence[Mask], lane: str, text: str, knowledge: Knowledge) -> tuple[str, dict[str, int]]:
     """One whole text (a header's value) as the stage for text/plain would mask it, and how many values by kind; the
     text itself where nothing is masked. Raises MaskError for a mask that can't be carried out."""
-    selected, known = _applied(masks, lane, fingerprints)
-    if not selected.kinds and not selected.names and not known:
-        return text, {}
-    return mask_whole(detector(selected.kinds, selected.names, known), text)
+    plan, only = _planned(tuple(masks), lane, knowledge)
+    plan = plan.in_text() if plan is not None else only
+    return (text, {}) if plan is None else mask_whole(plan, text)
 
 
-def find(data: bytes, content_type: str, fingerprints: Fingerprints = NONE) -> dict[str, int]:
-    """How many values of each kind a whole body has, decoded as a mask for all kinds would see it; credentials are
-    those that `fingerprints` know. Raises MaskError where that mask would."""
+def found_in(data: bytes, content_type: str, knowledge: Knowledge) -> dict[str, int]:
+    """How many values of each kind a whole body has, decoded as a mask for all kinds would see it. What is no CSV, XML
+    or multipart although it says so is read as text: nobody asked for a mask yet. Raises MaskError for other bodies
+    where that mask would."""
     if not data:
         return {}
-    shape = _shape(content_type)
-    unsure = shape in (_Shape.UNSURE_TEXT, _Shape.UNSURE_BINARY)
-    if shape in (_Shape.TEXT, _Shape.BINARY) or (unsure and not _LIKE_JSON.match(data)):
-        return detector(ALL, fingerprints=fingerprints).counts(data)
-    stage = _stage(_EVERYTHING, content_type, fingerprints)
+    form = shape(content_type)
+    plan, only = _everything(knowledge)
+    unsure = form in (Shape.UNSURE_TEXT, Shape.UNSURE_BINARY)
+    if form in (Shape.TEXT, Shape.BINARY) or (unsure and not _LIKE_JSON.match(data)):
+        return counts(plan.detector, data)
+    if form not in _LOOSE:
+        return _counted(_stage(plan, content_type, only), data)
+    try:
+        return _counted(_stage(replace(plan, lenient=True), content_type, only), data)
+    except MaskError:
+        return counts(plan.detector, data)
+
+
+def _counted(stage: Stage, data: bytes) -> dict[str, int]:
     for at in range(0, len(data), SLICE):
         stage.feed(data[at : at + SLICE])
     stage.finish()
     return stage.counts
 
 
-def warm(fingerprints: Fingerprints = NONE) -> None:
-    """Compile every automaton and walk it once, so that no request pays for that. Takes some 25 ms."""
-    samples = [case for rule in RULES for case in rule.positive + rule.negative]
-    text = "\n".join(samples).encode()
-    for kinds in (ALL, *(frozenset((kind,)) for kind in ALL), *([frozenset[str]()] if fingerprints else [])):
-        stage = TextStage(detector(kinds, fingerprints=fingerprints))
-        for at in range(0, len(text), 64):
-            stage.feed(text[at : at + 64])
+def warm(knowledge: Knowledge) -> None:
+    """Compile what every request needs, and show it the rules' own cases, so that no request pays for that: half a
+    second of CPU. A rule's own automaton is made when it is first needed (a millisecond)."""
+    rules = knowledge.engine.rules
+    plan, _ = _everything(knowledge)
+    cases = "\n".join(case for rule in rules for case in rule.positive + rule.negative).encode()
+    for at in range(0, len(cases), SLICE):
+        plan.detector.opens(cases[at : at + SLICE])
+    common = "\n".join(rule.positive[0] for rule in rules if not rule.contextual).encode()
+    for chosen in (plan, Plan(knowledge.detector(frozenset()))):
+        stage = TextStage(chosen)
+        for at in range(0, len(common), 1024):
+            stage.feed(common[at : at + 1024])
         stage.finish()
-        find(b'{"ssn":"123456789","a":["' + b"x\\n" * 99 + b'",1e3]}', "application/json", fingerprints)
+    found_in(b'{"ssn":"123456789","a":["' + b"x\\n" * 99 + b'",1e3]}', "application/json", knowledge)
 
 
-def _applied(masks: Sequence[Mask], lane: str, fingerprints: Fingerprints) -> tuple[_Selection, Fingerprints]:
-    """What the masks select on a lane, and the credentials that are masked there. Raises MaskError."""
-    selected = _selected(tuple(masks), lane) if masks else _NOTHING
-    return selected, fingerprints if lane == _RESPONSE or selected.credentials else NONE
+def forget() -> None:
+    """Let go of what is remembered of rules that are replaced: an engine has 50 MB, and who edits rules does so often.
+    What is in force is made anew when it is next needed; streams that are under way keep theirs."""
+    for remembered in (_everything, _planned, plan_without, redactor, shortest_of, names, called, taking, minding):
+        remembered.cache_clear()
+
+
+@lru_cache(maxsize=4)
+def _everything(knowledge: Knowledge) -> tuple[Plan, Plan | None]:
+    return Plan(knowledge.detector()), _only(knowledge)
 
 
 @lru_cache(maxsize=1024)
-def _selected(masks: tuple[Mask, ...], lane: str) -> _Selection:
-    """What the masks select on a lane. Raises MaskError."""
-    kinds: set[str] = set()
-    keys: set[str] = set()
+def _planned(masks: tuple[Mask, ...], lane: str, knowledge: Knowledge) -> tuple[Plan | None, Plan | None]:
+    """What the masks ask for on a lane, or None; and the plan that finds the credentials masked there and nothing else,
+    or None. Raises MaskError."""
+    masks = tuple(mask for mask in masks if lane in mask.lanes)
+    credentials = lane == _RESPONSE or any(mask.selects(CREDENTIAL, SECRET) for mask in masks)
+    if not credentials:
+        knowledge = knowledge.without_credentials()
+    families = {**knowledge.engine.families, CREDENTIAL: SECRET}
     for mask in masks:
-        if lane not in mask.lanes:
-            continue
-        kinds |= {*ALL, CREDENTIAL} if "*" in mask.kinds else set(mask.kinds)
-        keys |= set(mask.keys)
-        if any(len(key) > KEY_LENGTH for key in mask.keys):
-            raise MaskError(f"policy {mask.policy}: a name of more than {KEY_LENGTH} characters")
-    if unknown := kinds - ALL - {CREDENTIAL}:
-        known = sorted({*ALL, CREDENTIAL})
-        raise MaskError(f"unknown kinds of value to mask: {sorted(unknown)}; known are {known}")
-    return _Selection(
-        frozenset(kinds - {CREDENTIAL}), frozenset(keys), frozenset(key.lower() for key in keys), CREDENTIAL in kinds
-    )
+        _possible(mask, families)
+    operators: dict[str, Operator] = {}
+    for mask in masks:
+        chosen = [kind for kind, family in families.items() if mask.selects(kind, family)]
+        for kind in [*chosen, *(f"key:{key.lower()}" for key in mask.keys)]:
+            operators[kind] = mask.operator.strictest(operators.get(kind, mask.operator))
+    if Operator.HASH in operators.values() and not knowledge.hash_key:
+        raise MaskError("a mask asks for hashes, and there is no key for them")
+    kinds = frozenset(kind for kind in operators if kind in knowledge.engine.families)
+    keys = frozenset(key for mask in masks for key in mask.keys)
+    only = _only(knowledge)
+    if not kinds and not keys:
+        return None, only
+    # In text a value that a name selects goes to the next blank, and names have no escapes: the rest would pass.
+    lenient = bool(masks) and not keys and all(mask.lenient for mask in masks)
+    return Plan(knowledge.detector(kinds), keys, operators, knowledge.hash_key, lenient), only
 
 
-def _stage(selected: _Selection, content_type: str, known: Fingerprints) -> Stage:
-    keys = selected.keys
-    by_value = detector(selected.kinds, fingerprints=known)
-    only = _only(known)
-    match _shape(content_type):
-        case _Shape.JSON:
-            return _behind(JsonStage(by_value, keys), only)
-        case _Shape.EVENTS:
-            return _behind(SseStage(by_value, keys), only)
-        case _Shape.FORM:
-            return FormStage(by_value, keys, only)
-        case _Shape.TEXT | _Shape.BINARY as shape:
-            return _text(selected, known, shape is _Shape.BINARY)
-        case shape:
-            fill = shape is _Shape.UNSURE_BINARY
-            return SniffStage(lambda: _behind(JsonStage(by_value, keys), only), lambda: _text(selected, known, fill))
+def _possible(mask: Mask, families: Mapping[str, str]) -> None:
+    """Raises MaskError where a mask can't be carried out."""
+    if any(len(key) > KEY_LENGTH for key in mask.keys):
+        raise MaskError(f"policy {mask.policy}: a name of more than {KEY_LENGTH} characters")
+    if unknown := {*mask.kinds, *mask.excepted} - set(families) - GROUPS - {EVERY}:
+        raise MaskError(
+            f"policy {mask.policy} masks what nobody knows: {', '.join(sorted(unknown))}; `holdpoint masking list` "
+            "has the kinds and families that there are"
+        )
 
 
-def _only(known: Fingerprints) -> Detector | None:
+def _only(knowledge: Knowledge) -> Plan | None:
     """What finds the credentials that are known and nothing else; None where none is."""
-    return detector(frozenset(), fingerprints=known) if known else None
+    return Plan(knowledge.detector(frozenset())) if knowledge.credentials else None
 
 
-def _behind(stage: Stage, credentials: Detector | None) -> Stage:
+def _stage(plan: Plan, content_type: str, only: Plan | None, answers: bool = False) -> Stage:
+    """The stage for a type; with `answers`, JSON may be a model's answer in pieces."""
+    match shape(content_type):
+        case Shape.JSON:
+            json = partial(_json, plan)
+            return _behind(AnswerStage(plan, json) if answers else json(), only)
+        case Shape.EVENTS:
+            return _behind(SseStage(plan), only)
+        case Shape.FORM:
+            return FormStage(plan, only)
+        case Shape.MULTIPART:
+            return _behind(MultipartStage(plan, content_type, partial(_part, plan)), only)
+        case Shape.CSV:
+            return _behind(CsvStage(plan, content_type), only)
+        case Shape.XML | Shape.HTML as form:
+            return _behind(XmlStage(plan, html=form is Shape.HTML), only)
+        case Shape.TEXT | Shape.BINARY as form:
+            return TextStage(plan.in_text(), fill=form is Shape.BINARY)
+        case form:
+            fill = form is Shape.UNSURE_BINARY
+            return SniffStage(lambda: _behind(_json(plan), only), lambda: TextStage(plan.in_text(), fill=fill))
+
+
+def _part(plan: Plan, content_type: str, name: str | None) -> Stage:
+    """The stage of one part of a multipart body; what has no structure of its own stands under the part's name."""
+    named = plan.detector.named(name) if name else frozenset[int]()
+    form = shape(content_type)
+    if not named or form not in (Shape.TEXT, Shape.UNSURE_TEXT):
+        return _stage(plan, content_type, None)
+    text = partial(TextStage, plan.in_text(), named=named)
+    return text() if form is Shape.TEXT else SniffStage(partial(_json, plan), text)
+
+
+def _json(plan: Plan) -> Stage:
+    stage: Stage = LenientStage(plan) if plan.lenient else JsonStage(plan)
+    return DropStage(stage, plan.lenient) if plan.drops else stage
+
+
+def _behind(stage: Stage, credentials: Plan | None) -> Stage:
     return stage if credentials is None else RawBehind(stage, credentials)
 
 
-def _text(selected: _Selection, known: Fingerprints, fill: bool) -> Stage:
-    # In text, names are found as part of it.
-    return TextStage(detector(selected.kinds, selected.names, known), fill=fill)
-
-
-def _guard(content_type: str, known: Fingerprints) -> Stage:
+def _guard(content_type: str, only: Plan) -> Stage:
     """The stage where no policy asks for a mask, and credentials alone are looked for. It takes what comes: nobody
     chose that this body has to be well-formed, or in a character set that is read."""
-    only = detector(frozenset(), fingerprints=known)
     try:
-        shape = _shape(content_type)
+        form = shape(content_type)
     except MaskError:
         return TextStage(only, fill=True)
-    match shape:
-        case _Shape.JSON:
+    match form:
+        case Shape.JSON:
             return RawBehind(SpeltStage(only), only)
-        case _Shape.EVENTS:
+        case Shape.EVENTS:
             return RawBehind(SseStage(only, bound=_GUARDED_EVENT), only)
-        case _Shape.FORM:
+        case Shape.FORM:
             return FormStage(only, credentials=only)
-        case _Shape.TEXT | _Shape.BINARY:
-            return TextStage(only, fill=shape is _Shape.BINARY)
-    fill = shape is _Shape.UNSURE_BINARY
-    return SniffStage(lambda: RawBehind(SpeltStage(only), only), lambda: TextStage(only, fill=fill), trial=0)
-
-
-@lru_cache(maxsize=256)
-def _shape(content_type: str) -> _Shape:
-    """How a body of this type is read. Raises MaskError for a type that is read in more than one way, or in a character
-    set that may hide ASCII."""
-    if len(content_type) > TYPE_LENGTH:  # before anything else: whoever sends long ones shall not have us read them
-        raise MaskError(f"a content type longer than {TYPE_LENGTH} characters")
-    if "," in content_type:
-        raise MaskError("a content type with a comma, which is what two of them joined look like; send one")
-    essence, *parameters = (part.strip().lower() for part in content_type.split(";"))
-    charsets = [
-        value.strip().strip('"').strip()
-        for name, equals, value in (parameter.partition("=") for parameter in parameters)
-        if name.strip().strip('"').rstrip("*0123456789") == "charset"  # RFC 2231: charset*, charset*0
-    ]
-    if len(charsets) > 1:
-        raise MaskError("a content type with more than one character set; send one")
-    if charsets and charsets[0] not in _CHARSETS and not _ISO.fullmatch(charsets[0]):
-        raise MaskError(f"a body in {charsets[0][:20]!r} can't be inspected; UTF-8 can")
-    if _JSON.fullmatch(essence):
-        return _Shape.JSON
-    if essence == "text/event-stream":
-        return _Shape.EVENTS
-    if essence == "application/x-www-form-urlencoded":
-        return _Shape.FORM
-    if essence in _UNSURE:
-        return _UNSURE[essence]
-    if "json" in essence:  # in words of its own: whatever begins like JSON is read as JSON
-        return _Shape.UNSURE_BINARY
-    return _Shape.BINARY if not _TEXT.fullmatch(essence) else _Shape.TEXT
+        case Shape.UNSURE_TEXT | Shape.UNSURE_BINARY:
+            fill = form is Shape.UNSURE_BINARY
+            return SniffStage(lambda: RawBehind(SpeltStage(only), only), lambda: TextStage(only, fill=fill), trial=0)
+    return TextStage(only, fill=form is Shape.BINARY)

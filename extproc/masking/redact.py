@@ -5,11 +5,11 @@ from functools import lru_cache
 from typing import cast
 
 from extproc.domain.json import JSON
-from extproc.masking.engine.detect import ALL, detector
-from extproc.masking.engine.fingerprint import CREDENTIAL, NONE, Fingerprints
-from extproc.masking.rules.builtin import Kind
-from extproc.masking.structure.jsonstage import is_credential, key_rules, number_is_card
-from extproc.masking.text import mask_text, mask_whole
+from extproc.masking.engine.scanner import scan
+from extproc.masking.operators import mask_text
+from extproc.masking.plan import Knowledge, Plan
+from extproc.masking.rules.model import Family
+from extproc.masking.text import mask_whole
 
 SECRET_NAMES = frozenset({
     "password", "passwd", "passphrase", "pwd", "secret", "clientsecret", "secretkey", "secretaccesskey", "token",
@@ -20,25 +20,27 @@ SECRET_NAMES = frozenset({
 """Member names, lower case without punctuation, whose value is never recorded."""
 
 _NOT_NAME = re.compile(r"[^0-9a-z]")
-# A boundary to every rule and part of no pattern: what is found in texts joined by it lies in one of them.
-_BETWEEN = "\0"
+# What stands around a whole text: whatever is found in one is found where it stands among others.
+_BETWEEN = "\n"
 _NAMES, _NAME_LENGTH = 4096, 128
 
 
 class Redactor:
-    """Masks every value of every kind, and the credentials that `fingerprints` know."""
+    """Masks every value of every kind, but for network addresses, which say where something came from; and the
+    credentials that are known."""
 
-    __slots__ = ("_detector", "_keys", "_innocent")
+    __slots__ = ("_detector", "_plan", "_innocent")
 
-    def __init__(self, fingerprints: Fingerprints = NONE) -> None:
-        self._detector = detector(ALL, fingerprints=fingerprints)
-        self._keys = key_rules(self._detector, frozenset())
+    def __init__(self, knowledge: Knowledge) -> None:
+        families = knowledge.engine.families.items()
+        self._detector = knowledge.detector(frozenset(k for k, family in families if family is not Family.NETWORK))
+        self._plan = Plan(self._detector)
         # Member names that were looked at and ask for nothing: records have the same few over and over.
         self._innocent: set[str] = set()
 
     def text(self, text: str) -> tuple[str, dict[str, int]]:
         """A text with every value masked, and how many by kind."""
-        return mask_whole(self._detector, text)
+        return mask_whole(self._plan, text)
 
     def json(self, value: JSON) -> tuple[JSON, dict[str, int]]:
         """A document with every value masked, and how many by kind (`key:<name>` for members named like secrets). The
@@ -69,20 +71,18 @@ class Redactor:
                     return False
             elif item is not None and kind is not bool:
                 return False  # not what a parser makes: the walk knows
-        return not self._detector.scan(_BETWEEN.join(texts))
+        return not scan(self._detector, _BETWEEN.join(texts))
 
-    def _number(self, number: float) -> str | None:
+    def _number(self, number: float, named: frozenset[int] = frozenset()) -> str | None:
         """The kind of value that a number is, if it is one."""
-        if 10**12 <= number < 10**19 and number_is_card(str(number).encode()):
-            return Kind.CARD.value
-        # Fewer digits than the shortest credential are none.
-        if self._detector.needles is not None and not -(10**6) < number < 10**7:
-            return CREDENTIAL if is_credential(self._detector, str(number).encode()) else None
-        return None
+        if -(10**6) < number < 10**7 and not named:
+            return None  # fewer digits than any value has that no name gives away
+        spans = scan(self._detector, str(number), named)
+        return spans[0].kind if spans else None
 
     def _is_innocent(self, name: str) -> bool:
         plain = _NOT_NAME.sub("", name.lower())
-        if plain in SECRET_NAMES or self._keys.keyed(name) or self.text(name)[1]:
+        if plain in SECRET_NAMES or self._detector.named(name) or self.text(name)[1]:
             return False
         if len(name) <= _NAME_LENGTH:
             if len(self._innocent) >= _NAMES:
@@ -90,20 +90,20 @@ class Redactor:
             self._innocent.add(name)
         return True
 
-    def _redacted(self, value: JSON, counts: dict[str, int]) -> JSON:
+    def _redacted(self, value: JSON, counts: dict[str, int], named: frozenset[int] = frozenset()) -> JSON:
         if isinstance(value, str):
-            return self._text(value, counts)
+            return self._text(value, counts, named)
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, int | float):
-            kind = self._number(value)
+            kind = self._number(value, named)
             return value if kind is None else _masked(kind, None, counts)
         if isinstance(value, dict):
             return {self._text(name, counts): self._member(name, item, counts) for name, item in value.items()}
-        return [self._redacted(item, counts) for item in value]
+        return [self._redacted(item, counts, named) for item in value]
 
-    def _text(self, value: str, counts: dict[str, int]) -> str:
-        text, found = self.text(value)
+    def _text(self, value: str, counts: dict[str, int], named: frozenset[int] = frozenset()) -> str:
+        text, found = mask_whole(self._plan, value, named)
         for kind, count in found.items():
             counts[kind] = counts.get(kind, 0) + count
         return text
@@ -113,10 +113,7 @@ class Redactor:
         if plain in SECRET_NAMES and value is not None:
             kind = f"key:{plain}"
             return _masked(kind, None if isinstance(value, bool | int | float) else mask_text(kind), counts)
-        keyed = self._keys.keyed(name)
-        if keyed and isinstance(value, str | int) and keyed[1].fullmatch(str(value).strip().encode()):
-            return _masked(keyed[0], mask_text(keyed[0]) if isinstance(value, str) else None, counts)
-        return self._redacted(value, counts)
+        return self._redacted(value, counts, self._detector.named(name))
 
 
 def _masked(kind: str, instead: JSON, counts: dict[str, int]) -> JSON:
@@ -125,16 +122,16 @@ def _masked(kind: str, instead: JSON, counts: dict[str, int]) -> JSON:
 
 
 @lru_cache(maxsize=4)
-def redactor(fingerprints: Fingerprints = NONE) -> Redactor:
+def redactor(knowledge: Knowledge) -> Redactor:
     """A shared Redactor."""
-    return Redactor(fingerprints)
+    return Redactor(knowledge)
 
 
-def redact(text: str, fingerprints: Fingerprints = NONE) -> tuple[str, dict[str, int]]:
+def redact(text: str, knowledge: Knowledge) -> tuple[str, dict[str, int]]:
     """See Redactor.text."""
-    return redactor(fingerprints).text(text)
+    return redactor(knowledge).text(text)
 
 
-def redact_json(value: JSON, fingerprints: Fingerprints = NONE) -> tuple[JSON, dict[str, int]]:
+def redact_json(value: JSON, knowledge: Knowledge) -> tuple[JSON, dict[str, int]]:
     """See Redactor.json."""
-    return redactor(fingerprints).json(value)
+    return redactor(knowledge).json(value)

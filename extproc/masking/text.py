@@ -1,43 +1,81 @@
 """Masking of plain text and of bytes whose structure is not read."""
 
-from extproc.masking.engine.detect import SLICE, Detector, Scanner, counted, tally
+from dataclasses import replace
+
+from extproc.domain.decision import Operator
+from extproc.masking.engine.scanner import NOTHING, SLICE, Scanner, scan
+from extproc.masking.engine.span import Span, counted, tally
+from extproc.masking.operators import Cover, cover
+from extproc.masking.plan import Plan
 
 
-def mask_text(kind: str) -> str:
-    """What stands in a value's place."""
-    return f"[masked:{kind}]"
+class Painter:
+    """Writes a stream of which some spans are values: what stands between them as it is, a cover for each. Of a value
+    that several pieces have, the cover goes on until another begins or text follows. With `fill` it is as long as the
+    value, whatever the plan says."""
+
+    __slots__ = ("_plan", "_counts", "_cover", "_fill")
+
+    def __init__(self, plan: Plan, counts: dict[str, int], fill: bool = False) -> None:
+        self._plan = plan
+        self._fill = fill
+        self._counts = counts
+        self._cover: Cover | None = None
+
+    def value(self, span: Span, piece: bytes, out: list[bytes]) -> None:
+        """These bytes are (a part of) a value."""
+        tally(self._counts, span if span.first or self._cover is not None else replace(span, first=True))
+        if span.first or self._cover is None:
+            self.close(out)
+            self._cover = cover(Operator.LENGTH, span.kind, b"") if self._fill else self._plan.cover(span.kind)
+        if not self._fill and any(self._plan.operator(kind) is not Operator.PARTIAL for kind in span.more):
+            self._cover.hide()
+        out.append(self._cover.feed(piece))
+
+    def close(self, out: list[bytes]) -> None:
+        """What was covered has ended."""
+        if self._cover is not None:
+            out.append(self._cover.end())
+            self._cover = None
 
 
-def mask_whole(detector: Detector, text: str) -> tuple[str, dict[str, int]]:
+def paint(plan: Plan, data: bytes, spans: list[Span], counts: dict[str, int]) -> bytes:
+    """A whole text with its spans covered."""
+    painter, out, at = Painter(plan, counts), list[bytes](), 0
+    for span in spans:
+        if span.start > at:
+            painter.close(out)
+            out.append(data[at : span.start])
+        painter.value(span, data[span.start : span.end], out)
+        at = span.end
+    painter.close(out)
+    out.append(data[at:])
+    return b"".join(out)
+
+
+def mask_whole(plan: Plan, text: str, named: frozenset[int] = NOTHING) -> tuple[str, dict[str, int]]:
     """A whole text with every value masked, and how many by kind; the text itself where there is none. The same as a
     TextStage makes of it, for a fraction of the cost."""
     data = text.encode("utf-8", "surrogatepass")
-    spans = detector.scan(data)
+    spans = scan(plan.detector, data, named)
     if not spans:
         return text, {}
-    out: list[bytes] = []
-    at = 0
-    for span in spans:
-        out.append(data[at : span.start])
-        if span.first:
-            out.append(mask_text(span.kind).encode())
-        at = span.end
-    out.append(data[at:])
-    return b"".join(out).decode("utf-8", "surrogatepass"), counted(spans)
+    return paint(plan, data, spans, {}).decode("utf-8", "surrogatepass"), counted(spans)
 
 
 class TextStage:
     """Masks values in a stream of text in any encoding that keeps ASCII as it is (UTF-8, Latin-1). Bytes outside the
     values are never changed. With `fill`, a value is overwritten with asterisks instead, byte for byte: a binary
-    format keeps its offsets and lengths."""
+    format keeps its offsets and lengths. `named` is `detector.named` of the field that the text stands in."""
 
-    __slots__ = ("_scanner", "_held", "_counts", "_fill")
+    __slots__ = ("_scanner", "_held", "_counts", "_painter", "_given")
 
-    def __init__(self, detector: Detector, fill: bool = False) -> None:
-        self._scanner = Scanner(detector)
+    def __init__(self, plan: Plan, fill: bool = False, named: frozenset[int] = NOTHING) -> None:
+        self._scanner = Scanner(plan.detector, named)
         self._held = b""
         self._counts: dict[str, int] = {}
-        self._fill = fill
+        self._painter = Painter(plan, self._counts, fill)
+        self._given = 0  # how many of the bytes held went on already, when the stream was idle
 
     @property
     def counts(self) -> dict[str, int]:
@@ -54,6 +92,21 @@ class TextStage:
         """The input has ended: give the rest."""
         return self._step(b"", True)
 
+    def flush(self) -> bytes:
+        """The stream is idle, as a terminal that waits for its user: give what is held, although a value may have begun
+        in it. It stays context: of a value that turns out to have begun there, the rest is masked."""
+        held, out = self._held, list[bytes]()
+        at, self._given = self._given, len(held)
+        value = self._scanner.unsettled
+        if value is not None and value.end - value.start > at:
+            upto = value.end - value.start
+            self._painter.value(value, held[at:upto], out)
+            at = upto
+        if at < len(held):
+            self._painter.close(out)
+            out.append(held[at:])
+        return b"".join(out)
+
     def _step(self, data: bytes, final: bool) -> bytes:
         scanner = self._scanner
         base = scanner.settled
@@ -61,17 +114,18 @@ class TextStage:
         known = self._held + data
         cut = scanner.settled - base
         self._held = known[cut:]
-        if not spans:
-            return known[:cut]
+        at, self._given = min(self._given, cut), max(0, self._given - cut)
         out: list[bytes] = []
-        at = 0
         for span in spans:
-            out.append(known[at : span.start - base])
-            at = span.end - base
-            tally(self._counts, span)
-            if self._fill:
-                out.append(b"*" * (span.end - span.start))
-            elif span.first:
-                out.append(mask_text(span.kind).encode())
+            start, end = span.start - base, span.end - base
+            if start > at:
+                self._painter.close(out)
+                out.append(known[at:start])
+            elif end <= at:
+                continue  # all of it went on when the stream was idle
+            self._painter.value(span, known[max(start, at) : end], out)
+            at = end
+        if at < cut or final:
+            self._painter.close(out)
         out.append(known[at:cut])
         return b"".join(out)

@@ -157,6 +157,10 @@ class Abort:
 Command = Decide | SendHead | Send | SendTrailers | Answer | Abort
 
 
+BITE = 1 << 20
+"""Bytes of a body that are little work at once, where they mean themselves."""
+
+
 class Session(Protocol):
     """One exchange. `handle` is total: any event in any state gives commands, never an exception for hostile input."""
 
@@ -173,6 +177,11 @@ class Session(Protocol):
     def held_bytes(self) -> int:
         """How much input is held back, so how much work the next step may be; the driver moves large steps off its
         event loop."""
+        ...
+
+    @property
+    def bite_bytes(self) -> int:
+        """How much of a body it takes at once, at most: what a few coded bytes mean is in memory until it went on."""
         ...
 
     @property

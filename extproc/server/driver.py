@@ -6,7 +6,7 @@ given to this very exchange end the exchange.
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from concurrent.futures import Executor
 from typing import Any, Protocol
 
@@ -183,26 +183,38 @@ class Driver:
     async def _handle(self, event: Event) -> None:
         if isinstance(event, HeadReceived):
             self._heads[event.lane] = event
-        commands = await self._step(event)
-        if not commands and isinstance(event, HeadReceived):
-            # The head's answer is withheld until more of the message is here.
-            await self._keep_waiting(event.lane)
-        await self._execute_all(commands)
+        for part in self._bites(event):
+            commands = await self._step(part)
+            if not commands and isinstance(event, HeadReceived):
+                # The head's answer is withheld until more of the message is here.
+                await self._keep_waiting(event.lane)
+            await self._execute_all(commands)
+
+    def _bites(self, event: Event) -> Iterator[Event]:
+        """The event, or the parts in which the session takes it: each one goes on before the next is read."""
+        size = self._session.bite_bytes
+        if not isinstance(event, Received) or len(event.data) <= size:
+            yield event
+            return
+        for at in range(0, len(event.data), size):
+            last = at + size >= len(event.data)
+            yield Received(event.lane, event.data[at : at + size], event.end and last)
 
     async def _step(self, event: Event) -> list[Command]:
         size = len(event.data) if isinstance(event, Received) else 0
         try:
             self._hold(size)
+            if self._session.held_bytes + size > INLINE_BYTES:
+                async with self._account.turn:
+                    self._stepping = True
+                    commands = await asyncio.get_running_loop().run_in_executor(self._pool, self._session.handle, event)
+                    self._stepping = False
+            else:
+                commands = self._session.handle(event)
+            # More than came, where what came has to be decoded.
+            self._hold(self._session.held_bytes - self._held)
         except Capped as error:
             return self._session.handle(Stopped(Cause.LIMIT, error.code, str(error)))
-        if self._session.held_bytes + size > INLINE_BYTES:
-            async with self._account.turn:
-                self._stepping = True
-                commands = await asyncio.get_running_loop().run_in_executor(self._pool, self._session.handle, event)
-                self._stepping = False
-        else:
-            commands = self._session.handle(event)
-        self._hold(self._session.held_bytes - self._held)
         return commands
 
     def _hold(self, change: int) -> None:
@@ -323,5 +335,5 @@ class Driver:
         masked = facts.get("masked")
         if isinstance(masked, dict):
             for lane, counts in masked.items():
-                self._gate.metrics.masked(lane, counts)
+                self._gate.metrics.masked(self._asker.target.name, lane, counts)
         self._gate.records.delivered(self._asker, self._decision_id, facts, self._recording)

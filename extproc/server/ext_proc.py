@@ -20,7 +20,7 @@ from extproc.domain.grant import Lane
 from extproc.domain.identity import Identified, Identities, IdentityRefused, Why
 from extproc.domain.json import JSON
 from extproc.domain.target import NOWHERE, Inspect, Target
-from extproc.masking.engine.fingerprint import Fingerprints
+from extproc.masking.plan import Knowledge
 from extproc.protocols.http.edge import unfit
 from extproc.protocols.http.refuse import problem, stopped, unidentified
 from extproc.protocols.http.session import HttpSession
@@ -79,8 +79,8 @@ class Targets(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What every exchange needs. `known` gives the fingerprints of the targets' credentials as they are now; `epoch`
-    tells one life of the gateway from the next."""
+    """What every exchange needs. `known` gives what can be found, rules and credentials, as it is now; `epoch` tells
+    one life of the gateway from the next."""
 
     gate: Gate
     targets: Targets
@@ -89,7 +89,7 @@ class Service:
     exchanges: Exchanges
     caps: Caps
     knocks: Knocks
-    known: Callable[[], Fingerprints]
+    known: Callable[[], Knowledge]
     digest_key: bytes
     epoch: str
     pool: ThreadPoolExecutor

@@ -3,6 +3,7 @@
 import logging
 import math
 import time
+from collections.abc import Mapping
 from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -14,6 +15,7 @@ _log = logging.getLogger("holdpoint.policy")
 _STAGES = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 10, 60, 600)
 # One line a second a code is enough for a person; the counter has them all.
 _SAY_EVERY_SECONDS = 1.0
+_BY_NAME = "key:"
 
 
 class Metrics:
@@ -39,7 +41,9 @@ class Metrics:
             "holdpoint_loop_lag_worst_seconds", "Worst event-loop lag since start.", multiprocess_mode="livemax"
         )
         self.unwritable = counter("holdpoint_journal_unwritable", "Times the journal could not be written.")
-        self._masked = counter("holdpoint_masked", "Values masked by kind and lane.", ["kind", "lane"])
+        self._masked = counter(
+            "holdpoint_masked", "Values masked by kind, lane and target.", ["kind", "lane", "target"]
+        )
         self._turned_away = counter("holdpoint_turned_away", "Requests of nobody known, by code.", ["code"])
         self._stages: dict[str, Histogram] = {}
         self._decided: dict[tuple[str, str], Counter] = {}
@@ -75,10 +79,11 @@ class Metrics:
             child = self._stages[name] = self._stage.labels(name)
         child.observe(seconds)
 
-    def masked(self, lane: str, counts: dict[str, int]) -> None:
-        """Count masked values of one exchange."""
+    def masked(self, target: str, lane: str, counts: Mapping[str, int]) -> None:
+        """Count masked values of one exchange. Kinds are those of the rules, so there is an end to them; names of
+        members are whatever policy makes of an input, and count together."""
         for kind, n in counts.items():
-            self._masked.labels(kind, lane).inc(n)
+            self._masked.labels("key" if kind.startswith(_BY_NAME) else kind, lane, target).inc(n)
 
     def engine_failure(self, code: str, message: str) -> None:
         """Count an engine that gave no decision, and say why, at most once a second for each code."""

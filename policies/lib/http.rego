@@ -6,6 +6,8 @@
 #   `words`), because an upstream may read `delete`, `/Admin;x=1` or `%2e` as what it looks like.
 package holdpoint.lib.http
 
+import data.holdpoint.lib.masking
+
 # METADATA
 # description: The method as sent.
 method := input.action.facts.method
@@ -58,9 +60,7 @@ complete if {
 	is_object(facts.query)
 	is_object(facts.headers)
 	is_boolean(facts.body.inspected)
-	is_object(facts.sensitive.address)
-	is_object(facts.sensitive.headers)
-	is_object(facts.sensitive.body)
+	masking.complete
 }
 
 # METADATA

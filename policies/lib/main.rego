@@ -167,19 +167,31 @@ well_formed(finding) if {
 	approval.well_formed(finding)
 }
 
-mask_fits(mask) if count(object.keys(mask) - {"kinds", "keys", "lanes"}) == 0
+mask_fits({})
+
+# Whoever says how to mask says what, or a duty would be lost.
+mask_fits(mask) if {
+	said := object.keys(mask)
+	count(said - {"kinds", "keys", "except", "operator", "malformed", "lanes"}) == 0
+	count(said & {"kinds", "keys"}) > 0
+	object.get(mask, "operator", "redact") in {"redact", "partial", "hash", "null", "length", "drop"}
+	object.get(mask, "malformed", "block") in {"block", "text"}
+}
 
 masks := [mask |
 	some o in outcomes
 	o.mode == "enforce"
 	select := {"kinds": object.get(o.mask, "kinds", []), "keys": object.get(o.mask, "keys", [])}
 	count(select.kinds) + count(select.keys) > 0
-	mask := {
-		"policy": o.policy,
-		"select": select,
-		"operator": "redact",
-		"lanes": object.get(o.mask, "lanes", ["request", "response"]),
-	}
+	mask := object.union(
+		{
+			"policy": o.policy,
+			"select": object.union(select, object.filter(o.mask, ["except"])),
+			"operator": object.get(o.mask, "operator", "redact"),
+			"lanes": object.get(o.mask, "lanes", ["request", "response"]),
+		},
+		object.filter(o.mask, ["malformed"]),
+	)
 ]
 
 approvals := [requirement |

@@ -89,6 +89,36 @@ test_masks_unite_and_outlive_an_approval if {
 	}]
 }
 
+masked_with(mask) := decide(one({finding("allow"), object.union(finding("mask"), {"mask": mask})}), base, config)
+
+test_a_mask_says_how if {
+	every operator in ["redact", "partial", "hash", "null", "length", "drop"] {
+		masked_with({"kinds": ["pii"], "operator": operator}).obligations.mask == [{
+			"policy": "http.a", "select": {"kinds": ["pii"], "keys": []}, "operator": operator, "lanes": ["request", "response"],
+		}]
+	}
+	masked_with({"kinds": ["secret"], "except": ["jwt"], "keys": ["pin"], "malformed": "text"}).obligations.mask == [{
+		"policy": "http.a",
+		"select": {"kinds": ["secret"], "keys": ["pin"], "except": ["jwt"]},
+		"operator": "redact",
+		"lanes": ["request", "response"],
+		"malformed": "text",
+	}]
+}
+
+test_a_mask_that_says_nothing_of_what_or_how_blocks if {
+	every mask in [
+		{"operator": "hash"}, {"except": ["jwt"]}, {"lanes": ["request"]}, {"malformed": "text"},
+		{"kinds": ["card"], "operator": "encrypt"}, {"kinds": ["card"], "operator": null},
+		{"kinds": ["card"], "malformed": "pass"}, {"kinds": ["card"], "kind": ["iban"]},
+	] {
+		decision := masked_with(mask)
+		decision.effect == "block"
+		"malformed-finding" in codes(decision)
+	}
+	masked_with({"kinds": []}).obligations.mask == []
+}
+
 test_a_hold_says_who_may_approve if {
 	decision := decide(one({held}), base, config)
 	decision.obligations.approval == [{"policy": "http.a", "group": "ops", "quorum": 1, "expires_in_seconds": 900}]

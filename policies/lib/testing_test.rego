@@ -23,7 +23,7 @@ http(environment, facts) := {
 				"headers": {"accept": ["*/*"]},
 				"content_type": "",
 				"body": {"inspected": true, "size": 0},
-				"sensitive": {"address": {}, "headers": {}, "body": {}},
+				"sensitive": {"address": {}, "headers": {}, "body": {}, "families": {}},
 			},
 			facts,
 		),

@@ -82,13 +82,16 @@ _LONG = [
 ]
 
 _CODINGS: list[tuple[bytes, Status]] = [
-    (b"gzip", 415),
-    (b"GZIP", 415),
-    (b"x-gzip", 415),
-    (b"br", 415),
+    (b"gzip", 200),
+    (b"GZIP", 200),
+    (b"x-gzip", 200),
+    (b"br", 400),
+    (b"zstd", 400),
+    (b"gzip, gzip", 400),
+    (b"gzip, gzip, gzip", 415),
     (b"aws-chunked", 415),
-    (b"identity, gzip", 415),
-    (b"identity\r\nContent-Encoding: gzip", 415),
+    (b"identity, gzip", 200),
+    (b"identity\r\nContent-Encoding: gzip", 200),
     (b"identity", 200),
 ]
 

@@ -1,6 +1,8 @@
 """Compares what reached upstreams with what policy saw and the journal says. Every fault is a sentence."""
 
+import gzip
 import json
+import zlib
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -129,17 +131,21 @@ def _body(arrived: Arrived, shown: dict[str, Any]) -> list[str]:
     says_json = "json" in ",".join(arrived.values("content-type")).lower()
     if arrived.body and says_json and not {"json", "text", "form"} & set(shown):
         found.append("a body that says it is JSON was shown to policy in no form")
-    if shown["size"] != len(arrived.body):
-        found.append(f"a body of {len(arrived.body)} bytes, policy saw {shown['size']}")
-    if "text" in shown and shown["text"] != short(arrived.body.decode("utf-8", "replace")):
+    try:
+        body = _meant(arrived)
+    except (OSError, EOFError, zlib.error):
+        return ["a body that is not in the coding that it says"]
+    if shown["size"] != len(body):
+        found.append(f"a body of {len(body)} bytes, policy saw {shown['size']}")
+    if "text" in shown and shown["text"] != short(body.decode("utf-8", "replace")):
         found.append("another text than policy saw")
     if "form" in shown:
         fields: dict[str, list[str]] = {}
-        for name, value in parse_qsl(arrived.body.decode(), keep_blank_values=True):
+        for name, value in parse_qsl(body.decode(), keep_blank_values=True):
             fields.setdefault(name, []).append(value)
         if fields != shown["form"]:
             found.append("another form than policy saw")
-    if "json" in shown and _brief(json.loads(arrived.body, object_pairs_hook=_pairs)) != _ordered(shown["json"]):
+    if "json" in shown and _brief(json.loads(body, object_pairs_hook=_pairs)) != _ordered(shown["json"]):
         found.append("another JSON document than policy saw")
     return found
 
@@ -152,9 +158,19 @@ def _record(arrived: Arrived, decision: dict[str, Any]) -> list[str]:
     same = path.startswith(resource[:-1]) if len(path) > 2048 and resource[-1:] == "…" else path == resource
     if action["verb"] != arrived.method or not same:
         found.append(f"the record says {action['verb']} {action['resource']}, {arrived.line} arrived")
-    if action["summary"].get("size") not in (len(arrived.body), None):
-        found.append(f"the record says {action['summary']['size']} bytes, {len(arrived.body)} arrived")
+    meant = len(_meant(arrived)) if action["summary"].get("size") is not None else None
+    if action["summary"].get("size") != meant:
+        found.append(f"the record says {action['summary']['size']} bytes, {meant} arrived")
     return found
+
+
+def _meant(arrived: Arrived) -> bytes:
+    """The body as an upstream reads it that knows gzip. Raises OSError and zlib.error for what is none."""
+    codings = [one.strip().lower() for value in arrived.values("content-encoding") for one in value.split(",")]
+    body = arrived.body
+    for coding in reversed([coding for coding in codings if coding != "identity"]):
+        body = gzip.decompress(body) if coding in ("gzip", "x-gzip") else body
+    return body
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> Any:

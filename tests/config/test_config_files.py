@@ -75,3 +75,23 @@ def test_others_do_not_write_it(home: Path, name: str, mode: int) -> None:
     assert f"{changed}: others can write to it" in str(refused.value)
     assert str(refused.value).endswith(f"chmod go-w {changed}")
     load(home / "c.yaml", files=False)
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("rules: [token, tls.crt], disable: [card, acme-key], hash_key: key", ""),
+        ("hash_key: token", "masking.hash_key: HOME/token holds 5 bytes, and a key has 32 to 4096: head -c 32 /dev/"),
+        ("hash_key: open", "HOME/open is open to other users (mode 0640)"),
+        ("rules: [missing]", "masking.rules[0]: there is no HOME/missing"),
+        ("rules: [folder]", "masking.rules[0]: HOME/folder is a folder; name a file"),
+        ("disable: [Card]", 'masking.disable[0]: "Card" is not the name of a rule or a kind: a-z, 0-9 and, inside, -'),
+    ],
+)
+def test_files_of_masking(home: Path, setting: str, expected: str) -> None:
+    """Rules that are there; a key that is long enough and nobody else's."""
+    (home / "key").write_bytes(bytes(range(32)))
+    (home / "key").chmod(0o600)
+    found = told(home, HEAD % "keys.json" + TARGET % "credential: token" + f"masking: {{{setting}}}")
+    assert expected in found
+    assert bool(expected) is bool(found)

@@ -1,11 +1,15 @@
 """What the demo prints at its end."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from examples.demo.checks import Check, check_silence, check_trace
+from examples.demo.evidence import content_of
 from examples.demo.summary import check_lines, decided, isolation_lines, policies, trail_lines
+from extproc.audit.bodies.address import SALT_BYTES, SUFFIX
+from extproc.audit.bodies.coding import Coder, salt_frame
 
 
 def reason(policy: str, effect: str, code: str = "x", mode: str = "enforce") -> dict[str, Any]:
@@ -92,6 +96,15 @@ def test_an_open_way_in_is_named() -> None:
 def test_a_secret_is_looked_for_everywhere(places: dict[str, bytes], expected: bool) -> None:
     """One hit in one place is a failure, and so is nothing to look through."""
     assert check_silence(places, {"the secret": "AKIA"}).true is expected
+
+
+def test_a_recorded_body_is_looked_into(tmp_path: Path) -> None:
+    """It is kept packed, where a search for bytes would find nothing."""
+    body, other = tmp_path / f"body{SUFFIX}", tmp_path / "log"
+    secret = b"4000 0566 5566 5556, " * 9
+    body.write_bytes(Coder().frame(secret) + salt_frame(b"s" * SALT_BYTES))
+    other.write_bytes(secret)
+    assert [content_of(body), content_of(other), secret in body.read_bytes()] == [secret, secret, False]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 
-from examples.demo import customer_api, model_server
+from examples.demo import customer_api, model_server, records
 from examples.demo.upstream import ReceivedLog, read_log
 
 REAL = {"Authorization": "Bearer real"}
@@ -52,15 +52,18 @@ def test_the_log_has_what_was_received_and_no_credential(tmp_path: Path) -> None
     body = '{"amount": 5,  "reason": "caf\u00e9"}'
 
     async def talk(session: ClientSession) -> int:
-        headers = REAL | {"Content-Type": "application/json", "traceparent": "00-1-2-03"}
+        headers = REAL | {"Content-Type": "application/json", "traceparent": "00-1-2-03", "Accept-Encoding": "br"}
         async with session.post("/customers/1042/refunds?x=%41", data=body.encode(), headers=headers) as response:
             return response.status
 
     assert ask(customer_api.build("real", ReceivedLog(log)), talk) == 201
     (line,) = read_log(log)
     assert (line["method"], line["body"], line["credential"]) == ("POST", body, "real")
-    assert line["headers"] == {"content-type": "application/json", "traceparent": "00-1-2-03"} | {
-        "user-agent": line["headers"]["user-agent"]
+    assert line["headers"] == {
+        "accept-encoding": "br",
+        "content-type": "application/json",
+        "traceparent": "00-1-2-03",
+        "user-agent": line["headers"]["user-agent"],
     }
     assert "Bearer" not in log.read_text(encoding="utf-8")
 
@@ -89,6 +92,34 @@ def test_customers_are_read_refunded_and_deleted(tmp_path: Path) -> None:
     assert (refund[0], unknown[0], gone[0]) == (201, 404, 404)
     assert refunds[1]["refunds"] == [refund[1]["refund"]]
     assert deleted == (200, {"deleted": 3})
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type", "text"),
+    [
+        (records.PAYMENTS_PATH, "application/json", records.PAYMENTS),
+        (records.ORDERS_PATH, "text/csv", records.ORDERS),
+        (records.PAGE_PATH, "text/html", records.PAGE),
+    ],
+)
+def test_documents_come_as_they_are_written(path: str, content_type: str, text: str, tmp_path: Path) -> None:
+    """The table comes in gzip, though it was asked for uncoded."""
+
+    async def talk(session: ClientSession) -> tuple[str, str | None, str]:
+        async with session.get(path, headers=REAL | {"Accept-Encoding": "identity"}) as response:
+            return response.content_type, response.headers.get("Content-Encoding"), await response.text()
+
+    coding = "gzip" if path == records.ORDERS_PATH else None
+    assert ask(customer_api.build("real", ReceivedLog(tmp_path / "log")), talk) == (content_type, coding, text)
+
+
+def test_a_model_that_may_take_notes_takes_one(tmp_path: Path) -> None:
+    """With numbers that nobody told it of; once."""
+    tools = [{"type": "function", "function": {"name": records.NOTE_TOOL}}]
+    _, whole = chat(model_server.build("real", ReceivedLog(tmp_path / "log")), tools=tools)
+    message = json.loads(whole)["choices"][0]["message"]
+    (call,) = message["tool_calls"]
+    assert (message["content"], json.loads(call["function"]["arguments"])) == (records.RECALLED, records.NOTE)
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,9 @@ def test_trailers_of_a_request_wait_for_the_processor(
     with gateway.open(head + b"5\r\nhello\r\n0\r\nx-late: 1\r\n\r\n") as connection:
         assert read_reply(connection).status == 500
     assert processor.exchange().kinds == ["request_headers", "request_trailers"]
-    assert all(seen.body in (b"", b"5\r\nhello\r\n") for seen in upstream.seen)
+    # Another test's upload may only now have ended there.
+    bodies = {seen.body for seen in upstream.seen if "transfer-encoding" in seen.headers}
+    assert bodies <= {b"", b"5\r\nhello\r\n"}
 
 
 def test_processor_stays_to_the_end(gateway: Gateway, processor: Processor, download: Download) -> None:

@@ -80,7 +80,8 @@ def test_a_worker_killed_in_the_middle_of_a_response(healthy: Gateway) -> None:
 
     def slow(_: Seen) -> Iterable[bytes]:
         yield b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\n"
-        yield b"5\r\nfirst\r\n"
+        # A word at the end would wait for what comes next.
+        yield b"7\r\nfirst, \r\n"
         released.wait(30)
         yield b"%x\r\n%b\r\n0\r\n\r\n" % (len(CARD), CARD)
 

@@ -7,6 +7,7 @@ from extproc.domain.decision import Decision, Effect, Mask, Mode, Operator, Reas
 from extproc.domain.grant import Grant, Lane, Refusal, RefusalKind
 from extproc.domain.principal import Kind, Principal
 from extproc.domain.target import Inspect, Protocol, Target
+from extproc.masking.shipped import knowledge
 from extproc.protocols.http.session import HttpSession
 from extproc.protocols.session import Answer, Command, Decide, Decided, Event, Head, HeadReceived, Received, Send
 
@@ -84,7 +85,7 @@ class Play:
 
 def play(inspect: Inspect = Inspect.FULL, limit: int = 1024, prefix: str = "") -> Play:
     """A new session."""
-    return Play(HttpSession(target(inspect, limit), ALICE, prefix, KEY))
+    return Play(HttpSession(target(inspect, limit), ALICE, prefix, KEY, knowledge()))
 
 
 def body(lane: Lane, data: bytes, cuts: tuple[int, ...] = ()) -> list[Event]:

@@ -6,12 +6,21 @@ from extproc.domain.decision import Mask
 from extproc.domain.grant import Lane
 from extproc.domain.target import Inspect
 from extproc.masking.engine.fingerprint import Fingerprints, fingerprints_of
+from extproc.masking.plan import Knowledge
+from extproc.masking.shipped import knowledge
 from extproc.protocols.http.session import HttpSession
 from extproc.protocols.session import Head, HeadReceived, SendHead, SendTrailers, TrailersReceived
 from tests.http.playbook import ALICE, ALL_MASKS, KEY, Play, body, grant, head, request, response_head, target
 
 TOKEN, MASK = "tk-4eC39HqLyjWDarjtT1zdp7dc", "[masked:credential]"
-KNOWN = Fingerprints(b"k" * 32, fingerprints_of(TOKEN.encode(), "Bearer ", b"k" * 32))
+
+
+def _known(token: str) -> Knowledge:
+    """The shipped rules and this credential."""
+    return Knowledge(knowledge().engine, Fingerprints(b"k" * 32, fingerprints_of(token.encode(), "Bearer ", b"k" * 32)))
+
+
+KNOWN = _known(TOKEN)
 
 
 def _play(inspect: Inspect = Inspect.FULL) -> Play:
@@ -41,7 +50,10 @@ def test_a_request_with_one_is_told_to_policy() -> None:
     extra = (("content-type", "text/csv"), ("x-api-key", TOKEN))
     p.feed(*request(head("POST", f"/x?k={TOKEN}", *extra), TOKEN.encode()))
     found = p.asked.action.facts["sensitive"]
-    assert found == {part: {"credential": 1} for part in ("address", "headers", "body")}
+    assert found == {
+        **{part: {"credential": 1} for part in ("address", "headers", "body")},
+        "families": {"credential": "secret"},
+    }
     assert TOKEN not in str(p.asked.action.summary)
     assert TOKEN not in p.asked.action.render(())
 
@@ -62,7 +74,9 @@ def test_heads_are_searched_where_bodies_do_not_come() -> None:
     asked = head("POST", f"/x?k={TOKEN}", ("range", "bytes=0-9"), ("accept-encoding", "gzip"), ("x-api-key", TOKEN))
     p.feed(HeadReceived(Lane.REQUEST, asked, False))
     found = p.asked.action.facts["sensitive"]
-    assert found == {"address": {"credential": 1}, "headers": {"credential": 1}, "body": {}}
+    assert found == {
+        "address": {"credential": 1}, "headers": {"credential": 1}, "body": {}, "families": {"credential": "secret"},
+    }  # fmt: skip
     (sent,) = p.decided(grant())
     assert isinstance(sent, SendHead)
     assert "accept-encoding" not in dict(sent.set)
@@ -81,8 +95,7 @@ def test_heads_are_searched_where_bodies_do_not_come() -> None:
 def test_a_header_can_be_named_by_a_credential() -> None:
     """Envoy folds names, and some secrets are lower-case anyway; such a header stays behind."""
     token = "tk-4ec39hqlyjwdarjtt1zdp7dc"
-    known = Fingerprints(b"k" * 32, fingerprints_of(token.encode(), "Bearer ", b"k" * 32))
-    p = Play(HttpSession(target(), ALICE, "", KEY, known))
+    p = Play(HttpSession(target(), ALICE, "", KEY, _known(token)))
     p.feed(*request(head()))
     p.decided(grant())
     answer = response_head(204, (token, "1"), (f"x-{token}", "1"), ("x-other", "1"))

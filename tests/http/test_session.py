@@ -106,9 +106,9 @@ def test_json_that_two_parsers_read_differently_is_refused(data: bytes) -> None:
 
 
 def test_a_coded_body_is_refused_where_it_must_be_read() -> None:
-    """gzip hides what policy would have to see."""
+    """A coding that is not known hides what policy would have to see."""
     p = play()
-    p.feed(HeadReceived(Lane.REQUEST, head("POST", "/x", JSON, ("content-encoding", "gzip")), False))
+    p.feed(HeadReceived(Lane.REQUEST, head("POST", "/x", JSON, ("content-encoding", "compress")), False))
     assert p.answer.status == 415
 
 
@@ -248,9 +248,10 @@ def test_masked_headers_go_on_masked() -> None:
 @pytest.mark.parametrize(
     "codings",
     [
-        [("content-encoding", "br")],
-        [("content-encoding", "gzip"), ("content-encoding", "identity")],
-        [("content-encoding", "identity, gzip")],
+        [("content-encoding", "compress")],
+        [("content-encoding", "dcb"), ("content-encoding", "identity")],
+        [("content-encoding", "gzip, aes128gcm")],
+        [("content-encoding", "gzip"), ("content-encoding", "gzip, br")],
     ],
     ids=str,
 )
@@ -287,6 +288,36 @@ def test_response_trailers_come_after_the_held_back_tail() -> None:
     unfit = {*NOT_FOR_AGENTS, "x-card", "x-holdpoint-decision"}
     assert last[-1] == SendTrailers(Lane.RESPONSE, g, tuple(sorted(unfit)))
     assert p.session.completed
+
+
+@pytest.mark.parametrize("lane", Lane)
+def test_a_mask_that_can_not_be_carried_out_stops_the_request(lane: Lane) -> None:
+    """Also one for answers alone: by then the request has done what it does."""
+    p = play()
+    p.feed(*request(head("POST", "/x", JSON), b"{}"))
+    p.decided(grant((Mask("p", ("no-such-kind",), (), Operator.REDACT, (lane.value,)),)))
+    assert (p.answer.status, p.sent(Lane.REQUEST)) == (503, b"")
+    assert b"no-such-kind" in p.answer.body
+
+
+@pytest.mark.parametrize("kind", ["text/plain; charset=utf-16", "application/json, text/plain"])
+def test_an_answer_of_a_type_that_can_not_be_read_is_a_clean_error(kind: str) -> None:
+    """As one whose body can't be."""
+    p = play()
+    p.feed(*request(head()))
+    p.decided(grant(ALL_MASKS))
+    p.feed(HeadReceived(Lane.RESPONSE, response_head(200, ("content-type", kind)), False))
+    assert p.answer.status == 502
+
+
+def test_coded_bytes_are_taken_in_small_parts() -> None:
+    """What each of them means is in memory until it has gone on."""
+    p = play()
+    p.feed(*request(head()))
+    p.decided(grant(ALL_MASKS))
+    whole = p.session.bite_bytes
+    p.feed(HeadReceived(Lane.RESPONSE, response_head(200, JSON, ("content-encoding", "gzip")), False))
+    assert p.session.bite_bytes == 4096 < whole
 
 
 def test_a_mask_for_one_lane_leaves_the_other_alone() -> None:

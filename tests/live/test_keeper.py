@@ -14,12 +14,15 @@ from extproc.app.config_watch import ConfigKeeper
 from extproc.app.door import Door
 from extproc.app.fingerprints import Credentials, path_of
 from extproc.app.layout import Layout
+from extproc.app.masking_rules import MaskingRules
+from extproc.app.masking_rules import read as read_rules
 from extproc.app.snapshot import active, read
 from extproc.app.upstreams import Upstreams
 from extproc.audit.bound import ROOMY_BYTES
 from extproc.config import Settings, load
 from extproc.domain.json import Document
 from extproc.domain.ports import JournalUnwritable
+from extproc.masking.rules import shipped
 from tests.live.making import CRM, Records, configuration
 
 
@@ -66,11 +69,14 @@ class Kept:
         self.layout.prepare()
         upstreams = Upstreams(self.settings, self.records, lambda folder, target, addresses: False)
         self.credentials = Credentials(self.settings, self.layout)
-        self.keeper = ConfigKeeper(self.settings, self.records, "envoy", self.door, upstreams, self.credentials, ())
+        self.rules = MaskingRules(self.settings, self.layout)
+        self.keeper = ConfigKeeper(
+            self.settings, self.records, "envoy", self.door, upstreams, self.credentials, self.rules, ()
+        )
 
-    def edit(self, *targets: str) -> Settings:
-        """Write other targets; what the file means then."""
-        return load(configuration(self.home, *targets, more="state: s"))
+    def edit(self, *targets: str, masking: str = "{}") -> Settings:
+        """Write other targets, or what is found; what the file means then."""
+        return load(configuration(self.home, *targets, more=f"state: s\nmasking: {masking}"))
 
     def told(self, name: str) -> dict[str, object]:
         """What a file beside the snapshot says; empty where there is none."""
@@ -195,3 +201,41 @@ def test_lines_that_move_change_nothing(kept: Kept) -> None:
 
     asyncio.run(main())
     assert kept.records.of("config") == []
+
+
+RULE = (
+    "rules: [{id: acme, kind: acme, family: identity, pattern: 'AC-[0-9]{6}', positive: [AC-123456], negative: [x]}]\n"
+)
+
+
+def test_rules_come_with_the_configuration(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are published with it; a change with bad ones is refused whole, and one that comes to nothing is undone."""
+    monkeypatch.setattr(shipped, "rules", lambda: ())
+    (kept.home / "acme.yaml").write_text(RULE)
+    own = [str(kept.home / "acme.yaml")]
+
+    async def main() -> None:
+        await kept.keeper.start()
+        kept.rules.start()
+        wanted = kept.edit(CRM, masking="{rules: [acme.yaml]}")
+        await kept.keeper.reload()
+        assert kept.keeper.settings == wanted
+        assert [file.where for file in read_rules(kept.layout).files] == own
+
+        kept.edit(CRM, 'b: {upstream: "http://127.0.0.1:9002"}', masking="{rules: [acme.yaml], disable: [acne]}")
+        await kept.keeper.reload()
+        assert kept.keeper.settings == wanted
+        assert "masking.disable: there is no rule or kind acne" in str(kept.told("refused.json")["why"])
+        assert read_rules(kept.layout).disabled == ()
+
+        def full(*_: object) -> None:
+            raise OSError("the disk is full")
+
+        with monkeypatch.context() as while_full:
+            while_full.setattr(config_watch, "publish", full)
+            kept.edit(CRM)
+            await kept.keeper.reload()
+        assert [file.where for file in read_rules(kept.layout).files] == own
+
+    asyncio.run(main())
+    assert [r["what"] for r in kept.records.of("config")] == ["changed", "refused", "changed", "refused"]

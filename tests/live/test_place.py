@@ -10,6 +10,7 @@ from extproc.app.check import check
 from extproc.app.layout import Layout
 from extproc.app.place import runs, state_problem
 from extproc.config import advice
+from extproc.masking.rules import shipped
 from tests.live.making import CRM, settings
 
 
@@ -53,6 +54,16 @@ def test_a_taken_port_is_found_unless_the_gateway_of_this_state_has_it(tmp_path:
             assert ports.problem is None
         finally:
             os.close(lock)
+
+
+def test_rules_of_ones_own_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is started, with the file and the rule."""
+    monkeypatch.setattr(shipped, "rules", lambda: ())
+    (tmp_path / "acme.yaml").write_text("rules: [{id: acme}]")
+    given = settings(tmp_path, CRM, more="state: s\nmasking: {rules: [acme.yaml]}")
+    (rules,) = [finding for finding in check(given) if finding.what == "masking rules"]
+    assert rules.detail == str(tmp_path / "acme.yaml")
+    assert f"{tmp_path}/acme.yaml: rule acme: missing" in str(rules.problem)
 
 
 def test_advice_on_proxies_and_networks(tmp_path: Path) -> None:

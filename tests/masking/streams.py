@@ -4,13 +4,46 @@ from collections.abc import Callable, Iterable
 
 from hypothesis import strategies as st
 
-from extproc.masking.rules.builtin import RULES
+from extproc.masking.engine.engine import Engine
+from extproc.masking.plan import Knowledge, Plan
+from extproc.masking.rules.reading import read
+from extproc.masking.rules.shipped import rules
+from extproc.masking.shipped import knowledge
 from extproc.masking.stage import Stage
 
 Result = tuple[bytes, dict[str, int]]
 Make = Callable[[], Stage]
 
-CASES = [case for rule in RULES for case in rule.positive + rule.negative]
+KNOWLEDGE = knowledge()
+RULES = rules()
+PLAN = Plan(KNOWLEDGE.detector())
+"""All shipped rules; everything that is found is redacted."""
+
+
+def unmarked(case: str) -> str:
+    """A case of a rule without the marks around its value."""
+    return case.replace("⟦", "").replace("⟧", "")
+
+
+def made(*rules: str) -> Engine:
+    """An engine of rules that are written as members of a YAML mapping (`kind: a, pattern: 'x'`); those that a rule
+    needs and a test does not care about are filled in."""
+    needed = "family: secret, positive: [x], negative: [x]"
+    text = "".join(f"  - {{id: r{i}, {needed}, {members}}}\n" for i, members in enumerate(rules))
+    return Engine(read(f"rules:\n{text}", "test"))
+
+
+def planned(*rules: str) -> Plan:
+    """A plan that redacts what such rules find."""
+    return Plan(Knowledge(made(*rules)).detector())
+
+
+def plan_of(*kinds: str) -> Plan:
+    """A plan that redacts what the shipped rules find of these kinds."""
+    return Plan(KNOWLEDGE.detector(frozenset(kinds)))
+
+
+CASES = [unmarked(case) for rule in RULES for case in rule.positive + rule.negative]
 
 SECRETS = {
     "card": "4111 1111 1111 1111",

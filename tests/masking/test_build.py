@@ -9,16 +9,20 @@ from hypothesis import strategies as st
 
 from extproc.domain.decision import Mask, Operator
 from extproc.domain.json import JSON
-from extproc.masking.build import build, find, warm
-from extproc.masking.engine.detect import ALL, detector
+from extproc.masking.build import build, found_in, warm
+from extproc.masking.plan import Plan
 from extproc.masking.redact import redact, redact_json
 from extproc.masking.stage import MaskError, Stage
+from extproc.masking.structure.csvstage import CsvStage
 from extproc.masking.structure.form import PAIR, FormStage
 from extproc.masking.structure.jsonstage import JsonStage
+from extproc.masking.structure.llm.answers import AnswerStage
+from extproc.masking.structure.multipart import MultipartStage
 from extproc.masking.structure.sniff import TRIAL, SniffStage
 from extproc.masking.structure.sse.stage import SseStage
-from extproc.masking.text import TextStage
-from tests.masking.streams import SECRETS, every_cut, pieces, run
+from extproc.masking.structure.xmlstage import XmlStage
+from extproc.masking.text import TextStage, mask_whole
+from tests.masking.streams import KNOWLEDGE, PLAN, SECRETS, every_cut, pieces, run
 
 HIDING = ["utf-16", "utf_16le", "u16", "utf_7", "cp424", "csUnicode", "ucs-2", "hz", "utf-8x", "", "cp037"]
 
@@ -29,7 +33,7 @@ def _mask(by: str, what: str, *lanes: str) -> Mask:
 
 
 def _built(content_type: str, *masks: Mask) -> Stage:
-    stage = build(masks or (_mask("kind", "*"),), "response", content_type)
+    stage = build(masks or (_mask("kind", "*"),), "response", content_type, KNOWLEDGE)
     assert stage is not None
     return stage
 
@@ -37,18 +41,22 @@ def _built(content_type: str, *masks: Mask) -> Stage:
 @pytest.mark.parametrize(
     ("content_type", "stage"),
     [
-        ("application/json", JsonStage),
-        ("Application/JSON; charset=UTF-8", JsonStage),
-        ("application/problem+json", JsonStage),
-        ("application/x-ndjson", JsonStage),
-        ("text/json", JsonStage),
+        ("application/json", AnswerStage),
+        ("Application/JSON; charset=UTF-8", AnswerStage),
+        ("application/problem+json", AnswerStage),
+        ("application/x-ndjson", AnswerStage),
+        ("text/json", AnswerStage),
         ("text/event-stream; charset=utf-8", SseStage),
         ("application/x-www-form-urlencoded", FormStage),
-        ("text/html", TextStage),
+        ("text/html", XmlStage),
+        ("application/xml; charset=utf-8", XmlStage),
+        ("image/svg+xml", XmlStage),
+        ("text/csv", CsvStage),
+        ("text/css", TextStage),
         ("image/png", TextStage),
         ("", SniffStage),
         ("application/octet-stream", SniffStage),
-        ("multipart/form-data; boundary=x", TextStage),
+        ("multipart/form-data; boundary=x", MultipartStage),
         ("nonsense", TextStage),
         ("text/plain; charset=latin-1", SniffStage),
     ],
@@ -58,11 +66,16 @@ def test_content_types(content_type: str, stage: type) -> None:
     assert type(_built(content_type)) is stage
 
 
+def test_json_of_requests_is_no_answer_in_pieces() -> None:
+    """What an agent sends is read as JSON at once: nobody streams a prompt."""
+    assert type(build((_mask("kind", "*"),), "request", "application/json", KNOWLEDGE)) is JsonStage
+
+
 def test_no_mask_for_the_lane_is_no_stage() -> None:
     """Without masks, or with masks for the other lane only, nothing is in the way."""
-    assert build((), "request", "text/plain") is None
-    assert build((_mask("kind", "card", "response"),), "request", "text/plain") is None
-    assert build((_mask("kind", "card", "response"),), "response", "text/plain") is not None
+    assert build((), "request", "text/plain", KNOWLEDGE) is None
+    assert build((_mask("kind", "card", "response"),), "request", "text/plain", KNOWLEDGE) is None
+    assert build((_mask("kind", "card", "response"),), "response", "text/plain", KNOWLEDGE) is not None
 
 
 def test_masks_unite() -> None:
@@ -93,7 +106,7 @@ def test_types_that_could_be_read_in_two_ways_are_refused(content_type: str, why
     with pytest.raises(MaskError, match=why):
         _built(content_type)
     with pytest.raises(MaskError, match=why):
-        find(b"x", content_type)
+        found_in(b"x", content_type, KNOWLEDGE)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +115,7 @@ def test_types_that_could_be_read_in_two_ways_are_refused(content_type: str, why
 )
 def test_character_sets_that_keep_ascii_are_read(parameter: str) -> None:
     """UTF-8 and the sets of one byte a character are what the rules can see through."""
-    assert find(b"jane@example.com", f"text/plain; {parameter}") == {"email": 1}
+    assert found_in(b"jane@example.com", f"text/plain; {parameter}", KNOWLEDGE) == {"email": 1}
 
 
 @pytest.mark.parametrize("mask", [_mask("kind", "shoe-size"), _mask("key", "k" * 200)])
@@ -115,9 +128,9 @@ def test_masks_that_cannot_be_carried_out_are_refused(mask: Mask) -> None:
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [
-        ("ssn: 1, SSN=99;x", "[masked:key:ssn], [masked:key:ssn];x"),
+        ("ssn: 1, SSN=99;x", "ssn: [masked:key:ssn], SSN=[masked:key:ssn];x"),
         ('{"ssn": "12", "mssn": 3}', '{"ssn": "[masked:key:ssn]", "mssn": 3}'),
-        ('log {"ssn": "12", "mssn": 3}', 'log {"[masked:key:ssn]", "mssn": 3}'),
+        ('log {"ssn": "12", "mssn": 3}', 'log {"ssn": "[masked:key:ssn]", "mssn": 3}'),
         ("the ssn is absent", "the ssn is absent"),
     ],
 )
@@ -147,7 +160,7 @@ FORMS = [
 @pytest.mark.parametrize(("raw", "expected"), FORMS)
 def test_forms(raw: bytes, expected: bytes) -> None:
     """Names and values are masked in what they mean; others keep their bytes, at every cut."""
-    make = lambda: FormStage(detector(ALL), ["pin"])  # noqa: E731 - used twice
+    make = lambda: FormStage(Plan(KNOWLEDGE.detector(), frozenset({"pin"})))  # noqa: E731 - used twice
     assert run(make, raw)[0] == expected
     every_cut(make, raw)
 
@@ -156,13 +169,15 @@ def test_forms(raw: bytes, expected: bytes) -> None:
 def test_forms_mean_what_they_meant_masked(pairs: list[tuple[str, str]], data: st.DataObject) -> None:
     """The output decodes to the input's pairs, each masked."""
     raw = urlencode(pairs).encode()
-    out, _ = run(lambda: FormStage(detector(ALL)), raw, data.draw(st.lists(st.integers(0, len(raw)), max_size=5)))
-    assert parse_qsl(out.decode(), keep_blank_values=True) == [(name, redact(value)[0]) for name, value in pairs]
+    out, _ = run(lambda: FormStage(PLAN), raw, data.draw(st.lists(st.integers(0, len(raw)), max_size=5)))
+    assert parse_qsl(out.decode(), keep_blank_values=True) == [
+        (name, mask_whole(PLAN, value)[0]) for name, value in pairs
+    ]
 
 
 def test_a_form_field_is_bounded() -> None:
     """A field that does not end is refused."""
-    stage = FormStage(detector(ALL))
+    stage = FormStage(PLAN)
     with pytest.raises(MaskError, match="longer than"):
         stage.feed(b"x" * (PAIR + 1))
 
@@ -196,7 +211,7 @@ def test_what_looks_like_json_and_is_not_is_text() -> None:
     """Values in it are masked as those of any text."""
     raw = b"[2026-01-01] jane@example.com logged in"
     assert run(lambda: _built("text/plain"), raw)[0] == b"[2026-01-01] [masked:email] logged in"
-    assert find(raw, "") == {"email": 1}
+    assert found_in(raw, "", KNOWLEDGE) == {"email": 1}
 
 
 @pytest.mark.parametrize("content_type", UNSURE)
@@ -207,7 +222,7 @@ def test_json_that_fails_late_is_stopped(content_type: str, raw: bytes) -> None:
         with pytest.raises(MaskError):
             run(lambda: _built(content_type), raw, cuts)
     with pytest.raises(MaskError):
-        find(raw, content_type)
+        found_in(raw, content_type, KNOWLEDGE)
 
 
 def test_unsure_json_goes_on_once_it_is_sure() -> None:
@@ -235,27 +250,27 @@ def test_unsure_json_goes_on_once_it_is_sure() -> None:
 )
 def test_find(data: bytes, content_type: str, expected: dict[str, int]) -> None:
     """What occurs in a body, as the masker would see it."""
-    assert find(data, content_type) == expected
+    assert found_in(data, content_type, KNOWLEDGE) == expected
 
 
 def test_find_refuses_what_a_mask_would() -> None:
     """Malformed JSON has no facts."""
     with pytest.raises(MaskError):
-        find(b"{", "application/json")
+        found_in(b"{", "application/json", KNOWLEDGE)
 
 
 def test_warm_can_be_called_again() -> None:
     """Warming compiles what is shared and leaves nothing behind."""
-    warm()
-    warm()
+    warm(KNOWLEDGE)
+    warm(KNOWLEDGE)
 
 
 def test_redact_text() -> None:
     """Every kind goes, and is counted."""
-    text, counts = redact(" ; ".join(SECRETS.values()))
+    text, counts = redact(" ; ".join(SECRETS.values()), KNOWLEDGE)
     assert text == " ; ".join(f"[masked:{kind}]" for kind in SECRETS)
     assert counts == dict.fromkeys(SECRETS, 1)
-    assert redact("\ud800 lone") == ("\ud800 lone", {})
+    assert redact("\ud800 lone", KNOWLEDGE) == ("\ud800 lone", {})
 
 
 def test_redact_json() -> None:
@@ -272,7 +287,7 @@ def test_redact_json() -> None:
         "jane@example.com": "SSN",
     }
     before = json.dumps(given_document)
-    redacted, counts = redact_json(given_document)
+    redacted, counts = redact_json(given_document, KNOWLEDGE)
     assert redacted == {
         "Authorization": "[masked:key:authorization]",
         "API-Key": "[masked:key:apikey]",
@@ -286,3 +301,19 @@ def test_redact_json() -> None:
     }
     assert counts == {"key:authorization": 1, "key:apikey": 1, "key:clientsecret": 1, "ssn": 1, "card": 2, "email": 2}
     assert json.dumps(given_document) == before
+
+
+def test_facts_of_what_is_malformed_are_those_of_its_text() -> None:
+    """A body that is no CSV, XML or multipart is counted as text where no mask was asked for yet; JSON must be JSON."""
+    for content_type in ("text/csv", "application/xml", "multipart/form-data; boundary=x"):
+        assert found_in(b'<a "x jane@example.com', content_type, KNOWLEDGE) == {"email": 1}, content_type
+    with pytest.raises(MaskError):
+        found_in(b'{"a" jane@example.com', "application/json", KNOWLEDGE)
+
+
+def test_a_part_without_a_type_may_be_json() -> None:
+    """Also where the part's name is context: what is in it is read as what it is."""
+    body = b'--x\r\nContent-Disposition: form-data; name="ssn"\r\n\r\n{"pin": "1234", "n": "219-09-9998"}\r\n--x--\r\n'
+    stage = build((_mask("key", "pin"),), "request", "multipart/form-data; boundary=x", KNOWLEDGE)
+    assert stage is not None
+    assert b'{"pin": "[masked:key:pin]", "n": "219-09-9998"}' in stage.feed(body) + stage.finish()

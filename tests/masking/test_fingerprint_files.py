@@ -5,11 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from extproc.app.fingerprints import Known, path_of, publish, read
+from extproc.app import masking_rules
+from extproc.app.fingerprints import path_of, publish, read
+from extproc.app.knowledge import Known
 from extproc.app.layout import Layout, StateUnusable
 from extproc.masking.build import mask_value
 from extproc.masking.engine.fingerprint import Fingerprints
+from extproc.masking.plan import Knowledge
 from tests.live.making import settings
+from tests.masking.streams import KNOWLEDGE
 
 OLD, NEW = "tk-4eC39HqLyjWDarjtT1zdp7dc", "tk-Qm93dGhpc2lzYW5vdGhlcg"
 
@@ -25,7 +29,8 @@ def _write(path: Path, secret: str) -> Path:
 
 
 def _masked(secret: str, known: Fingerprints) -> bool:
-    return mask_value((), "response", secret, known)[1] == {"credential": 1}
+    knowledge = Knowledge(KNOWLEDGE.engine, known)
+    return mask_value((), "response", secret, knowledge)[1] == {"credential": 1}
 
 
 def test_published_replaced_and_read(tmp_path: Path) -> None:
@@ -42,6 +47,7 @@ def test_published_replaced_and_read(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
     assert OLD not in path.read_text()
     assert _masked(OLD, read(layout))
+    masking_rules.publish(masking_rules.collect(given, b"k" * 32), layout)
     known = Known(layout)
     seen = path.stat().st_ino
     publish(given, layout)
@@ -55,14 +61,14 @@ def test_published_replaced_and_read(tmp_path: Path) -> None:
     os.replace(_write(tmp_path / "next", NEW[::-1]), first)
     publish(given, layout)
     known.look()
-    assert _masked(NEW, known.now)
-    assert not _masked(OLD, known.now)
+    assert _masked(NEW, known.now.credentials)
+    assert not _masked(OLD, known.now.credentials)
 
     first.unlink()
     assert str(first) in publish(given, layout)[0]
     path.write_text("{}")
     with pytest.raises(StateUnusable, match="no document of fingerprints"):
         known.look()
-    assert _masked(NEW, known.now), "what was known stays known"
+    assert _masked(NEW, known.now.credentials), "what was known stays known"
     assert len(publish(given, layout)) == 2, "a damaged document is made anew"
     assert not read(layout)

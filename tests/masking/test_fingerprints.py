@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extproc.domain.decision import Mask, Operator
-from extproc.masking.build import build, find, mask_value
-from extproc.masking.engine.detect import ALL, Detector, detector
+from extproc.masking.build import build, found_in, mask_value
 from extproc.masking.engine.fingerprint import (
     NONE,
     SHORTEST,
@@ -25,10 +24,11 @@ from extproc.masking.engine.fingerprint import (
     load,
     load_current,
 )
+from extproc.masking.plan import Knowledge, Plan
 from extproc.masking.redact import redact, redact_json
 from extproc.masking.stage import MaskError, Stage
 from extproc.masking.text import TextStage
-from tests.masking.streams import every_cut, pieces, run
+from tests.masking.streams import KNOWLEDGE, PLAN, every_cut, pieces, run
 
 KEY = b"k" * 32
 MASK = "[masked:credential]"
@@ -43,9 +43,10 @@ SECRETS = {
 }
 
 
-def _known(secrets: dict[str, str]) -> Fingerprints:
+def _known(secrets: dict[str, str]) -> Knowledge:
     found = (fingerprints_of(secret.encode(), prefix, KEY) for secret, prefix in secrets.items())
-    return Fingerprints(KEY, tuple(dict.fromkeys(item for items in found for item in items)))
+    items = tuple(dict.fromkeys(item for items in found for item in items))
+    return Knowledge(KNOWLEDGE.engine, Fingerprints(KEY, items) or NONE)
 
 
 KNOWN = _known(SECRETS)
@@ -105,7 +106,7 @@ def test_inside_longer_base64(skipped: int, alphabet: Callable[[bytes], bytes]) 
     assert len(out) - len(MASK) <= 4 + 2 + 2 + 3
 
 
-def _oracle(data: bytes, known: Fingerprints, spelt: list[bytes]) -> bytes:
+def _oracle(data: bytes, spelt: list[bytes]) -> bytes:
     """What must come out, by brute force over the spellings themselves."""
     out, covered, last = bytearray(), 0, 0
     for start in range(len(data)):
@@ -125,8 +126,8 @@ _PARTS = st.sampled_from([b"ab", b"abababab", b"cdefgh", b"tk-live-4eC39HqLyj", 
 def test_overlaps_and_cuts_against_brute_force(data: bytes, draw: st.DataObject) -> None:
     """Secrets that begin alike, repeat themselves and overlap: all their bytes go and no other, wherever it is cut."""
     cuts = draw.draw(st.lists(st.integers(0, len(data)), max_size=6))
-    expected = _oracle(data, KNOWN, _RAW)
-    only = detector(frozenset(), fingerprints=KNOWN)
+    expected = _oracle(data, _RAW)
+    only = Plan(KNOWN.detector(frozenset()))
     assert run(lambda: TextStage(only), data, cuts)[0] == expected
     assert run(lambda: TextStage(only), data, range(1, len(data)))[0] == expected
 
@@ -151,7 +152,7 @@ _CODED = ["Zm9vYmFy+c2VjcmV0/a2V5LXdpdGg=", "pa%41ss&word=with;stuff", "a=b&c=d+
 _KNOWN_CODED = _known(dict.fromkeys([*_CODED, TOKEN], "Bearer "))
 
 
-def _coded(content_type: str, masks: tuple[Mask, ...], known: Fingerprints = _KNOWN_CODED) -> Stage:
+def _coded(content_type: str, masks: tuple[Mask, ...], known: Knowledge = _KNOWN_CODED) -> Stage:
     stage = build(masks, "response", content_type, known)
     assert stage is not None
     return stage
@@ -210,9 +211,9 @@ def test_no_plain_credential_in_any_reading(text: str, content_type: str, guard:
 @given(pieces, st.data())
 def test_other_kinds_are_found_as_without(text: str, draw: st.DataObject) -> None:
     """Among all kinds, cuts do not matter either, and where no credential is nothing changes."""
-    both = Detector(ALL, (), KNOWN)
+    both = Plan(KNOWN.detector())
     raw = (text + TOKEN[: draw.draw(st.integers(0, 12))] + text).encode()
-    assert run(lambda: TextStage(both), raw) == run(lambda: TextStage(detector(ALL)), raw)
+    assert run(lambda: TextStage(both), raw) == run(lambda: TextStage(PLAN), raw)
     raw = (text + TOKEN + text).encode()
     cuts = draw.draw(st.lists(st.integers(0, len(raw)), max_size=6))
     whole = run(lambda: TextStage(both), raw)
@@ -262,15 +263,15 @@ def test_malformed_bodies_pass_unless_a_mask_reads_them() -> None:
 def test_requests_are_the_policys_choice() -> None:
     """A credential in a request is found as a kind of its own, and masked where a policy says so."""
     body = json.dumps({"note": TOKEN}).encode()
-    assert find(body, "application/json", KNOWN) == {"credential": 1}
-    assert find(TOKEN.encode(), "text/plain", KNOWN) == {"credential": 1}
+    assert found_in(body, "application/json", KNOWN) == {"credential": 1}
+    assert found_in(TOKEN.encode(), "text/plain", KNOWN) == {"credential": 1}
     assert build((), "request", "application/json", KNOWN) is None
     assert mask_value((), "request", TOKEN, KNOWN) == (TOKEN, {})
     assert mask_value((_mask("card"),), "request", TOKEN, KNOWN) == (TOKEN, {})
     for kind in ("credential", "*"):
         assert mask_value((_mask(kind),), "request", TOKEN, KNOWN) == (MASK, {"credential": 1})
         assert run(partial(_stage, "application/json", (_mask(kind),), "request"), body)[1] == {"credential": 1}
-    assert build((_mask("credential"),), "request", "text/csv") is None
+    assert build((_mask("credential"),), "request", "text/csv", KNOWLEDGE) is None
 
 
 def test_numbers_can_be_credentials() -> None:
@@ -282,13 +283,13 @@ def test_numbers_can_be_credentials() -> None:
         assert stage.feed(b'{"pin": 90210448817, "n": 1}') + stage.finish() == b'{"pin": null, "n": 1}'
         assert stage.counts == {"credential": 1}
     assert redact_json({"number": 90210448817}, known) == ({"number": None}, {"credential": 1})
-    assert redact_json({"number": 90210448817}) == ({"number": 90210448817}, {})
+    assert redact_json({"number": 90210448817}, KNOWLEDGE) == ({"number": 90210448817}, {})
 
 
 def test_records_know_them() -> None:
     """Redaction takes them from texts and from names, also where a name was innocent before."""
     plain = "hunter2!"
-    assert redact_json({plain: "x"}) == ({plain: "x"}, {})
+    assert redact_json({plain: "x"}, KNOWLEDGE) == ({plain: "x"}, {})
     assert redact_json({plain: ["a " + TOKEN]}, KNOWN) == ({MASK: [f"a {MASK}"]}, {"credential": 2})
     assert redact(f"see {PASSWORD}", KNOWN) == (f"see {MASK}", {"credential": 1})
 
@@ -310,17 +311,18 @@ def test_long_secrets_go_whole_and_little_waits() -> None:
 
 def test_a_document_holds_no_secret() -> None:
     """What workers read: no eight bytes of any secret, and the same fingerprints again."""
-    document = dump(KNOWN.items[:9], KNOWN.items[9:], KEY)
-    assert set(load(document).items) == set(KNOWN.items)
+    items = KNOWN.credentials.items
+    document = dump(items[:9], items[9:], KEY)
+    assert set(load(document).items) == set(items)
     assert load(document).key == KEY
-    assert load_current(document).items == KNOWN.items[:9]
+    assert load_current(document).items == items[:9]
     raw = b"".join(bytes.fromhex(part) for row in json.loads(document)["current"] for part in (row[1], row[3]))
     for secret in (*SECRETS, PASSWORD):
         for at in range(len(secret) - SHORTEST):
             part = secret[at : at + SHORTEST].encode()
             assert part not in document
             assert part not in raw
-    assert all(len(item.anchor) * 2 <= item.length for item in KNOWN.items)
+    assert all(len(item.anchor) * 2 <= item.length for item in items)
 
 
 @pytest.mark.parametrize(
@@ -348,7 +350,7 @@ def test_a_damaged_document_is_refused(document: bytes) -> None:
 def test_what_is_secret_in_a_value(secret: str, prefix: str, found: str, kept: str) -> None:
     """Short secrets have no fingerprint; of a whole header value its token has one, and its scheme none."""
     known = _known({secret: prefix})
-    assert bool(known) is bool(found)
+    assert bool(known.credentials) is bool(found)
     if found:
         assert mask_value((), "response", f"<{found}>", known)[0] == f"<{MASK}>"
     assert mask_value((), "response", kept, known)[0] == kept
@@ -356,6 +358,8 @@ def test_what_is_secret_in_a_value(secret: str, prefix: str, found: str, kept: s
 
 def test_without_fingerprints_nothing_is_looked_for() -> None:
     """No stage where no mask asks for one, and no difference in the ones there are."""
-    assert build((), "response", "application/json") is build((), "response", "", NONE) is None
-    assert mask_value((), "response", TOKEN) == (TOKEN, {})
-    assert detector(ALL) is detector(ALL, fingerprints=NONE)
+    assert build((), "response", "application/json", KNOWLEDGE) is build((), "response", "", KNOWLEDGE) is None
+    assert mask_value((), "response", TOKEN, KNOWLEDGE) == (TOKEN, {})
+    assert KNOWLEDGE.without_credentials() is KNOWLEDGE
+    assert KNOWN.without_credentials() is KNOWN.without_credentials()
+    assert mask_value((_mask("*"),), "response", TOKEN, KNOWN.without_credentials()) == (TOKEN, {})

@@ -1,26 +1,26 @@
 """JSON as it streams by: what is masked, and that nothing else changes."""
 
 import json
-import re
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.masking.engine.detect import ALL, detector
-from extproc.masking.redact import redact
-from extproc.masking.rules.builtin import BY_KIND
+from extproc.masking.engine.scanner import scan
+from extproc.masking.plan import Plan
 from extproc.masking.stage import MaskError
-from extproc.masking.structure.jsonstage import LONG, JsonStage, number_is_card
+from extproc.masking.structure.jsonstage import LONG, JsonStage
 from extproc.masking.structure.jsontokens import DEPTH, SCALAR
-from tests.masking.streams import SECRETS, every_cut, pieces, planted, run
+from extproc.masking.text import mask_whole
+from tests.masking.streams import KNOWLEDGE, PLAN, SECRETS, every_cut, pieces, planted, run
 
-ALL_KINDS = detector(ALL)
+PINS = Plan(KNOWLEDGE.detector(), frozenset({"pin"}))
 
 
 def _stage() -> JsonStage:
-    return JsonStage(ALL_KINDS, ["pin"])
+    return JsonStage(PINS)
 
 
 CASES = [
@@ -30,7 +30,7 @@ CASES = [
     (b'{"n":4111111111111111,"n":1.10,"n":4111111111111111.0}', b'{"n":null,"n":1.10,"n":null}'),
     (
         b'{"x":0.4111111111111111,"y":4.111111111111111E15,"z":-4111111111111111}',
-        b'{"x":0.4111111111111111,"y":null,"z":-4111111111111111}',
+        b'{"x":0.4111111111111111,"y":null,"z":null}',
     ),
     (
         b'{"PIN":"12","p\\u0069n" : 12,"pin":{"a":["b"]},"pin":true,"pin":null}',
@@ -141,25 +141,25 @@ values = st.recursive(
 )
 
 
-def _expected(value: Any) -> Any:
-    """The oracle: the same by recursion over what the standard library reads."""
+def _expected(value: Any, named: frozenset[int] = frozenset()) -> Any:
+    """The oracle: the same by recursion over what the standard library reads. `named`: for which rules the name above
+    is context; an array hands it on, an object has names of its own."""
     if isinstance(value, str):
-        return redact(value)[0]
+        return mask_whole(PLAN, value, named)[0]
     if isinstance(value, dict):
-        return [[redact(name)[0], _member(name, item)] for name, item in value.items()]
+        detector = PLAN.detector
+        return [[mask_whole(PLAN, name)[0], _expected(item, detector.named(name))] for name, item in value.items()]
     if isinstance(value, list):
-        return [_expected(item) for item in value]
-    if isinstance(value, int | float) and not isinstance(value, bool) and number_is_card(repr(value).encode()):
+        return [_expected(item, named) for item in value]
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if number and any(scan(PLAN.detector, form, named) for form in (repr(value), _whole(value))):
         return None
     return value
 
 
-def _member(name: str, value: Any) -> Any:
-    plain = "".join(c for c in name.lower() if c.isascii() and c.isalnum())
-    text = str(value).strip(" \t\r\n\v\f") if isinstance(value, str | int) and not isinstance(value, bool) else ""
-    if plain in BY_KIND["ssn"].keys and re.fullmatch("[0-9]{3}[ -]?[0-9]{2}[ -]?[0-9]{4}", text):
-        return "[masked:ssn]" if isinstance(value, str) else None
-    return _expected(value)
+def _whole(value: float) -> str:
+    exact = Decimal(repr(value))
+    return str(int(exact)) if exact.is_finite() and exact == exact.to_integral_value() and abs(exact) < 10**40 else ""
 
 
 def _ordered(raw: bytes) -> Any:
@@ -171,7 +171,7 @@ def test_the_output_is_the_input_masked(value: Any, ascii_only: bool, data: st.D
     """The output parses to the input with every value masked, and does not depend on cuts or on spelling."""
     indent = data.draw(st.sampled_from([None, 1]))
     raw = json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode("utf-8", "replace")
-    make = lambda: JsonStage(ALL_KINDS)  # noqa: E731 - short, and used three times
+    make = lambda: JsonStage(PLAN)  # noqa: E731 - short, and used three times
     out, counts = run(make, raw)
     expected = _expected(json.loads(raw))
     assert _ordered(out) == expected
@@ -191,7 +191,7 @@ def test_long_strings_are_masked_as_short_ones_are(parts: list[str], data: st.Da
     text = ("filler " * (LONG // 7 + 1)) + " ".join(parts) + " tail " * 300
     raw = json.dumps({"a": text, "pin": text, text: 1, "z": "jane@example.com"}).encode()
     out, counts = run(_stage, raw, data.draw(st.lists(st.integers(0, len(raw)), max_size=8)))
-    masked = redact(text)[0]
+    masked = mask_whole(PLAN, text)[0]
     assert json.loads(out) == {"a": masked, "pin": "[masked:key:pin]", masked: 1, "z": "[masked:email]"}
     assert run(_stage, raw, range(0, len(raw), 7)) == (out, counts)
 
@@ -211,7 +211,38 @@ def test_clean_documents_keep_their_bytes() -> None:
 
 def test_keys_without_kinds() -> None:
     """A mask by key alone touches nothing else."""
-    stage = JsonStage(detector(frozenset()), ["Straße"])
+    stage = JsonStage(Plan(KNOWLEDGE.detector(frozenset()), frozenset({"Straße"})))
     raw = b'{"STRASSE":"x","mail":"jane@example.com","ssn":"123456789"}'
     expected = '{"STRASSE":"[masked:key:straße]","mail":"jane@example.com","ssn":"123456789"}'
     assert (stage.feed(raw) + stage.finish()).decode() == expected
+
+
+_NAMES = st.sampled_from(["ssn", "ssn 1", "phone", "password", "date of birth", "account", "token", "iban", "a", "é"])
+_VALUES = st.sampled_from(
+    ["219099998", "219-09-9998", "+49 30 1234567", "hunter2!x", "1990-01-02", "x", "", 219099998, 301234567, 7, True]
+)
+_MEMBERS = st.recursive(
+    _VALUES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_NAMES, inner, max_size=4), max_leaves=40
+)
+
+
+@given(st.lists(st.dictionaries(_NAMES, _MEMBERS, max_size=6), max_size=6), st.integers(1, 300))
+def test_names_are_context_wherever_they_stand(documents: list[dict[str, Any]], step: int) -> None:
+    """For their value, for each item of a list, and for nothing else; whatever comes with them in a slice."""
+
+    def masked(value: Any, name: str = "") -> Any:
+        if isinstance(value, dict):
+            return {mask_whole(PLAN, name)[0]: masked(item, name) for name, item in value.items()}
+        if isinstance(value, list):
+            return [masked(item, name) for item in value]
+        named = PLAN.detector.named(name)
+        if isinstance(value, str):
+            return mask_whole(PLAN, value, named)[0]
+        return None if scan(PLAN.detector, json.dumps(value), named) else value
+
+    expected = [masked(document) for document in documents]
+    for separators in ((",", ":"), (" , ", " :\n")):
+        raw = json.dumps(documents, separators=separators).encode()
+        out, counts = run(lambda: JsonStage(PLAN), raw)
+        assert json.loads(out) == expected
+        assert run(lambda: JsonStage(PLAN), raw, range(step, len(raw), step)) == (out, counts)

@@ -1,25 +1,26 @@
 """Server-sent events: framing, and values that are spread over events."""
 
 import json
-from itertools import pairwise
+from itertools import accumulate, pairwise, zip_longest
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.masking.engine.detect import ALL, detector
-from extproc.masking.redact import redact
+from extproc.domain.decision import Operator
+from extproc.masking.plan import Plan
 from extproc.masking.stage import MaskError
 from extproc.masking.structure.sse.stage import SseStage
 from extproc.masking.structure.sse.wire import EVENT
-from tests.masking.streams import SECRETS, every_cut, pieces, run
+from extproc.masking.text import mask_whole
+from tests.masking.streams import KNOWLEDGE, SECRETS, every_cut, pieces, run
 
-ALL_KINDS = detector(ALL)
+PLAN = Plan(KNOWLEDGE.detector(), frozenset({"pin"}))
 
 
 def _stage() -> SseStage:
-    return SseStage(ALL_KINDS, ["pin"])
+    return SseStage(PLAN)
 
 
 def _chunk(delta: dict[str, Any], finish: str | None = None, index: int = 0) -> bytes:
@@ -124,7 +125,7 @@ def test_content_is_masked_as_the_one_text_it_is(text: str, cuts: list[int], dat
     deltas = [text[a:b] for a, b in pairwise(edges)]
     raw = b"".join(_chunk({"content": delta}) for delta in deltas) + _chunk({}, "stop") + b"data: [DONE]\n\n"
     out, counts = run(_stage, raw, data.draw(st.lists(st.integers(0, len(raw)), max_size=5)))
-    assert (_content(out), counts) == redact(text)
+    assert (_content(out), counts) == mask_whole(PLAN, text)
 
 
 @pytest.mark.parametrize("ending", [_chunk({}, "stop") + b"data: [DONE]\n\n", b"data: [DONE]\n\n", b""])
@@ -203,6 +204,33 @@ def test_no_value_survives_in_text_events(kind: str, cuts: list[int], before: st
     assert b"[masked:" in joined
 
 
+_SPREAD = [*SECRETS.values(), "bye", "x", "ssn: ", "password=", "a@a.a", "sk-", "-----BEGIN ", " ", "4 ", "é"]
+_OPERATORS = [Operator.REDACT, Operator.PARTIAL, Operator.HASH, Operator.LENGTH]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(_SPREAD), st.lists(st.integers(0, 40), max_size=4)), min_size=1, max_size=4),
+    st.lists(st.sampled_from(["", "", "", "", ": c\n\n", "\n\n", "data: {}\n\n"])),
+    st.sampled_from(_OPERATORS),
+    st.data(),
+)
+def test_how_many_events_come_at_a_time_does_not_matter(
+    values: list[tuple[str, list[int]]], between: list[str], operator: Operator, data: st.DataObject
+) -> None:
+    """Values, and what looks like them, spread over events that touch each other or do not."""
+    texts: list[str] = []
+    for value, cuts in values:
+        edges = [0, *sorted(min(cut, len(value)) for cut in cuts), len(value)]
+        texts += [value[a:b].replace("\n", " ") for a, b in pairwise(edges)]
+    events = [f"data: {text}\n\n{after}" for text, after in zip_longest(texts, between[: len(texts)], fillvalue="")]
+    raw = "".join(events).encode()
+    plan = Plan(KNOWLEDGE.detector(), frozenset(), dict.fromkeys(KNOWLEDGE.engine.kinds, operator))
+    expected = run(lambda: SseStage(plan), raw)
+    ends = list(accumulate(len(event.encode()) for event in events))
+    assert run(lambda: SseStage(plan), raw, ends) == expected
+    assert run(lambda: SseStage(plan), raw, data.draw(st.lists(st.integers(0, len(raw)), max_size=6))) == expected
+
+
 def test_an_endless_event_is_refused() -> None:
     """An event that does not end, and events that wait without end, are bounded."""
     stage = _stage()
@@ -216,6 +244,7 @@ def test_an_endless_event_is_refused() -> None:
 
 @pytest.mark.parametrize("opening", [b"[", b'{"choices":['])
 def test_json_nested_too_deep_is_text(opening: bytes) -> None:
-    """What no parser reads is masked as the text it is."""
-    out, counts = run(_stage, b"data: " + opening * 50_000 + b'"choices" jane@example.com\n\n')
+    """What no parser reads is masked as the text it is, where no mask selects names."""
+    data = b"data: " + opening * 50_000 + b'"choices" jane@example.com\n\n'
+    out, counts = run(lambda: SseStage(Plan(KNOWLEDGE.detector())), data)
     assert (b"jane" in out, counts) == (False, {"email": 1})

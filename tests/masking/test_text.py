@@ -1,25 +1,16 @@
 """Text as it streams by."""
 
-import tracemalloc
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.masking.engine.detect import ALL, Scanner, detector
-from extproc.masking.text import TextStage, mask_text
-from tests.masking.streams import CASES, SECRETS, every_cut, pieces, planted, run
-
-ALL_KINDS = detector(ALL)
+from extproc.masking.operators import mask_text
+from extproc.masking.text import TextStage
+from tests.masking.streams import PLAN, SECRETS, pieces, planted, run
 
 
 def _stage() -> TextStage:
-    return TextStage(ALL_KINDS)
-
-
-def test_every_single_cut_of_every_case() -> None:
-    """All cases of all rules in one text, cut at each offset and byte by byte, come out the same."""
-    every_cut(_stage, " | ".join(CASES).encode())
+    return TextStage(PLAN)
 
 
 @given(pieces, st.data())
@@ -81,45 +72,6 @@ def test_where_a_block_ends(text: str, expected: str) -> None:
     assert run(_stage, text.encode(), range(100, len(text), 997)) == (out, counts)
 
 
-@pytest.mark.parametrize(
-    "hostile",
-    [
-        b"4",
-        b"4 ",
-        b"2-2 ",
-        b"4111111111111112 ",
-        b"DE11 ",
-        b"a@b.",
-        b"a.",
-        b"eyJ-",
-        b"-----BEGIN ",
-        b"sk-",
-        b"-----BEGIN PRIVATE KEY-----",
-        b"-----END ",
-        b"eyJhbGciOiJIUzI1NiJ9",
-        b"bearer ",
-        b"\x00",
-        b"\xff",
-    ],
-)
-def test_hostile_text_is_held_within_a_bound(hostile: bytes) -> None:
-    """However long the stream, what is held stays small and what is fed is either out or masked."""
-    stage = _stage()
-    chunk = (hostile * 4096)[:4096]
-    scanner = Scanner(ALL_KINDS)
-    for _ in range(64):
-        stage.feed(chunk)
-        scanner.feed(chunk)
-    assert len(scanner._held) <= 200
-    tracemalloc.start()
-    try:
-        for _ in range(64):
-            stage.feed(chunk)
-        assert tracemalloc.get_traced_memory()[0] < 64 << 10
-    finally:
-        tracemalloc.stop()
-
-
 def test_one_long_token_is_one_value() -> None:
     """A token of a megabyte is swallowed as it comes."""
     token = b"eyJhbGciOiJIUzI1NiJ9." + b"A" * (1 << 20)
@@ -137,5 +89,5 @@ def test_decoys_do_not_hide_a_value() -> None:
 def test_fill_keeps_every_offset() -> None:
     """In binary formats a value is overwritten, byte for byte."""
     raw = b"\x89PNG\x00jane@example.com\x00" + SECRETS["private-key"].encode() + b"\xff\xfe"
-    out, _ = run(lambda: TextStage(ALL_KINDS, fill=True), raw, range(1, len(raw)))
+    out, _ = run(lambda: TextStage(PLAN, fill=True), raw, range(1, len(raw)))
     assert out == b"\x89PNG\x00" + b"*" * 16 + b"\x00" + b"*" * len(SECRETS["private-key"]) + b"\xff\xfe"

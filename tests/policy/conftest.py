@@ -64,7 +64,7 @@ def policy_input(method: str = "GET", path: str = "/customers/7", **facts: Any) 
                 "headers": {"accept": ["*/*"]},
                 "content_type": "",
                 "body": {"inspected": True, "size": 0},
-                "sensitive": {"address": {}, "headers": {}, "body": {}},
+                "sensitive": {"address": {}, "headers": {}, "body": {}, "families": {}},
                 **facts,
             },
         },

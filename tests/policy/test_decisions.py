@@ -36,7 +36,9 @@ DECISIONS: list[tuple[str, str, dict[str, Any], str, list[str]]] = [
         "POST",
         "/notes",
         {
-            "sensitive": {"address": {}, "headers": {}, "body": {"private-key": 1}},
+            "sensitive": {
+                "address": {}, "headers": {}, "body": {"private-key": 1}, "families": {"private-key": "secret"},
+            },
             "body": {"inspected": True, "size": 9},
         },
         "block",

@@ -1,6 +1,7 @@
 """The shipped library, and what is refused of others."""
 
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -8,6 +9,9 @@ from extproc import resources
 from extproc.adapters.counters import Wanted
 from extproc.adapters.opa import bundle, check, library
 from extproc.adapters.opa.refused import PolicyRefused
+from extproc.domain.decision import EVERY, GROUPS
+from extproc.masking.engine.fingerprint import CREDENTIAL
+from extproc.masking.rules.shipped import rules
 
 HEADER = """# METADATA
 # scope: package
@@ -126,6 +130,7 @@ DATA = {
     "policies: {http.size: {limit_bytes: {crm: -5}}}": "expected 0 or more",
     "policies: {http.size: {mode: shadwo}}": "policies.http.size.mode: expected one of enforce, shadow",
     "policies: {http.size: {enabled: 'false'}}": "policies.http.size.enabled: expected true or false, found text",
+    "policies: {http.pii_in_responses: {operator: encrypt}}": "operator: expected one of partial, hash, length, redact",
     "targets: {crm: {groups: sales}}": "targets.crm.groups: expected a list, found text",
     "targets: {crm: {groups: [1]}}": "targets.crm.groups[0]: expected text, found a whole number",
     "targets: {crm: {group: [sales]}}": "targets.crm.group: unknown; there are: approval_group, groups",
@@ -215,3 +220,16 @@ def test_a_bundle_says_whether_counters_are_read(tmp_path: Path, opa: Path, text
     assert built.counters == mode
     bundle.publish(built, tmp_path / "bundle.tar.gz")
     assert Wanted(tmp_path / bundle.READS)() == mode
+
+
+def test_shipped_data_names_kinds_that_there_are() -> None:
+    """A mask for an unknown kind stops every message, and so does an exception for one."""
+    known = {rule.kind for rule in rules()} | GROUPS | {EVERY, CREDENTIAL}
+    named = [
+        (policy, name)
+        for policy, own in cast(dict[str, dict[str, Any]], library.load().config["policies"]).items()
+        for setting in ("kinds", "mask_kinds", "except_kinds", "block_kinds")
+        for name in own.get(setting, [])
+    ]
+    assert len(named) > 10
+    assert [(policy, name) for policy, name in named if name not in known] == []

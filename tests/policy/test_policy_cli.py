@@ -121,7 +121,18 @@ def test_try_reads_an_input_from_a_file(capsys: pytest.CaptureFixture[str], tmp_
     out = capsys.readouterr().out
     assert out.startswith("effect: hold\n")
     assert "approval: 1 of operators within 15 min (http.destructive_methods)" in out
-    assert "masked in the response: kind card" in out
+    assert "masked in the response: family secret, family financial, family identity, key ssn" in out
+    assert "; but for jwt, bearer, birth-date, bic, " in out
+
+
+def test_try_shows_how_values_are_masked(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Kinds and families apart; an operator, and what becomes of malformed bodies, where they are not the usual."""
+    (tmp_path / "in.json").write_text(json.dumps(policy_input()))
+    (tmp_path / "data.yaml").write_text(
+        "policies: {http.pii_in_responses: {kinds: [pii, acme-id], except_kinds: [], keys: [pin], operator: hash}}\n"
+    )
+    assert _run("try", "in.json", "--data", "data.yaml") == 0
+    assert "masked in the response: family pii, kind acme-id, key pin; operator hash\n" in capsys.readouterr().out
 
 
 def test_try_takes_a_decision_of_the_journal(capsys: pytest.CaptureFixture[str], state: Path) -> None:

@@ -14,7 +14,18 @@ from extproc.domain.grant import Grant, Lane
 from extproc.domain.json import JSON, Document
 from extproc.domain.ports import JournalUnwritable
 from extproc.domain.target import Protocol
-from extproc.protocols.session import Answer, Command, Decide, Decided, Event, Head, HeadReceived, Send, SendHead
+from extproc.protocols.session import (
+    Answer,
+    Command,
+    Decide,
+    Decided,
+    Event,
+    Head,
+    HeadReceived,
+    Received,
+    Send,
+    SendHead,
+)
 from extproc.server.caps import Account, Limits
 from extproc.server.driver import Aborted, Driver
 from extproc.server.gate import Gate
@@ -29,14 +40,15 @@ ACTION = Action(Protocol.HTTP, "GET", "/x", {}, {}, lambda masks: "", "d" * 64)
 
 
 class Wire:
-    """Takes what is written; the peer ends its side at once."""
+    """Takes what is written; the peer ends its side after these events."""
 
-    def __init__(self) -> None:
+    def __init__(self, *events: Event) -> None:
         self.written: list[object] = []
+        self._events = iter(events)
 
     async def read(self) -> Event | None:
-        """The end."""
-        return None
+        """The next event, and then the end."""
+        return next(self._events, None)
 
     async def write(self, command: object) -> None:
         """Keep it."""
@@ -53,7 +65,7 @@ class Wire:
 class Scripted:
     """Asks once, then gives the commands of a test."""
 
-    patience_seconds, held_bytes, completed = None, 0, False
+    patience_seconds, held_bytes, bite_bytes, completed = None, 0, 1 << 20, False
 
     def __init__(self, *commands: Command | type[Grant]) -> None:
         self.commands = commands
@@ -68,6 +80,23 @@ class Scripted:
     def delivery(self) -> dict[str, JSON]:
         """Nothing went on."""
         return {}
+
+
+class Biting(Scripted):
+    """Takes four bytes at once, and keeps them."""
+
+    bite_bytes = 4
+
+    def __init__(self) -> None:
+        super().__init__(Grant)
+        self.taken: list[Received] = []
+
+    def handle(self, event: Event) -> list[Command]:
+        """Each part of a body, beside the script."""
+        if isinstance(event, Received):
+            self.taken.append(event)
+            return []
+        return super().handle(event)
 
 
 class Allow:
@@ -93,9 +122,9 @@ class Paper:
         return len(self.kinds)
 
 
-def drive(session: Scripted, journal: Paper, folder: Path) -> Wire:
+def drive(session: Scripted, journal: Paper, folder: Path, *events: Event) -> Wire:
     """Drive one exchange, recorded below `folder`; raises what the driver raises."""
-    wire, metrics = Wire(), Metrics(CollectorRegistry())
+    wire, metrics = Wire(*events), Metrics(CollectorRegistry())
     gate = Gate(Allow(), cast(Holds, None), journal, metrics, NoHistory(), Checks(), recorder(folder))
     account = Account(Limits(1, 1000))
     asker = Asker(ALICE, target(), "s1", "r1", "127.0.0.1", {})
@@ -129,3 +158,14 @@ def test_a_grant_of_ones_own_making_sends_nothing(forged: Command, tmp_path: Pat
 def test_without_a_record_there_is_no_grant(tmp_path: Path) -> None:
     """A full journal turns an allow into a refusal, which the session must answer; sending ends the exchange."""
     assert drive(Scripted(Grant), Paper(full=True), tmp_path).written == []
+
+
+@pytest.mark.parametrize(
+    ("data", "parts"), [(b"", [b""]), (b"1234", [b"1234"]), (b"123456789", [b"1234", b"5678", b"9"])]
+)
+def test_a_session_takes_a_body_in_bites(data: bytes, parts: list[bytes], tmp_path: Path) -> None:
+    """As large as it says; the last one carries the end."""
+    session = Biting()
+    drive(session, Paper(), tmp_path, Received(Lane.RESPONSE, data, True))
+    ends = [False] * (len(parts) - 1) + [True]
+    assert [(r.data, r.end) for r in session.taken] == list(zip(parts, ends, strict=True))

@@ -18,7 +18,7 @@ from extproc.adapters.holds import SqliteHolds
 from extproc.approvals.service import Holds
 from extproc.domain.json import Document
 from extproc.domain.target import Inspect, Protocol, Target
-from extproc.masking.engine.fingerprint import NONE
+from extproc.masking.shipped import knowledge
 from extproc.server.caps import Caps, Knocks, Limits
 from extproc.server.ext_proc import SERVICE, Service
 from extproc.server.gate import Gate
@@ -108,7 +108,7 @@ class Running:
         who, tickets, knocks = Known(), Tickets(KEY), Knocks(50)
         self.identities, self.knocks = who, knocks
         service = Service(
-            gate, targets, who, tickets, self.exchanges, caps, knocks, lambda: NONE, KEY, "e1", thread_pool()
+            gate, targets, who, tickets, self.exchanges, caps, knocks, knowledge, KEY, "e1", thread_pool()
         )
         await serve(service, self.socket, self._stop)
         await store.close()

@@ -6,11 +6,13 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 
 from extproc.domain.identity import IdentityRefused, neighbourhood
 from extproc.domain.json import Document
 from extproc.domain.principal import Kind, Principal
 from extproc.server.caps import Capped, Caps, Knocks, Limits
+from extproc.server.metrics import Metrics
 from extproc.server.route import DeadEnd, Route, UnknownRoute, Via, route_of
 from extproc.server.tickets import TUNNEL_SECONDS, Tickets, lent
 from extproc.server.turnstile import Turnstile
@@ -205,3 +207,20 @@ def test_a_peer_has_so_many_guesses_a_second() -> None:
 def test_a_host_is_counted_as_one(address: str, counted: str) -> None:
     """However many addresses it makes itself."""
     assert neighbourhood(address) == counted
+
+
+def test_masked_values_are_counted_each_way() -> None:
+    """By kind, lane and target; names of members, of which there is no end, together."""
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    metrics.masked("crm", "request", {"github-token": 1})
+    metrics.masked("crm", "response", {"card": 2, "key:ssn": 1, "key:pin": 3})
+    metrics.masked("shop", "response", {"card": 4})
+    expected = {
+        ("github-token", "request", "crm"): 1,
+        ("card", "response", "crm"): 2,
+        ("key", "response", "crm"): 4,
+        ("card", "response", "shop"): 4,
+    }
+    samples = [s for family in registry.collect() for s in family.samples if s.name == "holdpoint_masked_total"]
+    assert {(s.labels["kind"], s.labels["lane"], s.labels["target"]): s.value for s in samples} == expected

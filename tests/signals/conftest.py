@@ -168,7 +168,7 @@ class Policies:
                 "facts": {
                     "method": "GET", "host": "crm.test", "path": path, "segments": path.strip("/").split("/"),
                     "query": {}, "headers": {}, "content_type": "", "body": {"inspected": True, "size": 0},
-                    "sensitive": {"address": {}, "headers": {}, "body": {}},
+                    "sensitive": {"address": {}, "headers": {}, "body": {}, "families": {}},
                 },
             },
             "context": {"time": when, "source": {"address": "10.0.0.9"}},

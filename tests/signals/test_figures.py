@@ -176,3 +176,17 @@ def test_what_says_nothing_of_anybody(kind: str, body: dict[str, Any], at: str) 
 def test_networks(address: object, expected: str | None) -> None:
     """A /24 or a /64; nothing for what is no address."""
     assert network(address) == expected
+
+
+def test_kinds_of_masked_values_leave_room_for_other_figures() -> None:
+    """Beyond so many they are one kind, in each direction; nothing else goes uncounted for them."""
+    kinds = tuple((f"masked/{lane}/kind-{n}", 1) for n in range(200) for lane in ("request", "response"))
+    party = OfPrincipal()
+    party.take(Fact(START, "i s", "crm", Said.GRANTED, kinds))
+    party.take(Fact(START, "i s", "crm", Said.GRANTED, (("rows", 7), ("masked/request/kind-0", 1))))
+    told: Any = party.document(START)
+    for part in (told["principal"], told["targets"]["crm"]):
+        masked = part["masked"]
+        assert sum(sums["hour"] for lane in masked.values() for sums in lane.values()) == 401
+        assert masked["request"]["other"]["hour"] == masked["response"]["other"]["hour"] > 100
+        assert (masked["request"]["kind-0"]["hour"], part["rows"]["hour"]) == (2, 7)

@@ -12,7 +12,7 @@ import orjson
 
 from extproc.adapters.opa.refused import PolicyRefused, Problem
 from extproc.config.source import Items, Members, Node, Scalar, ScalarType, Unreadable, read_tree
-from extproc.domain.decision import Mode, Recording
+from extproc.domain.decision import Mode, Operator, Recording
 from extproc.domain.json import JSON
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -123,6 +123,8 @@ def _closed(where: str, value: JSON) -> list[str]:
     words: list[str] = []
     if where.startswith("policies.") and where.endswith(".mode"):
         words = [m.value for m in Mode]
+    elif where.startswith("policies.") and where.endswith(".operator"):
+        words = [o.value for o in Operator]
     elif where == "record.default":
         words = [r.value for r in Recording]
     elif where == "history.unknown":

@@ -9,6 +9,9 @@ from extproc.audit.signals.facts import Fact, Repeat, Said
 from extproc.audit.signals.windows import Windows
 from extproc.domain.json import JSON
 
+MOST_MASKED = 96
+"""Figures from which on values of further kinds are counted as kind `other`. Whoever sends values of very many kinds
+leaves room for what is no mask, and hides no kind from a policy that counts each."""
 MOST_FIGURES = 128
 MOST_TARGETS = 64
 MOST_REPEATS = 16
@@ -38,12 +41,9 @@ class Figures:
     def take(self, fact: Fact) -> None:
         """Count a fact."""
         for path, n in fact.counts:
-            sums = self._sums.get(path)
-            if sums is None:
-                if len(self._sums) >= MOST_FIGURES:
-                    continue
-                sums = self._sums[path] = Windows()
-            sums.add(fact.at, n)
+            sums = self._windows(path)
+            if sums is not None:
+                sums.add(fact.at, n)
         if fact.said is Said.REFUSED:
             self._longer("blocked_in_a_row", fact.at)
             self._longer("failures_in_a_row", fact.at)
@@ -53,6 +53,16 @@ class Figures:
             self._longer("failures_in_a_row", fact.at)
         elif fact.said is Said.SUCCEEDED:
             self._rows.pop("failures_in_a_row", None)
+
+    def _windows(self, path: str) -> Windows | None:
+        """The sums of a figure, None where there is no room for it."""
+        sums = self._sums.get(path)
+        if sums is None and len(self._sums) >= MOST_MASKED and path.startswith("masked/"):
+            path = "/".join((*path.split("/")[:2], "other"))
+            sums = self._sums.get(path)
+        if sums is None and len(self._sums) < MOST_FIGURES:
+            sums = self._sums[path] = Windows()
+        return sums
 
     def _longer(self, name: str, at: float) -> None:
         n, last = self._rows.get(name, (0, at))

@@ -56,6 +56,30 @@ class Pattern:
         return found
 
 
+class Groups:
+    """One pattern that is known to match a text whole, for what its first group matches there: greedily, as it reads
+    from left to right. Raises ValueError for a pattern that re2 refuses."""
+
+    __slots__ = ("_match", "_whole")
+
+    def __init__(self, pattern: str) -> None:
+        options = _options()
+        options.longest_match = options.never_capture = False
+        try:
+            self._match = re2.compile(pattern.encode("latin-1"), options)._regexp.Match
+        except re2.error as error:
+            raise ValueError(f"re2 refuses the pattern {pattern[:80]!r}: {error}") from None
+        self._whole = re2._Anchor.ANCHOR_BOTH
+
+    def first(self, data: bytes, start: int, end: int) -> int:
+        """Where in data[start:end], which it matches, the first group ends. Raises ValueError where it does not
+        match."""
+        found: int = self._match(self._whole, data, start, end)[1][1]
+        if found < 0:
+            raise ValueError("no match where there was one")
+        return found
+
+
 class PatternSet:
     """Several patterns at once: which of them occur anywhere in the data."""
 

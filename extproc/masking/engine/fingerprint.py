@@ -138,8 +138,8 @@ def _spellings(piece: bytes, shown: int) -> Iterator[tuple[bytes, int]]:
     """Each spelling of a piece, with how many of its bytes show no more than the first `shown` of the secret."""
     for spelling in dict.fromkeys(_plain(piece)):
         yield spelling, shown
-        if not spelling.isascii():
-            yield _read_as(spelling), shown
+        if (other := _as_text(spelling)) != spelling:
+            yield other, shown
     for spelling in (piece.hex().encode(), piece.hex().upper().encode()):
         yield spelling, 2 * shown
     for skipped in range(3):
@@ -175,11 +175,13 @@ def _plain(piece: bytes) -> Iterator[bytes]:
 _LOWER = re.compile(rb"%[0-9A-F]{2}")
 
 
-def _read_as(spelling: bytes) -> bytes:
-    """What our reading of a JSON string makes of a spelling whose characters beyond ASCII are escaped there: 0x80 for
-    each escape, of which those beyond the basic plane take two."""
-    text = spelling.decode("utf-8", "surrogateescape")
-    return b"".join(c.encode() if c.isascii() else b"\x80" * (2 if ord(c) > 0xFFFF else 1) for c in text)
+def _as_text(spelling: bytes) -> bytes:
+    """What becomes of a spelling that is no UTF-8 where it is taken for text: as JSON, for one, has to."""
+    try:
+        spelling.decode()
+    except UnicodeDecodeError:
+        return spelling.decode("latin-1").encode()
+    return spelling
 
 
 def _windows(spelling: bytes) -> Iterator[bytes]:

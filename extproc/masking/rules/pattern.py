@@ -4,11 +4,14 @@
 - `prefixes`: every prefix of what `full` can match. Anchored at the end of a buffer it answers "from where on may a
   match still be unfinished?", which is what a stream has to hold back.
 - `gate`: a cheaper pattern that occurs wherever `full` does; used to learn which rules are worth a look.
-- `opening`: the same where it is known what stands before; it lets most hexadecimal digests pass at once.
+- `beginning`: what tells whether a match may have begun.
 """
 
 import re
 from dataclasses import dataclass
+from functools import cache
+
+_PRINTABLE = 95
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,26 +64,147 @@ def prefixes(seq: Seq) -> str:
     return closure
 
 
-def gate(seq: Seq) -> str:
-    """A pattern that occurs in every match of the sequence: its outer atoms at their shortest."""
-    atoms = list(seq)
-    atoms[0] = _shortest(atoms[0])
-    atoms[-1] = _shortest(atoms[-1])
-    return full(tuple(atoms))
+def gate(seq: Seq, before: str, size: int) -> str:
+    """A pattern that occurs wherever the sequence does behind a boundary (`before`, characters that may not touch it),
+    or at the start of the data. Of the sequence it has what comes to `size` bytes at least, and no count where it can
+    do without: an automaton has a state for each number that it counts to, and for each mixture of them."""
+    boundary = rf"(?:\A|[^{before}])" if before else ""
+    return boundary + _gate(seq, size)[0]
 
 
-def opening(seq: Seq, before: str) -> str:
-    """As `gate`, with the boundary on its left (`before`, characters that may not touch a match) where that costs
-    nothing: not before a run, for which an automaton would have to count."""
-    head = seq[0]
-    if not before or _shortest(head) != head:
-        return gate(seq)
-    return rf"(?:\A|[^{before}])" + gate(seq)
+def _gate(seq: Seq, size: int) -> tuple[str, int]:
+    """The gate of a sequence, and how many bytes are left to say."""
+    out = ""
+    for atom in seq:
+        if size <= 0:
+            break
+        match atom:
+            case Lit(text):
+                out += _full(atom)
+                size -= len(text)
+            case Chars(members, low, high) if low == high:
+                out += f"[{members}]" + _times(min(low, size), min(low, size))
+                size -= low
+            case Chars(members, low, _):
+                out += f"[{members}]" + ("*" if not low else "+" if low == 1 else f"{{{min(low, size)},}}")
+                size -= low
+            case Alt(choices):
+                parts = [_gate(choice, size) for choice in choices]
+                out += "(?:" + "|".join(part for part, _ in parts) + ")"
+                if any(left <= 0 for _, left in parts):
+                    return out, 0  # a choice that was cut short: nothing can be said of what follows it
+                size = max(left for _, left in parts)
+            case Rep(body, low, high):
+                one, left = _gate(body, size)
+                if left <= 0:
+                    return out + f"(?:{one})" + ("" if low else "?"), 0
+                each = size - left
+                count = min(low, -(-size // each)) if each else min(low, 1)
+                out += f"(?:{one})" + (_times(low, high) if low == high == 1 else f"{{{count},}}" if low else "*")
+                size -= low * each
+    return out, size
+
+
+def beginning(seq: Seq, size: int) -> Seq:
+    """What every match of the sequence begins with, as far as that is one text or a run of fixed length, `size` bytes
+    at most."""
+    found: list[Atom] = []
+    for atom in seq:
+        if size <= 0:
+            break
+        match atom:
+            case Lit(text, fold):
+                found.append(Lit(text[:size], fold))
+                size -= len(text)
+                continue
+            case Chars(members, low, high):
+                if low:
+                    found.append(Chars(members, min(low, size), min(low, size)))
+                size = size - low if low == high else 0
+                continue
+            case Alt(choices):
+                found.append(Alt(tuple(beginning(choice, size) for choice in choices)))
+            case Rep(body, low, _) if low:
+                found.append(Alt((beginning(body, size),)))
+        break
+    return tuple(found)
+
+
+def chance(seq: Seq) -> float:
+    """How often chance would write such a text, were all printable characters alike: what tells whether it is worth a
+    look for it."""
+    product = 1.0
+    for atom in seq:
+        match atom:
+            case Lit(text, fold):
+                product *= ((2 if fold else 1) / _PRINTABLE) ** len(text)
+            case Chars(members, low, _):
+                product *= (_count(members) / _PRINTABLE) ** low
+            case Alt(choices):
+                product *= min(1.0, sum(chance(choice) for choice in choices))
+            case Rep(body, low, _):
+                product *= chance(body) ** low
+    return product
+
+
+@cache
+def _count(members: str) -> int:
+    """How many printable characters a class has."""
+    return len(re.findall(f"[{members}]", "".join(map(chr, range(32, 127)))))
 
 
 def longest(seq: Seq) -> int:
     """The length in bytes of the longest match of the sequence."""
     return sum(_longest(atom) for atom in seq)
+
+
+def shortest(seq: Seq) -> int:
+    """The length in bytes of the shortest match of the sequence."""
+    total = 0
+    for atom in seq:
+        match atom:
+            case Lit(text):
+                total += len(text)
+            case Chars(_, low, _):
+                total += low
+            case Alt(choices):
+                total += min(map(shortest, choices))
+            case Rep(body, low, _):
+                total += low * shortest(body)
+    return total
+
+
+def members(seq: Seq) -> set[str]:
+    """All characters that a match may have, as insides of brackets."""
+    found: set[str] = set()
+    for atom in seq:
+        match atom:
+            case Lit(text, fold):
+                found.add(re.escape(text.swapcase() + text if fold else text))
+            case Chars(inside, _, _):
+                found.add(inside)
+            case Alt(choices):
+                found.update(*map(members, choices))
+            case Rep(body, _, _):
+                found |= members(body)
+    return found
+
+
+def writable(seq: Seq, letters: bytes) -> bool:
+    """Whether a match may have no other characters than these."""
+    return all(_writable(atom, letters) for atom in seq)
+
+
+def _writable(atom: Atom, letters: bytes) -> bool:
+    match atom:
+        case Lit(text, fold):
+            return set(text.encode("latin-1")) <= set(letters.swapcase() + letters if fold else letters)
+        case Chars(inside, low, _):
+            return not low or re.search(b"[" + inside.encode("latin-1") + b"]", letters) is not None
+        case Alt(choices):
+            return any(writable(choice, letters) for choice in choices)
+        case Rep(body, low, _):
+            return not low or writable(body, letters)
 
 
 def _full(atom: Atom) -> str:
@@ -108,15 +232,6 @@ def _prefixes(atom: Atom) -> str:
             return "(?:" + "|".join(prefixes(choice) for choice in choices) + ")"
         case Rep(body, _, high):
             return f"(?:{full(body)})" + _times(0, high - 1) + prefixes(body)
-
-
-def _shortest(atom: Atom) -> Atom:
-    match atom:
-        case Chars(members, low, high) if low < high:
-            return Chars(members, low, low)
-        case Rep(body, low, high) if low < high:
-            return Rep(body, low, low)
-    return atom
 
 
 def _longest(atom: Atom) -> int:

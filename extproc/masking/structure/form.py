@@ -1,16 +1,24 @@
 """Masking of application/x-www-form-urlencoded bodies and query strings."""
 
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right
+from itertools import accumulate
 from urllib.parse import quote_plus, unquote_to_bytes
 
-from extproc.masking.engine.detect import Detector
+from extproc.domain.decision import Operator
 from extproc.masking.engine.fingerprint import CREDENTIAL
+from extproc.masking.engine.scanner import NOTHING, scan
+from extproc.masking.operators import mask_text
+from extproc.masking.plan import Plan
 from extproc.masking.stage import MaskError
-from extproc.masking.structure.jsonstage import key_rules
-from extproc.masking.text import TextStage, mask_text
+from extproc.masking.structure.minding import taking
+from extproc.masking.structure.names import Asked, Names, names
+from extproc.masking.text import TextStage, paint
 
 PAIR = 1 << 20
 """Bytes of one name=value pair, at most."""
+
+_MANY = 24
+"""Rules for which names may be context, for them to be looked for in all values at once."""
 
 _MASK = mask_text(CREDENTIAL).encode()
 _MASK_SPELT = quote_plus(_MASK).encode()
@@ -22,12 +30,12 @@ class FormStage:
     at the bytes as they come: what calls itself a form need not be one, and then `+`, `%`, `=` and `&` are part of a
     secret. It looks first, for a rule that takes one end of a secret would hide the other from it."""
 
-    __slots__ = ("_detector", "_keys", "_raw", "_held", "_counts")
+    __slots__ = ("_plan", "_names", "_raw", "_held", "_counts")
 
-    def __init__(self, detector: Detector, keys: Iterable[str] = (), credentials: Detector | None = None) -> None:
-        self._detector = detector
+    def __init__(self, plan: Plan, credentials: Plan | None = None) -> None:
+        self._plan = plan
         self._raw = TextStage(credentials) if credentials is not None else None
-        self._keys = key_rules(detector, frozenset(keys))
+        self._names: Names = names(plan)
         self._held = bytearray()
         self._counts: dict[str, int] = {}
 
@@ -66,36 +74,76 @@ class FormStage:
     def _pairs(self, whole: bytes) -> bytes:
         if self._raw is not None:
             whole = whole.replace(_MASK, _MASK_SPELT)
-        # Decoding is local, so what the decoded whole cannot have, no name or value has.
-        scan = bool(self._detector.gate(_decoded(whole)))
-        if not scan and not self._keys.any:
+        pairs = [raw.partition(b"=") for raw in whole.split(b"&")]
+        if len(whole) > PAIR:
+            for name, _, value in pairs:
+                self._bound(len(name) + 1 + len(value))
+        texts = [_decoded(part) for name, _, value in pairs for part in (name, value)]
+        asked = [self._names.asked(name.decode("utf-8", "replace")) for name in texts[::2]]
+        dirty = self._dirty(texts, asked)
+        if not dirty:
             return whole
-        return b"&".join(self._pair(pair, scan) for pair in whole.split(b"&"))
+        kept: list[bytes] = []
+        at = 0
+        for index in sorted({index // 2 for index in dirty}):
+            kept += map(b"".join, pairs[at:index])
+            kept += self._pair(pairs[index], texts[2 * index : 2 * index + 2], asked[index])
+            at = index + 1
+        return b"&".join([*kept, *map(b"".join, pairs[at:])])
 
-    def _pair(self, pair: bytes, scan: bool) -> bytes:
-        self._bound(len(pair))
-        raw_name, equals, raw_value = pair.partition(b"=")
-        text = _decoded(raw_name).decode("utf-8", "replace")
-        kind = self._keys.selected(text)
-        if kind is None and (keyed := self._keys.keyed(text)) and keyed[1].fullmatch(_decoded(raw_value).strip()):
-            kind = keyed[0]
-        if kind is not None and equals:
-            self._counts[kind] = self._counts.get(kind, 0) + 1
-            raw_value = quote_plus(mask_text(kind)).encode()
-        elif scan:
-            raw_value = self._masked(raw_value)
-        return (self._masked(raw_name) if scan else raw_name) + equals + raw_value
+    def _dirty(self, texts: list[bytes], asked: list[Asked]) -> set[int]:
+        """Which of the texts (names and values by turns) may have to be masked: one look at all, each on a line."""
+        plan = self._plan
+        named = NOTHING.union(*{one.named for one in asked if one.named})
+        taking_lines = taking(plan, b"\n")
+        loose = named if len(named) > _MANY else named & taking_lines
+        dirty = {2 * i + 1 for i, one in enumerate(asked) if one.kind is not None or one.named & loose}
+        lines = b"\n".join(texts)
+        spans = scan(plan.detector, lines, named - loose)
+        if not taking_lines.isdisjoint(plan.detector.opens(lines)):
+            return set(range(len(texts)))
+        if not spans:
+            return dirty
+        ends = list(accumulate(len(text) + 1 for text in texts))
+        for span in spans:
+            dirty.update(range(bisect_right(ends, span.start), bisect_left(ends, span.end) + 1))
+        return dirty
 
-    def _masked(self, raw: bytes) -> bytes:
-        value = _decoded(raw)
-        if not self._detector.gate(value):
+    def _pair(self, pair: tuple[bytes, bytes, bytes], texts: list[bytes], asked: Asked) -> list[bytes]:
+        """The pair, masked; nothing where it is left out."""
+        raw_name, equals, raw_value = pair
+        if asked.kind is not None and equals:
+            self._counts[asked.kind] = self._counts.get(asked.kind, 0) + 1
+            masked: bytes | None = self._covered(asked.kind, texts[1])
+        else:
+            masked = self._masked(raw_value, texts[1], asked.named)
+        if masked is None:
+            return []
+        return [(self._masked(raw_name, texts[0]) or b"") + equals + masked]
+
+    def _covered(self, kind: str, value: bytes) -> bytes | None:
+        """What stands in the place of a whole value; None for nothing, not even its name."""
+        operator = self._plan.operator(kind)
+        if operator is Operator.DROP:
+            return None
+        if operator is Operator.NULL:
+            return b""
+        cover = self._plan.cover(kind)
+        return quote_plus(cover.feed(value) + cover.end()).encode()
+
+    def _masked(self, raw: bytes, value: bytes, named: frozenset[int] = NOTHING) -> bytes | None:
+        """A name or value that means this, masked; None where it is one value and is left out."""
+        spans = scan(self._plan.detector, value, named)
+        if not spans:
             return raw
-        stage = TextStage(self._detector)
-        out = stage.feed(value) + stage.finish()
-        for kind, count in stage.counts.items():
-            self._counts[kind] = self._counts.get(kind, 0) + count
-        return raw if out == value else quote_plus(out).encode()
+        out = paint(self._plan, value, spans, self._counts)
+        if spans[0].start == 0 and spans[0].end == len(value):
+            operator = self._plan.operator(spans[0].kind)
+            if operator in (Operator.NULL, Operator.DROP):
+                return None if operator is Operator.DROP else b""
+        return quote_plus(out).encode()
 
 
 def _decoded(raw: bytes) -> bytes:
-    return unquote_to_bytes(raw.replace(b"+", b" "))
+    raw = raw.replace(b"+", b" ")
+    return unquote_to_bytes(raw) if b"%" in raw else raw

@@ -7,19 +7,18 @@ walked token by token, except where they are clean.
 
 import codecs
 import re
-from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
-from functools import lru_cache
 
-from extproc.masking.checks import values as checks
-from extproc.masking.engine._re2 import Pattern
-from extproc.masking.engine.detect import Detector
-from extproc.masking.engine.fingerprint import CREDENTIAL
-from extproc.masking.rules.builtin import Kind
+from extproc.domain.decision import Operator
+from extproc.masking.engine.scanner import NOTHING, scan
+from extproc.masking.engine.span import tally
+from extproc.masking.operators import Cover, mask_text
+from extproc.masking.plan import Plan
 from extproc.masking.stage import MaskError
-from extproc.masking.structure.escaped import EscapedMasker, mask_escaped, spelling, unescape
+from extproc.masking.structure.escaped import EscapedMasker, mask_escaped, unescape, unfinished
+from extproc.masking.structure.jsonlook import JsonLook
 from extproc.masking.structure.jsontokens import Grammar, Token, body_end
-from extproc.masking.text import mask_text
+from extproc.masking.structure.names import names
 
 SLICE = 4 << 10
 LONG = 1 << 10
@@ -27,73 +26,23 @@ LONG = 1 << 10
 
 _BOM = codecs.BOM_UTF8
 _Utf8 = codecs.getincrementaldecoder("utf-8")
-_NOT_NAME = re.compile(r"[^0-9a-z]")
+
+DROPPED = b'"[masked:drop]"'
+"""What stands for a value whose member is to be left out; a DropStage behind leaves it out."""
 
 
-class KeyRules:
-    """Which member names ask for what. `select` names are compared without regard to case; names that a rule of the
-    detector lists (`ssn`, `social_security_number`) also without regard to punctuation."""
-
-    __slots__ = ("_selected", "_keyed", "_hint", "_always", "cards")
-
-    def __init__(self, detector: Detector, selected: Iterable[str] = ()) -> None:
-        self._selected = {name.casefold(): f"key:{name.lower()}" for name in selected}
-        self._keyed = {
-            key: (str(rule.kind), re.compile(rule.keyed.encode())) for rule in detector.rules for key in rule.keys
-        }
-        self.cards = any(rule.kind == Kind.CARD for rule in detector.rules)  # whether a number can be a value
-        self._always = not all(name.isascii() for name in self._selected)
-        gap = r"[^\x220-9A-Za-z]*"
-        spelt = [re.escape(name) for name in self._selected if name.isascii()]
-        spelt += [gap + gap.join(key) + gap for key in self._keyed]
-        self._hint = Pattern(r"\x22(?i:" + "|".join(spelt) + r")\x22") if spelt else None
-
-    @property
-    def any(self) -> bool:
-        """Whether any name asks for anything."""
-        return bool(self._selected or self._keyed)
-
-    def hints(self, flat: bytes) -> list[tuple[int, int]]:
-        """Where unescaped JSON text may have names that ask for something."""
-        if self._always:
-            return [(0, len(flat))]
-        if self._hint is None:
-            return []
-        return self._hint.spans(flat)
-
-    def selected(self, name: str) -> str | None:
-        """The kind (`key:<name>`) under which everything below this name is masked."""
-        return self._selected.get(name.casefold())
-
-    def keyed(self, name: str) -> tuple[str, re.Pattern[bytes]] | None:
-        """The kind and shape of a value that is masked because it stands under this name."""
-        return self._keyed.get(_NOT_NAME.sub("", name.lower())) if self._keyed else None
-
-
-@lru_cache(maxsize=64)
-def key_rules(detector: Detector, selected: frozenset[str]) -> KeyRules:
-    """Shared KeyRules; they have no state."""
-    return KeyRules(detector, selected)
-
-
-def number_is_card(token: bytes) -> bool:
-    """Whether a JSON number is a whole number that is a card's, in whatever form (4111111111111111.0, 4.1E15)."""
-    if len(token) > 40 or not token[:1].isdigit():
-        return False
-    if not token.isdigit():
-        try:
-            value = Decimal(token.decode("ascii"))
-        except InvalidOperation:
-            return False  # an exponent beyond what Decimal has
-        if not 12 <= value.adjusted() <= 18 or value != value.to_integral_value():
-            return False
-        token = str(int(value)).encode()
-    return 13 <= len(token) <= 19 and checks.card(b"  " + token + b" ", 2, 2 + len(token)) > 0
-
-
-def is_credential(detector: Detector, number: bytes) -> bool:
-    """Whether a number has a credential in its digits."""
-    return any(span.kind == CREDENTIAL or CREDENTIAL in span.more for span in detector.scan(number))
+def whole_number(token: bytes) -> bytes:
+    """The digits of a JSON number that is a whole one, in whatever form (4111111111111111.0, 4.1E15); the token itself
+    where it is not, or has more than 40 digits."""
+    if token.isdigit():
+        return token
+    try:
+        value = Decimal(token.decode("ascii"))
+    except InvalidOperation:
+        return token  # an exponent beyond what Decimal has
+    if not 0 <= value.adjusted() <= 40 or value != value.to_integral_value():
+        return token
+    return str(int(value)).encode()
 
 
 class JsonStage:
@@ -101,28 +50,38 @@ class JsonStage:
     than 128 or has a number over 1 KiB: what a reader downstream would make of it can't be known."""
 
     __slots__ = (
-        "_detector", "_keys", "_grammar", "_rest", "_counts", "_utf8", "_select", "_keyed", "_mute", "_long",
-        "_dropping", "_begun",
+        "_plan", "_names", "_grammar", "_rest", "_counts", "_utf8", "_select", "_contexts", "_mute", "_long",
+        "_dropping", "_cover", "_begun", "_look",
     )  # fmt: skip
 
-    def __init__(self, detector: Detector, keys: Iterable[str] = ()) -> None:
-        self._detector = detector
-        self._keys = key_rules(detector, frozenset(keys))
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._names = names(plan)
         self._grammar = Grammar()
         self._rest = b""
         self._counts: dict[str, int] = {}
         self._utf8 = _Utf8()
         self._select: str | None = None
-        self._keyed: tuple[str, re.Pattern[bytes]] | None = None
+        self._contexts: dict[int, frozenset[int]] = {}  # by depth: for which rules the last name there is context
+        self._look = JsonLook(plan)
         self._mute: int | None = None  # the depth at which a masked container began
         self._long: EscapedMasker | None = None
         self._dropping = False  # inside a long string that is masked whole
+        self._cover: Cover | None = None  # what stands in its place, if that depends on it
         self._begun = False
 
     @property
     def counts(self) -> dict[str, int]:
         """How many values were masked so far, by kind."""
         return dict(self._counts)
+
+    @property
+    def held(self) -> bytes | None:
+        """What came and has not gone on; None inside a value that is masked whole."""
+        whole = self._select is not None or self._mute is not None or self._dropping
+        if whole or (self._long is not None and self._long.inside):
+            return None
+        return self._rest if self._long is None else self._long.held + self._rest
 
     def feed(self, data: bytes) -> bytes:
         """Take the next bytes, give those that are final. Raises MaskError."""
@@ -168,8 +127,10 @@ class JsonStage:
 
     def _pass(self, data: bytes, out: list[bytes], final: bool) -> int:
         """Take the whole tokens; gives how far they go."""
-        if self._mute is not None or self._select is not None or self._keyed is not None:
+        if self._mute is not None or self._select is not None:
             return self._walk(data, out, final, [(0, len(data))])
+        if self._contexts:
+            return self._walk(data, out, final, self._look.at(data, self._contexts.values()))
         before = self._grammar.save()
         at = 0
         while True:
@@ -185,32 +146,13 @@ class JsonStage:
                 break
         if not start:
             return 0
-        dirty = self._dirty(data[:start])
-        if not dirty:
+        dirty = self._look.at(data[:start], ())
+        # Of names whose value is not all here, the walk takes note.
+        if not dirty and not self._look.asked:
             out.append(data[:start])
             return start
         self._grammar.restore(before)
         return self._walk(data, out, final, dirty)
-
-    def _dirty(self, data: bytes) -> list[tuple[int, int]]:
-        """Where in whole tokens there may be something to mask. A value that lies in a string is one here too, for
-        quotes are boundaries; what seems to be one across strings only makes the walk longer."""
-        flat = unescape(data)
-        found = [(span.start, span.end) for span in self._detector.scan(flat)]
-        found += self._keys.hints(flat)
-        if self._keys.cards:
-            found += _EXPONENT.spans(flat)
-        if not found:
-            return []
-        found.sort()
-        merged = [found[0]]
-        for start, end in found[1:]:
-            if start < merged[-1][1]:
-                merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-            else:
-                merged.append((start, end))
-        bounds = spelling(data, [offset for pair in merged for offset in pair])
-        return list(zip(bounds[::2], bounds[1::2], strict=True))
 
     def _walk(self, data: bytes, out: list[bytes], final: bool, dirty: list[tuple[int, int]]) -> int:
         grammar, copied, at = self._grammar, 0, 0
@@ -219,10 +161,11 @@ class JsonStage:
         while True:
             if self._mute is not None:
                 at = grammar.skip(data, at, len(data))
-            elif self._select is None and self._keyed is None:
+            elif self._select is None:
                 while until <= at:
                     limit, until = next(ahead)
-                if limit - at > 32:  # below that a try costs more than the tokens
+                # Below that a try costs more than the tokens.
+                if limit - at > 32 and not (self._contexts and self._minded()):
                     at = grammar.skip(data, at, limit)
             token, start, at = grammar.next(data, at, final)
             if token is Token.MORE:
@@ -231,13 +174,20 @@ class JsonStage:
                 if token is Token.CLOSE and grammar.depth == self._mute:
                     self._mute, copied = None, at
                 continue
+            if token is Token.MARK:
+                continue
+            if token is Token.CLOSE:
+                if self._contexts:
+                    self._contexts.pop(grammar.depth + 1, None)
+                    self._used()
+                continue
             if token is Token.KEY:
                 self._name(data[start + 1 : at - 1])
-            elif token in (Token.MARK, Token.CLOSE):
-                continue
-            masked = self._value(token, data[start:at])
+            while until <= start:
+                limit, until = next(ahead)
+            masked = self._value(token, data[start:at], at <= limit)
             if token is not Token.KEY:
-                self._select = self._keyed = None
+                self._select = None
             if masked is not None:
                 out += (data[copied:start], masked)
                 copied = at
@@ -245,38 +195,86 @@ class JsonStage:
             out.append(data[copied:start])
         return start
 
-    def _name(self, raw: bytes) -> None:
-        text = raw.decode()
-        if "\\" in text:
-            text = _CODE.sub(lambda found: chr(int(found[1], 16)), text)
-        self._select = self._keys.selected(text)
-        self._keyed = None if self._select else self._keys.keyed(text)
+    def _minded(self) -> bool:
+        """Whether the values that come next have to be taken one by one, because of their name."""
+        named = self._contexts.get(self._grammar.depth)
+        return named is not None and (self._grammar.in_object or self._look.minds(named))
 
-    def _value(self, token: Token, raw: bytes) -> bytes | None:
-        """What stands in a token's place, or None to keep it."""
+    def _name(self, raw: bytes) -> None:
+        text = unescape(raw).decode("utf-8", "surrogatepass")
+        self._select = self._names.selected(text)
+        if not self._select and (named := self._plan.detector.named(text)):
+            self._contexts[self._grammar.depth] = named
+
+    def _named(self) -> frozenset[int]:
+        """For which rules the name is context under which the next value stands."""
+        return self._contexts.get(self._grammar.depth, NOTHING) if self._contexts else NOTHING
+
+    def _used(self) -> None:
+        """A value has ended: in an object its name is used up, in an array it goes on to the next."""
+        if self._grammar.in_object:
+            self._contexts.pop(self._grammar.depth, None)
+
+    def _value(self, token: Token, raw: bytes, clean: bool) -> bytes | None:
+        """What stands in a token's place, or None to keep it. `clean`: it has no value, but for those that a name is
+        context for which has to be minded."""
         if self._select is not None and token is not Token.KEY:
-            if raw == b"null":
-                return None
-            if token is Token.OPEN:
-                self._mute = self._grammar.depth - 1
-            self._count(self._select)
-            return b"null" if token in (Token.NUMBER, Token.WORD) else _quoted(mask_text(self._select))
-        if self._keyed is not None and token in (Token.STRING, Token.NUMBER):
-            kind, shape = self._keyed
-            text = unescape(raw[1:-1]).strip() if token is Token.STRING else raw
-            if shape.fullmatch(text):
-                self._count(kind)
-                return b"null" if token is Token.NUMBER else _quoted(mask_text(kind))
+            return self._selected(self._select, token, raw)
+        if token is Token.OPEN:
+            # What a name is context for, it is for each item of an array; an object has names of its own.
+            if self._contexts and raw == b"[" and (named := self._contexts.get(self._grammar.depth - 1)):
+                self._contexts[self._grammar.depth] = named
+            return None
+        if clean and self._contexts and token is not Token.KEY:
+            clean = not self._look.minds(self._named(), token is Token.STRING)
+        masked = self._found(token, raw) if not clean else None
+        if token is not Token.KEY and self._contexts:
+            self._used()
+        return masked
+
+    def _selected(self, kind: str, token: Token, raw: bytes) -> bytes | None:
+        """What stands in the place of a value under a masked name."""
+        if raw == b"null":
+            return None
+        self._count(kind)
+        if token is Token.OPEN:
+            self._mute = self._grammar.depth - 1
+        return self._whole(kind, unescape(raw[1:-1]) if token is Token.STRING else None, token)
+
+    def _found(self, token: Token, raw: bytes) -> bytes | None:
+        """A string, name or number with its values masked, or None where it has none."""
         if token in (Token.STRING, Token.KEY):
-            inner = mask_escaped(self._detector, raw[1:-1], self._counts)
-            return None if inner is None else b'"' + inner + b'"'
-        if token is Token.NUMBER and self._keys.cards and number_is_card(raw):
-            self._count(Kind.CARD.value)
-            return b"null"
-        if token is Token.NUMBER and self._detector.needles is not None and is_credential(self._detector, raw):
-            self._count(CREDENTIAL)
-            return b"null"
+            named = self._named() if token is Token.STRING else NOTHING
+            masked = mask_escaped(self._plan, raw[1:-1], self._counts, named)
+            if masked is None:
+                return None
+            inner, kind = masked
+            # One that comes in pieces does not wait for its end.
+            whole = kind and token is Token.STRING and len(raw) <= LONG
+            if whole and self._plan.operator(kind) in (Operator.NULL, Operator.DROP):
+                return self._whole(kind, b"", token)
+            return b'"' + inner + b'"'
+        if token is Token.NUMBER:
+            spans = scan(self._plan.detector, raw, named := self._named())
+            if not spans and (digits := whole_number(raw)) != raw:
+                spans = scan(self._plan.detector, digits, named)
+            if spans:
+                for span in spans:
+                    tally(self._counts, span)
+                return self._whole(spans[0].kind, None, token)
         return None
+
+    def _whole(self, kind: str, text: bytes | None, token: Token) -> bytes:
+        """What stands in the place of a whole value; of a string, `text` is what it means."""
+        operator = self._plan.operator(kind)
+        if operator is Operator.DROP:
+            return DROPPED
+        if operator is Operator.NULL or token in (Token.NUMBER, Token.WORD):
+            return b"null"
+        if text is None:
+            return _quoted(mask_text(kind).encode())
+        cover = self._plan.cover(kind)
+        return _quoted(cover.feed(text) + cover.end())
 
     def _open(self, out: list[bytes]) -> None:
         """A string too long to keep begins."""
@@ -285,44 +283,59 @@ class JsonStage:
             self._dropping = True
         elif self._select is not None and not name:
             self._count(self._select)
-            out.append(_quoted(mask_text(self._select)))
             self._dropping = True
+            operator = self._plan.operator(self._select)
+            if operator is Operator.DROP:
+                out.append(DROPPED)
+            elif operator is Operator.NULL:
+                out.append(b"null")
+            else:
+                self._cover = self._plan.cover(self._select)
+                out.append(b'"')
         else:
-            self._long = EscapedMasker(self._detector, self._counts)
+            self._long = EscapedMasker(self._plan, self._counts, named=NOTHING if name else self._named())
             out.append(b'"')
             if name:
-                self._select = self._keyed = None
+                self._select = None
+                self._contexts.pop(self._grammar.depth, None)
 
     def _string(self, data: bytes, out: list[bytes], final: bool) -> bytes:
         end, ended = body_end(data, 0, final)
+        if not ended and self._cover is not None:
+            end = unfinished(data[:end])
         if self._long is not None:
             out.append(self._long.feed(data[:end], ended))
-            if ended:
-                out.append(b'"')
+        elif self._cover is not None:
+            out.append(_plain(self._cover.feed(unescape(data[:end]))))
         if not ended:
             return data[end:]
-        self._long, self._dropping = None, False
+        if self._cover is not None:
+            out.append(_plain(self._cover.end()))
+        if self._long is not None or self._cover is not None:
+            out.append(b'"')
+        self._long, self._cover, self._dropping = None, None, False
         if self._grammar.string_ended() is Token.STRING and self._mute is None:
-            self._select = self._keyed = None
+            self._select = None
+            if self._contexts:
+                self._used()
         return data[end + 1 :]
 
     def _count(self, kind: str) -> None:
         self._counts[kind] = self._counts.get(kind, 0) + 1
 
 
-# A number with an exponent: what it amounts to can be a card's number though its digits are not.
-_EXPONENT = Pattern(r"(?:\A|[^-+.0-9A-Za-z])[0-9]+(?:\.[0-9]+)?[eE][-+]?[0-9]+(?:\z|[^-+.0-9A-Za-z])")
-_CODE = re.compile(r"\\u([0-9a-fA-F]{4})")
+def _plain(text: bytes) -> bytes:
+    """Text of ours as it stands inside a string: names in it are the upstream's, or policy's."""
+    return re.sub(rb"[\x00-\x1f]", b"?", text.replace(b"\\", b"\\\\").replace(b'"', b'\\"'))
 
 
-def _quoted(text: str) -> bytes:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return b'"' + re.sub(r"[\x00-\x1f]", "?", escaped).encode() + b'"'
+def _quoted(text: bytes) -> bytes:
+    return b'"' + _plain(text) + b'"'
 
 
-def mask_document(data: bytes, detector: Detector, keys: Iterable[str], counts: dict[str, int]) -> bytes:
+def mask_document(data: bytes, plan: Plan, counts: dict[str, int]) -> bytes:
     """One whole document (or several), masked; what was masked is added to `counts`. Raises MaskError."""
-    stage = JsonStage(detector, keys)
+    stage = JsonStage(plan)
     out = stage.feed(data) + stage.finish()
     for kind, count in stage.counts.items():
         counts[kind] = counts.get(kind, 0) + count

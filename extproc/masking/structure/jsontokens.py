@@ -123,6 +123,11 @@ class Grammar:
         """Whether a string here would be a member's name."""
         return self._at in (_At.MEMBER, _At.KEY)
 
+    @property
+    def in_object(self) -> bool:
+        """Whether the innermost open container is an object."""
+        return bool(self._stack) and self._stack[-1] == _OBJECT
+
     def save(self) -> tuple[int, bytes]:
         """The state, to come back to."""
         return int(self._at), bytes(self._stack)
@@ -135,6 +140,8 @@ class Grammar:
         """Step over whole values and members before `limit` at once, where that is possible; gives the offset after
         them."""
         steps = _steps()
+        if len(self._stack) > DEPTH - 3:
+            return at  # what is stepped over might be too deep
         if self._at is not _At.AFTER:
             if self._at is _At.COLON:
                 return at

@@ -1,6 +1,7 @@
 """JSON that nobody asked to be well-formed: credentials alone are looked for, in what its strings mean."""
 
-from extproc.masking.engine.detect import SLICE, Detector
+from extproc.masking.engine.scanner import SLICE
+from extproc.masking.plan import Plan
 from extproc.masking.stage import Stage
 from extproc.masking.structure.escaped import EscapedMasker
 from extproc.masking.text import TextStage
@@ -13,9 +14,9 @@ class SpeltStage:
 
     __slots__ = ("_masker", "_counts")
 
-    def __init__(self, detector: Detector) -> None:
+    def __init__(self, plan: Plan) -> None:
         self._counts: dict[str, int] = {}
-        self._masker = EscapedMasker(detector, self._counts, bare=True)
+        self._masker = EscapedMasker(plan, self._counts, bare=True)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -40,7 +41,7 @@ class RawBehind:
 
     __slots__ = ("_stage", "_raw")
 
-    def __init__(self, stage: Stage, credentials: Detector) -> None:
+    def __init__(self, stage: Stage, credentials: Plan) -> None:
         self._stage = stage
         self._raw = TextStage(credentials)
 

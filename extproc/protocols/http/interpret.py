@@ -12,14 +12,14 @@ from urllib.parse import parse_qsl, unquote
 import orjson
 
 from extproc.domain.action import Action, Unrenderable
-from extproc.domain.decision import Mask, Operator
+from extproc.domain.decision import SECRET, Mask, Operator
 from extproc.domain.grant import Lane
 from extproc.domain.json import JSON
 from extproc.domain.principal import Principal
 from extproc.domain.target import Protocol, Target
-from extproc.masking.build import build, find, mask_value
-from extproc.masking.engine.detect import ALL, detector
-from extproc.masking.engine.fingerprint import CREDENTIAL, NONE, Fingerprints
+from extproc.masking.build import build, found_in, mask_value
+from extproc.masking.engine.scanner import counts
+from extproc.masking.plan import Knowledge
 from extproc.masking.redact import redact
 from extproc.masking.stage import MaskError
 from extproc.protocols.http import headers
@@ -37,8 +37,7 @@ _NAME_CHARACTERS = 128
 # Longer than any one value that a rule matches in full, so that cutting leaves no half of one behind.
 _EXCERPT_MARGIN = 4000
 _RENDER_BYTES = 1 << 20
-_HIDDEN_KINDS = tuple(sorted({*ALL, CREDENTIAL} - {"email", "iban"}))
-_HIDDEN = Mask("holdpoint", _HIDDEN_KINDS, (), Operator.REDACT, (Lane.REQUEST.value,))
+_HIDDEN = Mask("holdpoint", (SECRET, "card", "identity", "health"), (), Operator.REDACT, (Lane.REQUEST.value,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ class Body:
 
 
 def interpret(
-    key: bytes, principal: Principal, target: Target, head: RequestHead, body: Body, known: Fingerprints = NONE
+    key: bytes, principal: Principal, target: Target, head: RequestHead, body: Body, known: Knowledge
 ) -> Interpretation:
     """Build the action. `key` keys the digest. Raises MalformedRequest."""
     data = body.data
@@ -134,27 +133,30 @@ def _form(data: bytes) -> JSON:
     return dict(values)
 
 
-def _sensitive(head: RequestHead, data: bytes | None, known: Fingerprints) -> dict[str, JSON]:
+def _sensitive(head: RequestHead, data: bytes | None, known: Knowledge) -> dict[str, JSON]:
     values = [value for name, value in head.headers if headers.masked(name) and headers.goes_on(name, value)]
-    return {
+    found: dict[str, dict[str, JSON]] = {
         "address": _found(unquote(head.target_path), known),
         "headers": {**_found("\n".join(values), known), **_credentials(head, known)},
-        "body": dict(find(data, head.content_type_value, known)) if data else {},
+        "body": dict(found_in(data, head.content_type_value, known)) if data else {},
     }
+    # Beside what was found, and not in policy's data: policy can't know a kind before it knows its family.
+    families = {kind: known.engine.families.get(kind, SECRET) for part in found.values() for kind in part}
+    return {**found, "families": families}
 
 
-def _credentials(head: RequestHead, known: Fingerprints) -> dict[str, JSON]:
+def _credentials(head: RequestHead, known: Knowledge) -> dict[str, JSON]:
     """Real credentials in any header, also in those that are shown to nobody: no agent should have one."""
     text = "\n".join(value for name, value in head.headers if name[0] != ":")
-    return dict(detector(frozenset(), fingerprints=known).counts(text)) if known else {}
+    return dict(counts(known.detector(frozenset()), text)) if known.credentials else {}
 
 
-def _found(text: str, known: Fingerprints) -> dict[str, JSON]:
-    return dict(find(text.encode("utf-8", "surrogatepass"), "text/plain", known))
+def _found(text: str, known: Knowledge) -> dict[str, JSON]:
+    return dict(found_in(text.encode("utf-8", "surrogatepass"), "text/plain", known))
 
 
 def _summary(
-    head: RequestHead, shown: dict[str, JSON], chat: Chat | None, data: bytes | None, known: Fingerprints
+    head: RequestHead, shown: dict[str, JSON], chat: Chat | None, data: bytes | None, known: Knowledge
 ) -> dict[str, JSON]:
     summary: dict[str, JSON] = {"host": head.host, "content_type": head.content_type, "size": shown["size"]}
     if head.query:
@@ -171,7 +173,7 @@ def _summary(
     return summary
 
 
-def excerpt(text: str, known: Fingerprints = NONE, most: int = _EXCERPT_CHARACTERS) -> str:
+def excerpt(text: str, known: Knowledge, most: int = _EXCERPT_CHARACTERS) -> str:
     """The start of a text for a record: masked first, cut after, so that no half of a value is left."""
     masked = redact(text[: most + _EXCERPT_MARGIN], known)[0]
     return masked if len(masked) <= most else masked[:most] + "…"
@@ -182,7 +184,7 @@ def _some(kept: list[JSON], names: tuple[str, ...]) -> list[JSON]:
     return kept if len(kept) == len(names) else [*kept, f"… {len(names) - len(kept)} more"]
 
 
-def _render(head: RequestHead, data: bytes | None, known: Fingerprints, masks: tuple[Mask, ...]) -> str:
+def _render(head: RequestHead, data: bytes | None, known: Knowledge, masks: tuple[Mask, ...]) -> str:
     """What an approver sees: the request as it will go on, after the masks, and without the values that nobody should
     read in a list of requests. Names and accounts stay: a payee must be told from another."""
     if data is None:

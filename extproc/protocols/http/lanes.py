@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from extproc.domain.decision import Mask
 from extproc.domain.grant import Grant, Lane
 from extproc.masking.build import build, mask_value
-from extproc.masking.engine.fingerprint import Fingerprints
+from extproc.masking.plan import Knowledge
 from extproc.masking.stage import MaskError, Stage
+from extproc.masking.structure.coding import WORKSPACE, Decoded, Same, UnknownCoding, codings
 from extproc.protocols.http import headers
 from extproc.protocols.http.message import RequestHead
 from extproc.protocols.http.refuse import problem
@@ -16,16 +17,21 @@ from extproc.protocols.session import Abort, Command, Head, Send, SendHead, Send
 _BODY_BOUND = ("content-digest", "content-length", "content-md5", "digest", "etag", "repr-digest")
 _STREAMED = "text/event-stream"
 
+CODED_BITE = 4 << 10
+"""Bytes of a coded body at once. They mean 4 MiB at most, and 1 MiB more once (see coding.RATIO)."""
+
 
 class Masked:
     """Bytes through a stage, counted. Without a stage, bytes through. `held` estimates what the stage holds back.
-    `known` are the credentials that heads and trailers are searched for."""
+    `known` is what can be found in heads and trailers."""
 
-    def __init__(self, stage: Stage | None, known: Fingerprints) -> None:
+    def __init__(self, stage: Stage | None, known: Knowledge) -> None:
         self.stage = stage
         self.known = known
         self.bytes = 0
-        self.held = 0
+        self.coded = isinstance(stage, Decoded)
+        self._workspace = WORKSPACE if self.coded else 0
+        self.held = self._workspace
         self.header_counts: dict[str, int] = {}
 
     def push(self, data: bytes, end: bool) -> bytes:
@@ -35,7 +41,7 @@ class Masked:
             data = self.stage.feed(data)
             if end:
                 data += self.stage.finish()
-            self.held = max(0, self.held - len(data))
+            self.held = 0 if end else max(self._workspace, self.held - len(data))
         self.bytes += len(data)
         return data
 
@@ -64,10 +70,14 @@ class Masked:
 
 
 class RequestLane(Masked):
-    """What the client sent, on its way to the upstream."""
+    """What the client sent, on its way to the upstream. A coded body that was `read`, or is masked, is decoded and
+    coded again: what goes on then is all that was seen, and in one member. Raises MaskError."""
 
-    def __init__(self, grant: Grant, head: RequestHead, known: Fingerprints, in_bodies: Fingerprints) -> None:
-        super().__init__(build(grant.decision.masks, Lane.REQUEST.value, head.content_type_value, in_bodies), known)
+    def __init__(self, grant: Grant, head: RequestHead, known: Knowledge, in_bodies: Knowledge, read: bool) -> None:
+        stage = build(grant.decision.masks, Lane.REQUEST.value, head.content_type_value, in_bodies)
+        if (read or stage is not None) and (applied := codings([head.content_encoding])):
+            stage = Decoded(stage or Same(), applied)
+        super().__init__(stage, known)
         self._in_bodies = in_bodies
         self._grant = grant
         self._head = head
@@ -84,8 +94,8 @@ class RequestLane(Masked):
                 changes.append(("content-length", str(len(out))))
             else:
                 remove.append("content-length")
-        if self._in_bodies or any(Lane.RESPONSE.value in m.lanes for m in masks):
-            # What can't be read can't be masked: ask for it uncoded, and whole.
+        if self._in_bodies.credentials or any(Lane.RESPONSE.value in m.lanes for m in masks):
+            # What is not whole can't be masked, and what is coded takes more work: ask for it whole and uncoded.
             changes.append(("accept-encoding", "identity"))
             remove += ["if-range", "range"]
         commands: list[Command] = [SendHead(Lane.REQUEST, grant, tuple(changes), tuple(remove))]
@@ -102,16 +112,23 @@ class RequestLane(Masked):
 class ResponseLane(Masked):
     """What the upstream answered, on its way to the client."""
 
-    def __init__(self, grant: Grant, head: Head, end: bool, known: Fingerprints, in_bodies: Fingerprints) -> None:
+    def __init__(self, grant: Grant, head: Head, end: bool, known: Knowledge, in_bodies: Knowledge) -> None:
         self._grant = grant
         self._head = head
         named = dict(head.headers)
         kind = named.get("content-type", "")
-        # Every one of them counts: the last may say `identity` and the first not.
-        codings = {v.strip().lower() for n, v in head.headers if n == "content-encoding"}
         self.status = int(named.get(":status", "0"))
-        super().__init__(None if end else build(grant.decision.masks, Lane.RESPONSE.value, kind, in_bodies), known)
-        self.unreadable = self.stage is not None and not codings <= {"identity"}
+        stage = None if end else build(grant.decision.masks, Lane.RESPONSE.value, kind, in_bodies)
+        self.unreadable = False
+        try:
+            # Every one of them counts: the last may say `identity` and the first not.
+            applied = codings(v for n, v in head.headers if n == "content-encoding")
+        except UnknownCoding:
+            self.unreadable = stage is not None
+        else:
+            # Coded though it was asked for uncoded: it goes on as it was asked for.
+            stage = Decoded(stage, applied, plain=True) if stage is not None and applied else stage
+        super().__init__(stage, known)
         masked = any(Lane.RESPONSE.value in m.lanes for m in grant.decision.masks)
         # Where credentials alone are looked for, no body is refused, and a watch's head must not wait for its body.
         self._withheld = masked and self.stage is not None and not kind.lower().startswith(_STREAMED)
@@ -131,7 +148,7 @@ class ResponseLane(Masked):
             out = self.push(data, end)
         except MaskError as error:
             if self._withheld:
-                return [_bad_gateway("unmaskable-response", f"The upstream's answer can't be masked: {error}.")]
+                return [unmaskable(error)]
             return [Abort("unmaskable-response")]
         commands: list[Command] = []
         if self._withheld and (out or end):
@@ -147,7 +164,7 @@ class ResponseLane(Masked):
             rest = self.stage.finish() if self.stage is not None else b""
         except MaskError as error:
             if self._withheld:
-                return [_bad_gateway("unmaskable-response", f"The upstream's answer can't be masked: {error}.")]
+                return [unmaskable(error)]
             return [Abort("unmaskable-response")]
         self.bytes += len(rest)
         commands: list[Command] = []
@@ -166,6 +183,8 @@ class ResponseLane(Masked):
         if self.stage is not None:
             remove += _BODY_BOUND if length is None else [n for n in _BODY_BOUND if n != "content-length"]
             remove.append("accept-ranges")
+            if isinstance(self.stage, Decoded):
+                remove.append("content-encoding")
             if length is not None:
                 changes.append(("content-length", str(length)))
         return SendHead(Lane.RESPONSE, self._grant, tuple(changes), tuple(remove))
@@ -176,9 +195,14 @@ class ResponseLane(Masked):
         names = {n for n, _ in head.headers if n[:1] != ":"}
         unfit = {n for n in names if n.startswith("x-holdpoint-")}
         # Found in all of them together or, as nearly always, in none.
-        if self.known and mask_value((), Lane.RESPONSE.value, "\n".join(names), self.known)[1]:
+        if self.known.credentials and mask_value((), Lane.RESPONSE.value, "\n".join(names), self.known)[1]:
             unfit |= {n for n in names if mask_value((), Lane.RESPONSE.value, n, self.known)[1]}
         return {*headers.NOT_FOR_AGENTS, *unfit}
+
+
+def unmaskable(error: MaskError) -> Command:
+    """What the client gets in place of an answer that the masks can't vouch for."""
+    return _bad_gateway("unmaskable-response", f"The upstream's answer can't be masked: {error}.")
 
 
 def _bad_gateway(code: str, detail: str) -> Command:

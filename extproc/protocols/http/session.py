@@ -15,16 +15,19 @@ from extproc.domain.grant import Grant, Lane, Refusal
 from extproc.domain.json import JSON
 from extproc.domain.principal import Principal
 from extproc.domain.target import Inspect, Target
-from extproc.masking.engine.fingerprint import NONE, Fingerprints
+from extproc.masking.build import check
+from extproc.masking.plan import Knowledge
 from extproc.masking.stage import MaskError
+from extproc.masking.structure.coding import WORKSPACE, TooLong, UnknownCoding, codings, decoded
 from extproc.protocols.http.chat_response import ChatObserver
 from extproc.protocols.http.interpret import Body, interpret
-from extproc.protocols.http.lanes import RequestLane, ResponseLane
+from extproc.protocols.http.lanes import CODED_BITE, RequestLane, ResponseLane, unmaskable
 from extproc.protocols.http.llm import Chat
 from extproc.protocols.http.message import MalformedRequest, RequestHead, read_head
 from extproc.protocols.http.prefer import wait_seconds
 from extproc.protocols.http.refuse import answer, problem, stopped
 from extproc.protocols.session import (
+    BITE,
     Abort,
     Answer,
     Command,
@@ -60,19 +63,18 @@ class HttpSession:
 
     `prefix` is what the route takes off the path; `key` keys the action's digest."""
 
-    def __init__(
-        self, target: Target, principal: Principal, prefix: str, key: bytes, known: Fingerprints = NONE
-    ) -> None:
+    def __init__(self, target: Target, principal: Principal, prefix: str, key: bytes, known: Knowledge) -> None:
         self._target = target
         self._principal = principal
         self._prefix = prefix
         self._key = key
         self._known = known
         # Where bodies do not come here, nothing of them is asked for or looked at.
-        self._known_in_bodies = NONE if target.inspect is Inspect.HEADERS else known
+        self._known_in_bodies = known.without_credentials() if target.inspect is Inspect.HEADERS else known
         self._state = _State.IDLE
         self._head: RequestHead | None = None
         self._body = bytearray()
+        self._decoding = 0  # bytes that reading a coded body takes beside those that came
         self._has_body = False
         self._body_ended = False
         self._chat: Chat | None = None
@@ -99,7 +101,14 @@ class HttpSession:
     @property
     def held_bytes(self) -> int:
         """See protocols.session.Session."""
-        return len(self._body) + (self._response.held if self._response is not None else 0)
+        lanes = sum(lane.held for lane in (self._request, self._response) if lane is not None)
+        return len(self._body) + self._decoding + lanes
+
+    @property
+    def bite_bytes(self) -> int:
+        """See protocols.session.Session."""
+        coded = any(lane is not None and lane.coded for lane in (self._request, self._response))
+        return CODED_BITE if coded else BITE
 
     @property
     def completed(self) -> bool:
@@ -183,8 +192,10 @@ class HttpSession:
         self._has_body, self._body_ended = not end, end
         if end or self._target.inspect is not Inspect.FULL:
             return self._decide()
-        if read.content_encoding not in ("", "identity"):
-            return [problem(415, "unreadable-coding", "The body can't be read", "Send it without content-encoding.")]
+        try:
+            self._decoding = WORKSPACE if codings([read.content_encoding]) else 0
+        except UnknownCoding as error:
+            return [_unreadable(error)]
         if read.content_length is not None and read.content_length > self._target.inspect_bytes:
             return [self._too_large()]
         self._state = _State.READING
@@ -214,29 +225,44 @@ class HttpSession:
         if self._head is None:
             return [Abort("no-head")]
         inspected = self._target.inspect is Inspect.FULL or not self._has_body
-        body = Body(bytes(self._body) if inspected else None)
         try:
+            body = Body(self._read() if inspected else None)
             found = interpret(self._key, self._principal, self._target, self._head, body, self._known)
+        except TooLong:
+            return [self._too_large()]
         except (MalformedRequest, MaskError) as error:
             return [problem(400, "malformed-request", "The request can't be read", f"{error}.")]
         self._state, self._chat = _State.DECIDING, found.chat
         prefer = [v for n, v in self._head.headers if n == "prefer"]
         return [Decide(_ASK, found.action, wait_seconds(prefer, self._target.wait_seconds))]
 
+    def _read(self) -> bytes:
+        """The body as it is meant, which is what the upstream will read. Raises MaskError."""
+        if self._head is None or not self._decoding:
+            return bytes(self._body)
+        data = decoded(bytes(self._body), codings([self._head.content_encoding]), self._target.inspect_bytes)
+        self._decoding += len(data)
+        return data
+
     def _on_decided(self, outcome: Grant | Refusal) -> list[Command]:
         if self._state is not _State.DECIDING or self._head is None:
             return [Abort("decision-not-asked-for")]
         if isinstance(outcome, Refusal):
             return [answer(outcome, self._chat)]
+        try:
+            check(outcome.decision.masks, self._known)
+        except MaskError as error:
+            return [problem(503, "impossible-mask", "Policy asks for a mask that can't be carried out", f"{error}.")]
         self._grant, self._state = outcome, _State.OPEN
         if self._chat is not None:
             self._observer = ChatObserver(self._chat.stream)
-        lane = self._request = RequestLane(outcome, self._head, self._known, self._known_in_bodies)
-        if lane.stage is not None and self._has_body and self._head.content_encoding not in ("", "identity"):
-            return [problem(415, "unreadable-coding", "The body can't be masked", "Send it without content-encoding.")]
-        body, self._body = bytes(self._body), bytearray()
+        read = self._has_body and self._target.inspect is Inspect.FULL
+        body, self._body, self._decoding = bytes(self._body), bytearray(), 0
         try:
+            lane = self._request = RequestLane(outcome, self._head, self._known, self._known_in_bodies, read)
             return lane.open(body, self._body_ended, self._has_body)
+        except UnknownCoding as error:
+            return [_unreadable(error)]
         except MaskError as error:
             return [problem(400, "unmaskable-request", "The request can't be masked", f"{error}.")]
 
@@ -246,7 +272,9 @@ class HttpSession:
         try:
             self._response = lane = ResponseLane(self._grant, head, end, self._known, self._known_in_bodies)
             return lane.open(end)
-        except (MaskError, ValueError):
+        except MaskError as error:
+            return [unmaskable(error)]
+        except ValueError:
             return [Abort("unreadable-response-head")]
 
     def _on_response_body(self, data: bytes, end: bool) -> list[Command]:
@@ -270,3 +298,7 @@ class HttpSession:
     def _too_large(self) -> Answer:
         limit = self._target.inspect_bytes
         return problem(413, "body-too-large", "The body is too large", f"This target reads at most {limit} bytes.")
+
+
+def _unreadable(error: UnknownCoding) -> Answer:
+    return problem(415, "unreadable-coding", "The body can't be read", f"Send it without content-encoding: {error}.")

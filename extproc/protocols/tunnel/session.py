@@ -14,6 +14,7 @@ from extproc.domain.target import Inspect, Protocol, Target
 from extproc.protocols.digest import keyed
 from extproc.protocols.http.refuse import answer, problem, stopped
 from extproc.protocols.session import (
+    BITE,
     Abort,
     Answer,
     Command,
@@ -54,6 +55,11 @@ class TunnelSession:
     def held_bytes(self) -> int:
         """See protocols.session.Session."""
         return 0
+
+    @property
+    def bite_bytes(self) -> int:
+        """See protocols.session.Session."""
+        return BITE
 
     @property
     def completed(self) -> bool:

@@ -24,9 +24,10 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
+from google.protobuf import wrappers_pb2 as google_dot_protobuf_dot_wrappers__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"extproc/server/wire/ext_proc.proto\x12\x0eholdpoint.wire\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\"<\n\x0bHeaderValue\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x11\n\traw_value\x18\x03 \x01(\x0c\"9\n\tHeaderMap\x12,\n\x07headers\x18\x01 \x03(\x0b\x32\x1b.holdpoint.wire.HeaderValue\"\xf4\x01\n\x11HeaderValueOption\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.holdpoint.wire.HeaderValue\x12?\n\rappend_action\x18\x03 \x01(\x0e\x32(.holdpoint.wire.HeaderValueOption.Append\"q\n\x06\x41ppend\x12\x1b\n\x17\x41PPEND_IF_EXISTS_OR_ADD\x10\x00\x12\x11\n\rADD_IF_ABSENT\x10\x01\x12\x1e\n\x1aOVERWRITE_IF_EXISTS_OR_ADD\x10\x02\x12\x17\n\x13OVERWRITE_IF_EXISTS\x10\x03\"`\n\x0eHeaderMutation\x12\x36\n\x0bset_headers\x18\x01 \x03(\x0b\x32!.holdpoint.wire.HeaderValueOption\x12\x16\n\x0eremove_headers\x18\x02 \x03(\t\"\xa1\x01\n\x08Metadata\x12\x45\n\x0f\x66ilter_metadata\x18\x01 \x03(\x0b\x32,.holdpoint.wire.Metadata.FilterMetadataEntry\x1aN\n\x13\x46ilterMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct:\x02\x38\x01\"\x9a\x02\n\x15ProtocolConfiguration\x12I\n\x11request_body_mode\x18\x01 \x01(\x0e\x32..holdpoint.wire.ProtocolConfiguration.BodyMode\x12J\n\x12response_body_mode\x18\x02 \x01(\x0e\x32..holdpoint.wire.ProtocolConfiguration.BodyMode\"j\n\x08\x42odyMode\x12\x08\n\x04NONE\x10\x00\x12\x0c\n\x08STREAMED\x10\x01\x12\x0c\n\x08\x42UFFERED\x10\x02\x12\x14\n\x10\x42UFFERED_PARTIAL\x10\x03\x12\x18\n\x14\x46ULL_DUPLEX_STREAMED\x10\x04\x12\x08\n\x04GRPC\x10\x05\"P\n\x0bHttpHeaders\x12*\n\x07headers\x18\x01 \x01(\x0b\x32\x19.holdpoint.wire.HeaderMap\x12\x15\n\rend_of_stream\x18\x03 \x01(\x08\"/\n\x08HttpBody\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12\x15\n\rend_of_stream\x18\x02 \x01(\x08\";\n\x0cHttpTrailers\x12+\n\x08trailers\x18\x01 \x01(\x0b\x32\x19.holdpoint.wire.HeaderMap\"\xf0\x04\n\x11ProcessingRequest\x12\x36\n\x0frequest_headers\x18\x02 \x01(\x0b\x32\x1b.holdpoint.wire.HttpHeadersH\x00\x12\x37\n\x10response_headers\x18\x03 \x01(\x0b\x32\x1b.holdpoint.wire.HttpHeadersH\x00\x12\x30\n\x0crequest_body\x18\x04 \x01(\x0b\x32\x18.holdpoint.wire.HttpBodyH\x00\x12\x31\n\rresponse_body\x18\x05 \x01(\x0b\x32\x18.holdpoint.wire.HttpBodyH\x00\x12\x38\n\x10request_trailers\x18\x06 \x01(\x0b\x32\x1c.holdpoint.wire.HttpTrailersH\x00\x12\x39\n\x11response_trailers\x18\x07 \x01(\x0b\x32\x1c.holdpoint.wire.HttpTrailersH\x00\x12\x32\n\x10metadata_context\x18\x08 \x01(\x0b\x32\x18.holdpoint.wire.Metadata\x12\x45\n\nattributes\x18\t \x03(\x0b\x32\x31.holdpoint.wire.ProcessingRequest.AttributesEntry\x12>\n\x0fprotocol_config\x18\x0b \x01(\x0b\x32%.holdpoint.wire.ProtocolConfiguration\x1aJ\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct:\x02\x38\x01\x42\t\n\x07request\";\n\x14StreamedBodyResponse\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12\x15\n\rend_of_stream\x18\x02 \x01(\x08\"\x83\x01\n\x0c\x42odyMutation\x12\x0e\n\x04\x62ody\x18\x01 \x01(\x0cH\x00\x12\x14\n\nclear_body\x18\x02 \x01(\x08H\x00\x12\x41\n\x11streamed_response\x18\x03 \x01(\x0b\x32$.holdpoint.wire.StreamedBodyResponseH\x00\x42\n\n\x08mutation\"~\n\x0e\x43ommonResponse\x12\x37\n\x0fheader_mutation\x18\x02 \x01(\x0b\x32\x1e.holdpoint.wire.HeaderMutation\x12\x33\n\rbody_mutation\x18\x03 \x01(\x0b\x32\x1c.holdpoint.wire.BodyMutation\"C\n\x0fHeadersResponse\x12\x30\n\x08response\x18\x01 \x01(\x0b\x32\x1e.holdpoint.wire.CommonResponse\"@\n\x0c\x42odyResponse\x12\x30\n\x08response\x18\x01 \x01(\x0b\x32\x1e.holdpoint.wire.CommonResponse\"K\n\x10TrailersResponse\x12\x37\n\x0fheader_mutation\x18\x01 \x01(\x0b\x32\x1e.holdpoint.wire.HeaderMutation\"\x1a\n\nHttpStatus\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\"\x8f\x01\n\x11ImmediateResponse\x12*\n\x06status\x18\x01 \x01(\x0b\x32\x1a.holdpoint.wire.HttpStatus\x12/\n\x07headers\x18\x02 \x01(\x0b\x32\x1e.holdpoint.wire.HeaderMutation\x12\x0c\n\x04\x62ody\x18\x03 \x01(\x0c\x12\x0f\n\x07\x64\x65tails\x18\x05 \x01(\t\"\xb4\x04\n\x12ProcessingResponse\x12:\n\x0frequest_headers\x18\x01 \x01(\x0b\x32\x1f.holdpoint.wire.HeadersResponseH\x00\x12;\n\x10response_headers\x18\x02 \x01(\x0b\x32\x1f.holdpoint.wire.HeadersResponseH\x00\x12\x34\n\x0crequest_body\x18\x03 \x01(\x0b\x32\x1c.holdpoint.wire.BodyResponseH\x00\x12\x35\n\rresponse_body\x18\x04 \x01(\x0b\x32\x1c.holdpoint.wire.BodyResponseH\x00\x12<\n\x10request_trailers\x18\x05 \x01(\x0b\x32 .holdpoint.wire.TrailersResponseH\x00\x12=\n\x11response_trailers\x18\x06 \x01(\x0b\x32 .holdpoint.wire.TrailersResponseH\x00\x12?\n\x12immediate_response\x18\x07 \x01(\x0b\x32!.holdpoint.wire.ImmediateResponseH\x00\x12\x31\n\x10\x64ynamic_metadata\x18\x08 \x01(\x0b\x32\x17.google.protobuf.Struct\x12;\n\x18override_message_timeout\x18\n \x01(\x0b\x32\x19.google.protobuf.DurationB\n\n\x08responseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"extproc/server/wire/ext_proc.proto\x12\x0eholdpoint.wire\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1egoogle/protobuf/wrappers.proto\"<\n\x0bHeaderValue\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x11\n\traw_value\x18\x03 \x01(\x0c\"9\n\tHeaderMap\x12,\n\x07headers\x18\x01 \x03(\x0b\x32\x1b.holdpoint.wire.HeaderValue\"\xa0\x02\n\x11HeaderValueOption\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x1b.holdpoint.wire.HeaderValue\x12*\n\x06\x61ppend\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.BoolValue\x12?\n\rappend_action\x18\x03 \x01(\x0e\x32(.holdpoint.wire.HeaderValueOption.Append\"q\n\x06\x41ppend\x12\x1b\n\x17\x41PPEND_IF_EXISTS_OR_ADD\x10\x00\x12\x11\n\rADD_IF_ABSENT\x10\x01\x12\x1e\n\x1aOVERWRITE_IF_EXISTS_OR_ADD\x10\x02\x12\x17\n\x13OVERWRITE_IF_EXISTS\x10\x03\"`\n\x0eHeaderMutation\x12\x36\n\x0bset_headers\x18\x01 \x03(\x0b\x32!.holdpoint.wire.HeaderValueOption\x12\x16\n\x0eremove_headers\x18\x02 \x03(\t\"\xa1\x01\n\x08Metadata\x12\x45\n\x0f\x66ilter_metadata\x18\x01 \x03(\x0b\x32,.holdpoint.wire.Metadata.FilterMetadataEntry\x1aN\n\x13\x46ilterMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct:\x02\x38\x01\"\x9a\x02\n\x15ProtocolConfiguration\x12I\n\x11request_body_mode\x18\x01 \x01(\x0e\x32..holdpoint.wire.ProtocolConfiguration.BodyMode\x12J\n\x12response_body_mode\x18\x02 \x01(\x0e\x32..holdpoint.wire.ProtocolConfiguration.BodyMode\"j\n\x08\x42odyMode\x12\x08\n\x04NONE\x10\x00\x12\x0c\n\x08STREAMED\x10\x01\x12\x0c\n\x08\x42UFFERED\x10\x02\x12\x14\n\x10\x42UFFERED_PARTIAL\x10\x03\x12\x18\n\x14\x46ULL_DUPLEX_STREAMED\x10\x04\x12\x08\n\x04GRPC\x10\x05\"P\n\x0bHttpHeaders\x12*\n\x07headers\x18\x01 \x01(\x0b\x32\x19.holdpoint.wire.HeaderMap\x12\x15\n\rend_of_stream\x18\x03 \x01(\x08\"/\n\x08HttpBody\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12\x15\n\rend_of_stream\x18\x02 \x01(\x08\";\n\x0cHttpTrailers\x12+\n\x08trailers\x18\x01 \x01(\x0b\x32\x19.holdpoint.wire.HeaderMap\"\xf0\x04\n\x11ProcessingRequest\x12\x36\n\x0frequest_headers\x18\x02 \x01(\x0b\x32\x1b.holdpoint.wire.HttpHeadersH\x00\x12\x37\n\x10response_headers\x18\x03 \x01(\x0b\x32\x1b.holdpoint.wire.HttpHeadersH\x00\x12\x30\n\x0crequest_body\x18\x04 \x01(\x0b\x32\x18.holdpoint.wire.HttpBodyH\x00\x12\x31\n\rresponse_body\x18\x05 \x01(\x0b\x32\x18.holdpoint.wire.HttpBodyH\x00\x12\x38\n\x10request_trailers\x18\x06 \x01(\x0b\x32\x1c.holdpoint.wire.HttpTrailersH\x00\x12\x39\n\x11response_trailers\x18\x07 \x01(\x0b\x32\x1c.holdpoint.wire.HttpTrailersH\x00\x12\x32\n\x10metadata_context\x18\x08 \x01(\x0b\x32\x18.holdpoint.wire.Metadata\x12\x45\n\nattributes\x18\t \x03(\x0b\x32\x31.holdpoint.wire.ProcessingRequest.AttributesEntry\x12>\n\x0fprotocol_config\x18\x0b \x01(\x0b\x32%.holdpoint.wire.ProtocolConfiguration\x1aJ\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct:\x02\x38\x01\x42\t\n\x07request\";\n\x14StreamedBodyResponse\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12\x15\n\rend_of_stream\x18\x02 \x01(\x08\"\x83\x01\n\x0c\x42odyMutation\x12\x0e\n\x04\x62ody\x18\x01 \x01(\x0cH\x00\x12\x14\n\nclear_body\x18\x02 \x01(\x08H\x00\x12\x41\n\x11streamed_response\x18\x03 \x01(\x0b\x32$.holdpoint.wire.StreamedBodyResponseH\x00\x42\n\n\x08mutation\"~\n\x0e\x43ommonResponse\x12\x37\n\x0fheader_mutation\x18\x02 \x01(\x0b\x32\x1e.holdpoint.wire.HeaderMutation\x12\x33\n\rbody_mutation\x18\x03 \x01(\x0b\x32\x1c.holdpoint.wire.BodyMutation\"C\n\x0fHeadersResponse\x12\x30\n\x08response\x18\x01 \x01(\x0b\x32\x1e.holdpoint.wire.CommonResponse\"@\n\x0c\x42odyResponse\x12\x30\n\x08response\x18\x01 \x01(\x0b\x32\x1e.holdpoint.wire.CommonResponse\"K\n\x10TrailersResponse\x12\x37\n\x0fheader_mutation\x18\x01 \x01(\x0b\x32\x1e.holdpoint.wire.HeaderMutation\"\x1a\n\nHttpStatus\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\"\x8f\x01\n\x11ImmediateResponse\x12*\n\x06status\x18\x01 \x01(\x0b\x32\x1a.holdpoint.wire.HttpStatus\x12/\n\x07headers\x18\x02 \x01(\x0b\x32\x1e.holdpoint.wire.HeaderMutation\x12\x0c\n\x04\x62ody\x18\x03 \x01(\x0c\x12\x0f\n\x07\x64\x65tails\x18\x05 \x01(\t\"\xb4\x04\n\x12ProcessingResponse\x12:\n\x0frequest_headers\x18\x01 \x01(\x0b\x32\x1f.holdpoint.wire.HeadersResponseH\x00\x12;\n\x10response_headers\x18\x02 \x01(\x0b\x32\x1f.holdpoint.wire.HeadersResponseH\x00\x12\x34\n\x0crequest_body\x18\x03 \x01(\x0b\x32\x1c.holdpoint.wire.BodyResponseH\x00\x12\x35\n\rresponse_body\x18\x04 \x01(\x0b\x32\x1c.holdpoint.wire.BodyResponseH\x00\x12<\n\x10request_trailers\x18\x05 \x01(\x0b\x32 .holdpoint.wire.TrailersResponseH\x00\x12=\n\x11response_trailers\x18\x06 \x01(\x0b\x32 .holdpoint.wire.TrailersResponseH\x00\x12?\n\x12immediate_response\x18\x07 \x01(\x0b\x32!.holdpoint.wire.ImmediateResponseH\x00\x12\x31\n\x10\x64ynamic_metadata\x18\x08 \x01(\x0b\x32\x17.google.protobuf.Struct\x12;\n\x18override_message_timeout\x18\n \x01(\x0b\x32\x19.google.protobuf.DurationB\n\n\x08responseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,50 +38,50 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_METADATA_FILTERMETADATAENTRY']._serialized_options = b'8\001'
   _globals['_PROCESSINGREQUEST_ATTRIBUTESENTRY']._loaded_options = None
   _globals['_PROCESSINGREQUEST_ATTRIBUTESENTRY']._serialized_options = b'8\001'
-  _globals['_HEADERVALUE']._serialized_start=116
-  _globals['_HEADERVALUE']._serialized_end=176
-  _globals['_HEADERMAP']._serialized_start=178
-  _globals['_HEADERMAP']._serialized_end=235
-  _globals['_HEADERVALUEOPTION']._serialized_start=238
-  _globals['_HEADERVALUEOPTION']._serialized_end=482
-  _globals['_HEADERVALUEOPTION_APPEND']._serialized_start=369
-  _globals['_HEADERVALUEOPTION_APPEND']._serialized_end=482
-  _globals['_HEADERMUTATION']._serialized_start=484
-  _globals['_HEADERMUTATION']._serialized_end=580
-  _globals['_METADATA']._serialized_start=583
-  _globals['_METADATA']._serialized_end=744
-  _globals['_METADATA_FILTERMETADATAENTRY']._serialized_start=666
-  _globals['_METADATA_FILTERMETADATAENTRY']._serialized_end=744
-  _globals['_PROTOCOLCONFIGURATION']._serialized_start=747
-  _globals['_PROTOCOLCONFIGURATION']._serialized_end=1029
-  _globals['_PROTOCOLCONFIGURATION_BODYMODE']._serialized_start=923
-  _globals['_PROTOCOLCONFIGURATION_BODYMODE']._serialized_end=1029
-  _globals['_HTTPHEADERS']._serialized_start=1031
-  _globals['_HTTPHEADERS']._serialized_end=1111
-  _globals['_HTTPBODY']._serialized_start=1113
-  _globals['_HTTPBODY']._serialized_end=1160
-  _globals['_HTTPTRAILERS']._serialized_start=1162
-  _globals['_HTTPTRAILERS']._serialized_end=1221
-  _globals['_PROCESSINGREQUEST']._serialized_start=1224
-  _globals['_PROCESSINGREQUEST']._serialized_end=1848
-  _globals['_PROCESSINGREQUEST_ATTRIBUTESENTRY']._serialized_start=1763
-  _globals['_PROCESSINGREQUEST_ATTRIBUTESENTRY']._serialized_end=1837
-  _globals['_STREAMEDBODYRESPONSE']._serialized_start=1850
-  _globals['_STREAMEDBODYRESPONSE']._serialized_end=1909
-  _globals['_BODYMUTATION']._serialized_start=1912
-  _globals['_BODYMUTATION']._serialized_end=2043
-  _globals['_COMMONRESPONSE']._serialized_start=2045
-  _globals['_COMMONRESPONSE']._serialized_end=2171
-  _globals['_HEADERSRESPONSE']._serialized_start=2173
-  _globals['_HEADERSRESPONSE']._serialized_end=2240
-  _globals['_BODYRESPONSE']._serialized_start=2242
-  _globals['_BODYRESPONSE']._serialized_end=2306
-  _globals['_TRAILERSRESPONSE']._serialized_start=2308
-  _globals['_TRAILERSRESPONSE']._serialized_end=2383
-  _globals['_HTTPSTATUS']._serialized_start=2385
-  _globals['_HTTPSTATUS']._serialized_end=2411
-  _globals['_IMMEDIATERESPONSE']._serialized_start=2414
-  _globals['_IMMEDIATERESPONSE']._serialized_end=2557
-  _globals['_PROCESSINGRESPONSE']._serialized_start=2560
-  _globals['_PROCESSINGRESPONSE']._serialized_end=3124
+  _globals['_HEADERVALUE']._serialized_start=148
+  _globals['_HEADERVALUE']._serialized_end=208
+  _globals['_HEADERMAP']._serialized_start=210
+  _globals['_HEADERMAP']._serialized_end=267
+  _globals['_HEADERVALUEOPTION']._serialized_start=270
+  _globals['_HEADERVALUEOPTION']._serialized_end=558
+  _globals['_HEADERVALUEOPTION_APPEND']._serialized_start=445
+  _globals['_HEADERVALUEOPTION_APPEND']._serialized_end=558
+  _globals['_HEADERMUTATION']._serialized_start=560
+  _globals['_HEADERMUTATION']._serialized_end=656
+  _globals['_METADATA']._serialized_start=659
+  _globals['_METADATA']._serialized_end=820
+  _globals['_METADATA_FILTERMETADATAENTRY']._serialized_start=742
+  _globals['_METADATA_FILTERMETADATAENTRY']._serialized_end=820
+  _globals['_PROTOCOLCONFIGURATION']._serialized_start=823
+  _globals['_PROTOCOLCONFIGURATION']._serialized_end=1105
+  _globals['_PROTOCOLCONFIGURATION_BODYMODE']._serialized_start=999
+  _globals['_PROTOCOLCONFIGURATION_BODYMODE']._serialized_end=1105
+  _globals['_HTTPHEADERS']._serialized_start=1107
+  _globals['_HTTPHEADERS']._serialized_end=1187
+  _globals['_HTTPBODY']._serialized_start=1189
+  _globals['_HTTPBODY']._serialized_end=1236
+  _globals['_HTTPTRAILERS']._serialized_start=1238
+  _globals['_HTTPTRAILERS']._serialized_end=1297
+  _globals['_PROCESSINGREQUEST']._serialized_start=1300
+  _globals['_PROCESSINGREQUEST']._serialized_end=1924
+  _globals['_PROCESSINGREQUEST_ATTRIBUTESENTRY']._serialized_start=1839
+  _globals['_PROCESSINGREQUEST_ATTRIBUTESENTRY']._serialized_end=1913
+  _globals['_STREAMEDBODYRESPONSE']._serialized_start=1926
+  _globals['_STREAMEDBODYRESPONSE']._serialized_end=1985
+  _globals['_BODYMUTATION']._serialized_start=1988
+  _globals['_BODYMUTATION']._serialized_end=2119
+  _globals['_COMMONRESPONSE']._serialized_start=2121
+  _globals['_COMMONRESPONSE']._serialized_end=2247
+  _globals['_HEADERSRESPONSE']._serialized_start=2249
+  _globals['_HEADERSRESPONSE']._serialized_end=2316
+  _globals['_BODYRESPONSE']._serialized_start=2318
+  _globals['_BODYRESPONSE']._serialized_end=2382
+  _globals['_TRAILERSRESPONSE']._serialized_start=2384
+  _globals['_TRAILERSRESPONSE']._serialized_end=2459
+  _globals['_HTTPSTATUS']._serialized_start=2461
+  _globals['_HTTPSTATUS']._serialized_end=2487
+  _globals['_IMMEDIATERESPONSE']._serialized_start=2490
+  _globals['_IMMEDIATERESPONSE']._serialized_end=2633
+  _globals['_PROCESSINGRESPONSE']._serialized_start=2636
+  _globals['_PROCESSINGRESPONSE']._serialized_end=3200
 # @@protoc_insertion_point(module_scope)

@@ -2,6 +2,7 @@ import datetime
 
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import struct_pb2 as _struct_pb2
+from google.protobuf import wrappers_pb2 as _wrappers_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -28,7 +29,7 @@ class HeaderMap(_message.Message):
     def __init__(self, headers: _Optional[_Iterable[_Union[HeaderValue, _Mapping]]] = ...) -> None: ...
 
 class HeaderValueOption(_message.Message):
-    __slots__ = ("header", "append_action")
+    __slots__ = ("header", "append", "append_action")
     class Append(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         APPEND_IF_EXISTS_OR_ADD: _ClassVar[HeaderValueOption.Append]
@@ -40,10 +41,12 @@ class HeaderValueOption(_message.Message):
     OVERWRITE_IF_EXISTS_OR_ADD: HeaderValueOption.Append
     OVERWRITE_IF_EXISTS: HeaderValueOption.Append
     HEADER_FIELD_NUMBER: _ClassVar[int]
+    APPEND_FIELD_NUMBER: _ClassVar[int]
     APPEND_ACTION_FIELD_NUMBER: _ClassVar[int]
     header: HeaderValue
+    append: _wrappers_pb2.BoolValue
     append_action: HeaderValueOption.Append
-    def __init__(self, header: _Optional[_Union[HeaderValue, _Mapping]] = ..., append_action: _Optional[_Union[HeaderValueOption.Append, str]] = ...) -> None: ...
+    def __init__(self, header: _Optional[_Union[HeaderValue, _Mapping]] = ..., append: _Optional[_Union[_wrappers_pb2.BoolValue, _Mapping]] = ..., append_action: _Optional[_Union[HeaderValueOption.Append, str]] = ...) -> None: ...
 
 class HeaderMutation(_message.Message):
     __slots__ = ("set_headers", "remove_headers")

@@ -133,12 +133,14 @@ def _mutation(pairs: tuple[tuple[str, str], ...], remove: tuple[str, ...]) -> He
     seen: set[str] = set()
     options = []
     for name, value in pairs:
-        action = (
-            HeaderValueOption.APPEND_IF_EXISTS_OR_ADD if name in seen else HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
-        )
+        option = HeaderValueOption(header=HeaderValue(key=name, raw_value=value.encode("latin-1", "replace")))
+        if name in seen:
+            # Of several lines with one name Envoy would keep the last: its ext_proc pays no regard to `append_action`.
+            option.append.value = True
+        else:
+            option.append_action = HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
         seen.add(name)
-        header = HeaderValue(key=name, raw_value=value.encode("latin-1", "replace"))
-        options.append(HeaderValueOption(header=header, append_action=action))
+        options.append(option)
     return HeaderMutation(set_headers=options, remove_headers=remove)
 
 

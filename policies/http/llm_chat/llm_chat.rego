@@ -18,6 +18,6 @@ findings contains finding if {
 		"code": "model-call",
 		"effect": "allow",
 		"message": "Asking a model is allowed; secrets and personal data in the prompt are masked.",
-		"mask": {"kinds": settings.mask_kinds, "lanes": ["request"]},
+		"mask": {"kinds": settings.mask_kinds, "except": settings.except_kinds, "lanes": ["request"]},
 	}
 }

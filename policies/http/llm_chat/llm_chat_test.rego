@@ -12,7 +12,7 @@ test_model_calls_pass_with_masks if {
 	})
 	given := testing.http("production", facts)
 	testing.codes(llm_chat.findings) == {"model-call"} with input as given
-	{"card", "email", "openai-key"} - {k | some f in llm_chat.findings; some k in f.mask.kinds} == set() with input as given
+	{"secret", "financial", "email"} - {k | some f in llm_chat.findings; some k in f.mask.kinds} == set() with input as given
 	{l | some f in llm_chat.findings; some l in f.mask.lanes} == {"request"} with input as given
 }
 

@@ -18,7 +18,13 @@ findings contains finding if {
 		"code": "response-masked",
 		"effect": "mask",
 		"message": "Personal data and secrets in the response are masked.",
-		"mask": {"kinds": settings.kinds, "keys": keys, "lanes": ["response"]},
+		"mask": {
+			"kinds": settings.kinds,
+			"except": settings.except_kinds,
+			"keys": keys,
+			"operator": settings.operator,
+			"lanes": ["response"],
+		},
 	}
 }
 

@@ -8,36 +8,40 @@
 #   mode: enforce
 package holdpoint.policies.http.secrets_in_requests
 
+import data.holdpoint.lib.masking
+
 settings := data.holdpoint.config.policies["http.secrets_in_requests"]
 
-# Every kind, not only those found: a stage that decodes a body may see values that the detectors did not.
+mask := {"kinds": settings.mask_kinds, "except": settings.except_kinds, "lanes": ["request"]}
+
+# All that is meant, not only what was found: a stage that decodes a body may see values that the detectors did not.
 findings contains finding if {
-	some kind in settings.mask_kinds
-	found(kind)
+	some part in ["address", "headers", "body"]
+	count(masked(part)) > 0
 	finding := {
 		"code": "secret-masked",
 		"effect": "mask",
 		"message": "Secrets in the request are masked.",
-		"mask": {"kinds": settings.mask_kinds, "lanes": ["request"]},
+		"mask": mask,
 	}
 }
 
-# Detectors did not see this body, so every kind is masked while it streams, also those that would end the request.
+# Detectors did not see this body, so all is masked while it streams, also what would end the request.
 findings contains finding if {
 	not input.action.facts.body.inspected
 	not input.action.facts.body.size == 0
 	not input.target.name in settings.unmasked_targets
+	some one in [mask, {"kinds": settings.block_kinds, "lanes": ["request"]}]
 	finding := {
 		"code": "unread-body-masked",
 		"effect": "mask",
 		"message": "Secrets in the request are masked while it streams.",
-		"mask": {"kinds": array.concat(settings.mask_kinds, settings.block_kinds), "lanes": ["request"]},
+		"mask": one,
 	}
 }
 
 findings contains finding if {
-	some kind in settings.block_kinds
-	found(kind)
+	some kind in masking.anywhere(settings.block_kinds)
 	finding := {
 		"code": kind,
 		"effect": "block",
@@ -49,8 +53,7 @@ named := {"private-key": "a private key", "credential": "a credential that the g
 
 # Masks change bodies and headers. An address is logged by everything on its way and is not changed.
 findings contains finding if {
-	some kind in settings.mask_kinds
-	input.action.facts.sensitive.address[kind] > 0
+	count(masked("address")) > 0
 	finding := {
 		"code": "secret-in-address",
 		"effect": "block",
@@ -58,7 +61,8 @@ findings contains finding if {
 	}
 }
 
-found(kind) if {
-	some part in ["address", "headers", "body"]
-	input.action.facts.sensitive[part][kind] > 0
-}
+# Without what is left out, and without what ends the request anyway.
+masked(part) := (masking.found(part, settings.mask_kinds) - masking.found(part, settings.except_kinds)) - masking.found(
+	part,
+	settings.block_kinds,
+)

@@ -3,10 +3,16 @@ package holdpoint.policies.http.secrets_in_requests_test
 import data.holdpoint.lib.testing
 import data.holdpoint.policies.http.secrets_in_requests
 
-given(method, body, kinds) := testing.http(
-	"production",
-	{"method": method, "body": body, "sensitive": {"address": {}, "headers": {}, "body": kinds}},
-)
+families := {
+	"aws-key": "secret", "github-token": "secret", "jwt": "secret", "private-key": "secret", "password": "secret",
+	"acme-key": "secret", "email": "contact",
+}
+
+given(method, body, kinds) := testing.http("production", {
+	"method": method,
+	"body": body,
+	"sensitive": {"address": {}, "headers": {}, "body": kinds, "families": families},
+})
 
 whole := {"inspected": true, "size": 40}
 
@@ -20,8 +26,24 @@ test_secrets_are_masked_on_the_way_out if {
 	{[f.code, f.effect, f.mask] | some f in secrets_in_requests.findings} == {[
 		"secret-masked",
 		"mask",
-		{"kinds": data.holdpoint.config.policies["http.secrets_in_requests"].mask_kinds, "lanes": ["request"]},
+		{"kinds": ["secret"], "except": ["password", "secret-assignment"], "lanes": ["request"]},
 	]} with input as given("POST", whole, {"aws-key": 1, "email": 1})
+}
+
+# What a company adds is of a family too, and so is meant.
+test_a_kind_that_nobody_named_is_masked if {
+	testing.codes(secrets_in_requests.findings) == {"secret-masked"} with input as given("POST", whole, {"acme-key": 1})
+}
+
+test_a_password_is_ordinary_traffic if {
+	count(secrets_in_requests.findings) == 0 with input as given("POST", whole, {"password": 1})
+	in_address := {"address": {"password": 1}, "headers": {}, "body": {}, "families": families}
+	count(secrets_in_requests.findings) == 0 with input as testing.http("production", {"sensitive": in_address})
+}
+
+test_a_family_may_be_blocked if {
+	testing.codes(secrets_in_requests.findings) == {"jwt", "acme-key"} with input as given("POST", whole, {"jwt": 1, "acme-key": 2})
+		with data.holdpoint.config.policies["http.secrets_in_requests"].block_kinds as ["secret"]
 }
 
 test_a_private_key_is_blocked if {
@@ -30,7 +52,7 @@ test_a_private_key_is_blocked if {
 
 test_a_secret_in_the_address_is_blocked_whatever_the_body if {
 	some method, body in {"GET": {"inspected": true, "size": 0}, "POST": whole, "PUT": unread}
-	some_secret := {"address": {"github-token": 1}, "headers": {}, "body": {}}
+	some_secret := {"address": {"github-token": 1}, "headers": {}, "body": {}, "families": families}
 	codes := testing.codes(secrets_in_requests.findings) with input as testing.http(
 		"production",
 		{"method": method, "body": body, "sensitive": some_secret},
@@ -39,7 +61,7 @@ test_a_secret_in_the_address_is_blocked_whatever_the_body if {
 }
 
 test_a_secret_in_a_header_is_masked if {
-	in_header := {"address": {}, "headers": {"jwt": 1}, "body": {}}
+	in_header := {"address": {}, "headers": {"jwt": 1}, "body": {}, "families": families}
 	testing.codes(secrets_in_requests.findings) == {"secret-masked"} with input as testing.http(
 		"production",
 		{"method": "GET", "body": {"inspected": true, "size": 0}, "sensitive": in_header},
@@ -65,7 +87,5 @@ test_a_body_is_masked_whatever_the_method if {
 }
 
 test_a_private_key_is_masked_where_nobody_reads_the_body if {
-	some finding in secrets_in_requests.findings with input as given("POST", unread, {})
-	"private-key" in finding.mask.kinds
-	"jwt" in finding.mask.kinds
+	{f.mask.kinds | some f in secrets_in_requests.findings} == {["secret"], ["private-key", "credential"]} with input as given("POST", unread, {})
 }

@@ -10,7 +10,10 @@ EVENT = 1 << 20
 """Bytes of one event, at most, unless a stage is built for more."""
 
 _BOM = b"\xef\xbb\xbf"
-_END = re.compile(rb"[\r\n]")
+_BLANK = re.compile(rb"\n[\r\n]|\r(?:\n[\r\n]|\r)")  # the end of a line, and the first byte of a blank one's
+_BLANKS = re.compile(rb"\n+")
+_NAME = re.compile(rb"(?:\A(?:\xef\xbb\xbf)?|[\r\n])event:([^\r\n]*)")
+_LINE = re.compile(rb"([^\r\n]*)(\r\n|\n|\r|\Z)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,37 +32,53 @@ class Line:
         return value.removeprefix(b" ") if name == b"data" else None
 
 
-@dataclass(frozen=True, slots=True)
 class Event:
-    """The lines up to a blank one. `close` is the blank line's end: one byte, for the LF of a CRLF follows by
-    itself."""
+    """The lines up to a blank one, as the bytes that they came in. `close` is the blank line's end: one byte, for the
+    LF of a CRLF follows by itself; none when the stream ended first."""
 
-    lines: tuple[Line, ...]
-    close: bytes
-    bom: bytes = b""
+    __slots__ = ("raw", "close", "data", "_start", "_end")
 
-    @property
-    def raw(self) -> bytes:
-        """The bytes it came in."""
-        return self.bom + b"".join(line.text + line.end for line in self.lines) + self.close
-
-    @property
-    def data(self) -> bytes | None:
+    def __init__(self, raw: bytes, closed: bool = True) -> None:
+        self.raw = raw
+        self.close = raw[-1:] if closed else b""
+        self.data: bytes | None
         """The payload: its data lines joined by LF; None when it has none."""
-        values = [value for line in self.lines if (value := line.data) is not None]
-        return b"\n".join(values) if values else None
+        self._start, self._end = _only(raw)
+        if self._end:
+            self.data = raw[self._start : self._end]
+        else:
+            values = [value for line in self.lines() if (value := line.data) is not None]
+            self.data = b"\n".join(values) if values else None
+
+    @property
+    def others(self) -> bytes:
+        """Its lines but the one with data, where that is easy to tell; otherwise all of it."""
+        if not self._end:
+            return self.raw
+        before = self.raw[: self._start].removesuffix(b" ").removesuffix(b"data:")
+        return before + self.raw[self._end + 1 : len(self.raw) - len(self.close)]
+
+    def lines(self) -> list[Line]:
+        """Its lines, without the blank one and a byte order mark."""
+        at = len(_BOM) if self.raw.startswith(_BOM) else 0
+        end = len(self.raw) - len(self.close)
+        return [Line(text, eol) for text, eol in _LINE.findall(self.raw[at:end]) if text]
 
     @property
     def name(self) -> bytes:
         """The event's type, empty where it has none."""
-        names = [line.text[6:].strip() for line in self.lines if line.text.startswith(b"event:")]
-        return names[-1] if names else b""
+        names: list[bytes] = _NAME.findall(self.raw)
+        return names[-1].strip() if names else b""
 
     def with_data(self, payload: bytes) -> "Event":
         """The same event with another payload, in the place of its first data line."""
+        if payload == self.data:
+            return self
+        if self._end and b"\n" not in payload and b"\r" not in payload:
+            return Event(self.raw[: self._start] + payload + self.raw[self._end :], bool(self.close))
         lines: list[Line] = []
         done = False
-        for line in self.lines:
+        for line in self.lines():
             if line.data is None:
                 lines.append(line)
             elif not done:
@@ -69,23 +88,39 @@ class Event:
                 rows = payload.split(b"\n")
                 lines += [Line(prefix + row, end) for row in rows[:-1]]
                 lines.append(Line(prefix + rows[-1], line.end))
-        return Event(tuple(lines), self.close, self.bom)
+        return self.with_lines(lines)
+
+    def with_lines(self, lines: list[Line]) -> "Event":
+        """The same event with other lines."""
+        bom = _BOM if self.raw.startswith(_BOM) else b""
+        return Event(bom + b"".join(line.text + line.end for line in lines) + self.close, bool(self.close))
+
+
+def _only(raw: bytes) -> tuple[int, int]:
+    """From where to where the value of the only data line goes, where that is easy to tell; otherwise (0, 0)."""
+    at = 0 if raw.startswith(b"data:") else raw.find(b"\ndata:") + 1
+    if (not at and not raw.startswith(b"data:")) or raw.find(b"\ndata", at) >= 0 or b"\r" in raw:
+        return 0, 0
+    end = raw.find(b"\n", at)
+    if end < 0 or raw.startswith(b"data", 0, at) or raw.startswith(_BOM):
+        return 0, 0
+    return at + (6 if raw.startswith(b" ", at + 5) else 5), end
 
 
 class Cutter:
-    """Bytes in; out come events of at most `bound` bytes, and the LFs that belong to a CR already given."""
+    """Bytes in; out come events of at most `bound` bytes, and the LFs that belong to a CR already given. Blank lines
+    that follow each other are one event."""
 
-    __slots__ = ("_most", "_held", "_seen", "_lines", "_size", "_after_cr", "_begun", "_bom")
+    __slots__ = ("_most", "_held", "_seen", "_has_cr", "_after_cr", "_begun", "_bom")
 
     def __init__(self, bound: int = EVENT) -> None:
         self._most = bound
         self._held = bytearray()
-        self._seen = 0
-        self._lines: list[Line] = []
-        self._size = 0
+        self._seen = 0  # up to where no event ends
+        self._has_cr = False
         self._after_cr = False
         self._begun = False
-        self._bom = b""
+        self._bom = 0
 
     def feed(self, data: bytes, final: bool = False) -> list[Event | bytes]:
         """Give what is complete; with `final` also an event that no blank line ended. Raises MaskError for an event
@@ -97,45 +132,47 @@ class Cutter:
             if len(held) < 3 and _BOM.startswith(held) and not final:
                 return found
             self._begun = True
-            if held.startswith(_BOM):
-                self._bom = _BOM
-                del held[:3]
-        at = 0
-        while True:
-            if self._after_cr and at < len(held):
+            self._bom = 3 if held.startswith(_BOM) else 0
+        self._has_cr = self._has_cr or b"\r" in data
+        at, seen, size = 0, self._seen, len(held)
+        while at < size:
+            if self._after_cr:
                 self._after_cr = False
                 if held[at] == 10:
                     found.append(b"\n")
                     at += 1
-            end = _END.search(held, max(at, self._seen))
-            if end is None:
+                    continue
+            end = self._end(at + self._bom, seen)
+            if end < 0:
                 break
-            self._seen = 0
-            stop = end.start()
-            if stop == at:
-                self._lines_end(found, bytes(held[stop : stop + 1]))
-                self._after_cr = held[stop] == 13
-                at += 1
-                continue
-            width = 1
-            if held[stop] == 13:
-                if stop + 1 == len(held) and not final:
-                    break  # an LF may follow
-                width = 2 if held[stop + 1 : stop + 2] == b"\n" else 1
-            self._lines.append(Line(bytes(held[at:stop]), bytes(held[stop : stop + width])))
-            self._size += stop + width - at
-            at = stop + width
-        del held[:at]
-        self._seen = len(held) if end is None else end.start() - at
-        if self._size + len(held) > self._most:
+            if end - at > self._most:
+                raise MaskError(f"a server-sent event longer than {self._most} bytes")
+            found.append(Event(bytes(held[at:end])))
+            self._after_cr = held[end - 1] == 13
+            self._bom, at = 0, end
+        if at:
+            del held[:at]
+            self._has_cr = self._has_cr and b"\r" in held
+        if len(held) > self._most:
             raise MaskError(f"a server-sent event longer than {self._most} bytes")
-        if final and (held or self._lines or self._bom):
-            if held:
-                self._lines.append(Line(bytes(held), b""))
-                held.clear()
-            self._lines_end(found, b"")
+        self._seen = max(0, len(held) - 2)
+        if final and held:
+            found.append(Event(bytes(held), closed=False))
+            held.clear()
         return found
 
-    def _lines_end(self, found: list[Event | bytes], close: bytes) -> None:
-        found.append(Event(tuple(self._lines), close, self._bom))
-        self._lines, self._size, self._bom = [], 0, b""
+    def _end(self, at: int, seen: int) -> int:
+        """Where the event that begins here ends, or -1."""
+        held = self._held
+        if at >= len(held):
+            return -1
+        if held[at] == 10:
+            blank = _BLANKS.match(held, at)
+            return blank.end() if blank else -1
+        if held[at] == 13:
+            return at + 1
+        if self._has_cr:
+            found = _BLANK.search(held, max(at, seen))
+            return found.end() if found else -1
+        end = held.find(b"\n\n", max(at, seen))
+        return end + 2 if end >= 0 else -1

@@ -1,0 +1,1 @@
+"""What the masking engine finds and what that costs, beside presidio-analyzer and detect-secrets."""

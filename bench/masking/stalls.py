@@ -1,0 +1,103 @@
+"""The longest that a single step takes, whatever the input: nothing else happens on a worker's loop meanwhile.
+
+A worker feeds bodies as they come, steps of up to 4 KiB on its event loop and larger ones in a thread. The same input
+is fed several times; each position counts with its fastest time, so that what else the machine did is no stall.
+"""
+
+import gc
+import json
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from bench.masking import corpora, dense, ours
+from extproc.server.driver import INLINE_BYTES
+
+AIM_MS = 5.0
+LARGE = 16 << 10
+_TEXT, _JSON, _EVENTS = "text/x-log", "application/json", "text/event-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """The longest feed of `size` bytes of an input, in ms, and the mean."""
+
+    input: str
+    content_type: str
+    size: int
+    worst_ms: float
+    mean_ms: float
+
+
+def measure(length: int, rounds: int, say: Callable[[str], None]) -> list[Stall]:
+    """All inputs, of about `length` bytes each."""
+    found = []
+    for name, content_type, data in inputs(length):
+        say(f"stalls: {name}")
+        found += [_stall(name, content_type, data, size, rounds) for size in (INLINE_BYTES, LARGE)]
+    return found
+
+
+def _stall(name: str, content_type: str, data: bytes, size: int, rounds: int) -> Stall:
+    cut = [data[at : at + size] for at in range(0, len(data), size)]
+    fastest = [float("inf")] * (len(cut) + 1)
+    for _ in range(rounds):
+        stage = ours.stage(content_type)
+        gc.collect()
+        for index, piece in enumerate(cut):
+            began = time.perf_counter()
+            stage.feed(piece)
+            fastest[index] = min(fastest[index], time.perf_counter() - began)
+        began = time.perf_counter()
+        stage.finish()
+        fastest[-1] = min(fastest[-1], time.perf_counter() - began)
+    return Stall(name, content_type, size, max(fastest) * 1000, sum(fastest) / len(fastest) * 1000)
+
+
+def inputs(length: int) -> Iterator[tuple[str, str, bytes]]:
+    """(name, content type, bytes) of what is tried: two usual texts, and what somebody may think of who means ill."""
+    ordinary, decoys = corpora.ordinary(length), dense.decoys(length)
+    yield "ordinary", _TEXT, ordinary.encode()
+    yield "ordinary, JSON", _JSON, ours.as_json(ordinary)
+    yield "dense with decoys", _TEXT, decoys.encode()
+    yield "dense with decoys, JSON", _JSON, ours.as_json(decoys)
+    rng = random.Random(3)
+    base64url = "".join(rng.choices("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", k=length))
+    for name, text in (
+        ("only the digit 4", "4" * length),
+        ("4111 4111 …", _repeated("4111 ", length)),
+        ("random digits", "".join(rng.choices("0123456789", k=length))),
+        ("digits and dashes", "".join(rng.choices("0123456789- ", k=length))),
+        ("a PEM block without end", "-----BEGIN PRIVATE KEY-----\n" + base64url),
+        ("BEGIN lines", _repeated("-----BEGIN RSA PRIVATE KEY", length)),
+        ("a JWT as long as that", "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9." + base64url),
+        ("eyJ-eyJ-…", _repeated("eyJ-", length)),
+        ("eyJhbGciOi…", _repeated("eyJhbGciOi.", length)),
+        ("DE11 DE11 …", _repeated("DE11 ", length)),
+        ("a@a@…", _repeated("a@", length)),
+        ("a.a.a.…@", "a." * (length // 2) + "@"),
+        ("10,000 near-cards", _repeated("4111 1111 1111 1112 ", min(length, 200_000))),
+        ("10,000 near-tokens", _repeated("ghp_aaaaaaaaaa ", min(length, 150_000))),
+        ("10,000 tokens", _repeated("ghp_" + "a1B2" * 9 + " ", min(length, 400_000))),
+        ("password=password=…", _repeated("password=", length)),
+        ("context words", _repeated("ssn passport token phone born account ", length)),
+        ("https://a:b@a:b@…", _repeated("https://a:b@", length)),
+        ("1.1.1.1.1.…", _repeated("1.", length)),
+        ("a:b:c:…", _repeated("fe80:", length)),
+        ("blanks", " " * length),
+        ("zero bytes", "\0" * length),
+    ):  # fmt: skip
+        yield name, _TEXT, text.encode()
+    yield "one JSON string of 4", _JSON, json.dumps({"a": "4" * length}).encode()
+    yield "escapes", _JSON, b'{"a":"' + b"\\u0034" * (length // 6) + b'"}'
+    yield "deep JSON", _JSON, (b'{"a":' * 100 + b"1" + b"}" * 100 + b"\n") * (length // 700)
+    yield "one-character strings", _JSON, json.dumps(["4"] * (length // 5)).encode()
+    yield "names of members", _JSON, json.dumps({f"ssn{n}": n for n in range(length // 20)}).encode()
+    yield "tiny events", _EVENTS, b"data: 4\n\n" * (length // 9)
+    delta = '{"choices":[{"index":0,"delta":{"content":"4"}}]}'
+    yield "tiny deltas", _EVENTS, f"data: {delta}\n\n".encode() * (length // 58)
+
+
+def _repeated(text: str, length: int) -> str:
+    return (text * (length // len(text) + 1))[:length]

@@ -1,0 +1,193 @@
+"""Masking of documents that stream by one after the other, of which some carry a text in pieces.
+
+What is held of a text goes on with its next piece, or before what ends it in a document of our own, made like those of
+the stream. All other documents are masked one by one.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+from extproc.masking.engine._re2 import Pattern
+from extproc.masking.engine.scanner import scan
+from extproc.masking.plan import Plan
+from extproc.masking.stage import MaskError, Stage
+from extproc.masking.structure.dropping import DropStage
+from extproc.masking.structure.jsonstage import JsonStage, mask_document
+from extproc.masking.structure.llm.arguments import Arguments
+from extproc.masking.structure.llm.places import Name, Reading, Slot, carrier, read
+from extproc.masking.structure.llm.shapes import TEXT, VARIES, WHOLE, Shape, hint, shape_of
+from extproc.masking.structure.llm.spelling import blank, blanks, cut, dumps, filled, loads
+from extproc.masking.text import TextStage
+
+STREAMS = 256
+"""Texts that one stream may carry side by side."""
+
+_HINT = Pattern(hint())
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One that goes on. `label` is whatever the stream calls such documents (an event's type)."""
+
+    payload: bytes
+    label: bytes
+
+
+@dataclass(slots=True)
+class _Text:
+    """One text: its stage, and a document to carry what is held of it."""
+
+    stage: Stage
+    carrier: Document = Document(b"", b"")
+    half: str = ""
+
+    def feed(self, piece: str, final: bool = False) -> str:
+        piece = self.half + piece
+        self.half = ""
+        if not final and piece and "\ud800" <= piece[-1] <= "\udbff":
+            piece, self.half = piece[:-1], piece[-1]
+        return _through(self.stage, piece, final)
+
+
+class Deltas:
+    """Masks a stream of JSON documents. Raises MaskError when it carries too many texts at once, or an id of one is too
+    long."""
+
+    __slots__ = ("_plan", "_counts", "_texts", "_clean")
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._counts: dict[str, int] = {}
+        self._texts: dict[Name, _Text] = {}
+        self._clean = b""  # the last document but for its pieces, if there was nothing to mask
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many values were masked so far, by kind."""
+        counts = dict(self._counts)
+        for text in self._texts.values():
+            add(counts, text.stage.counts)
+        return counts
+
+    def take(self, payload: bytes, label: bytes = b"") -> list[Document] | None:
+        """The documents that go on in this one's place, itself the last; None when it is not JSON."""
+        document = loads(payload) if _HINT.search(payload, 0, len(payload)) or b"\\u" in payload else None
+        if isinstance(document, dict) and (shape := shape_of(document)) is not None:
+            reading = read(shape, document)
+            if reading.slots or reading.ends:
+                return self._pieces(payload, label, shape, document, reading)
+        masked = self._document(payload)
+        return None if masked is None else [Document(masked, label)]
+
+    def end(self) -> list[Document]:
+        """The stream has ended: what is held of its texts."""
+        return self._close(list(self._texts))
+
+    def _document(self, payload: bytes) -> bytes | None:
+        counts: dict[str, int] = {}
+        try:
+            masked = _whole(payload, self._plan, counts)
+        except MaskError:
+            return None
+        add(self._counts, counts)
+        return masked
+
+    def _pieces(
+        self, payload: bytes, label: bytes, shape: Shape, document: dict[str, Any], reading: Reading
+    ) -> list[Document] | None:
+        """A piece is masked as part of its text and never by itself; the rest of the document as any other."""
+        slots = [slot for slot in reading.slots if slot.mark is not VARIES or self._innocent(slot)]
+        bare = cut(payload, document, slots) if slots else payload
+        masked = bare if bare == self._clean else self._document(bare)
+        if masked is None:
+            return None
+        self._clean = bare if masked == bare else b""
+        ends = frozenset(map(frozenset, reading.ends))
+        last = {
+            slot.name: index for index, slot in enumerate(slots) if slot.mark is not VARIES and _ended(slot.name, ends)
+        }
+        changed = masked != bare
+        left, outs = blanks(masked), dict[int, bytes]()
+        for index, slot in enumerate(slots):
+            if index not in left:
+                continue  # masked by its name
+            piece = out = slot.piece
+            if not isinstance(piece, str) or slot.mark is VARIES:
+                pass
+            elif slot.mark is WHOLE:
+                out = self._finish(_Text(Arguments(self._plan)), piece)
+            else:
+                text = self._text(slot, label, shape, document)
+                over = last.get(slot.name) == index
+                out = self._finish(self._texts.pop(slot.name), piece) if over else text.feed(piece)
+            changed = changed or out != piece
+            outs[index] = dumps(out)
+        masked = filled(masked, outs)
+        before = self._close([name for name in self._texts if _ended(name, ends)]) if ends else []
+        # More quotes than it has now: a name occurs twice, and the reader may take the one that we did not see.
+        kept = not changed and payload.count(b'"') == masked.count(b'"')
+        return [*before, Document(payload if kept else masked, label)]
+
+    def _innocent(self, slot: Slot) -> bool:
+        """Whether there is nothing to mask in a value by itself."""
+        detector = self._plan.detector
+        return not scan(detector, str(slot.piece), detector.named(slot.member))
+
+    def _text(self, slot: Slot, label: bytes, shape: Shape, document: dict[str, Any]) -> _Text:
+        text = self._texts.get(slot.name)
+        if text is None:
+            if len(self._texts) >= STREAMS:
+                raise MaskError(f"more than {STREAMS} texts in one stream of pieces")
+            stage = TextStage(self._plan) if slot.mark is TEXT else Arguments(self._plan)
+            made = dumps(carrier(shape, document, slot, blank(0)[1:-1].decode()))
+            text = self._texts[slot.name] = _Text(stage, Document(made, label))
+        return text
+
+    def _finish(self, text: _Text, piece: str = "") -> str:
+        """The last of a text."""
+        out = text.feed(piece, final=True)
+        add(self._counts, text.stage.counts)
+        return out
+
+    def _close(self, names: list[Name]) -> list[Document]:
+        """Nothing follows in these texts: what is held of them, in documents of our own."""
+        out: list[Document] = []
+        for name in names:
+            text = self._texts.pop(name)
+            if rest := self._finish(text):
+                # What is masked in the stream's documents is masked here, and was counted there.
+                made = _whole(text.carrier.payload, self._plan, {})
+                out.append(Document(made.replace(blank(0), dumps(rest)), text.carrier.label))
+        return out
+
+
+def _whole(payload: bytes, plan: Plan, counts: dict[str, int]) -> bytes:
+    """A whole document, masked. Raises MaskError."""
+    if not plan.drops:
+        return mask_document(payload, plan, counts)
+    stage = DropStage(JsonStage(plan))
+    out = stage.feed(payload) + stage.finish()
+    add(counts, stage.counts)
+    return out
+
+
+def _ended(name: Name, ends: Collection[frozenset[tuple[str, str | int]]]) -> bool:
+    """Whether one of these ends has no other ids than a text has: a document may have thousands of both."""
+    return any(frozenset(some) in ends for n in range(len(name.ids) + 1) for some in combinations(name.ids, n))
+
+
+def _through(stage: Stage, piece: str, final: bool) -> str:
+    try:
+        data = piece.encode()
+    except UnicodeEncodeError:  # halves of characters: those that belong together are one
+        data = piece.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+    out = stage.feed(data)
+    return (out + stage.finish() if final else out).decode()
+
+
+def add(counts: dict[str, int], more: dict[str, int]) -> None:
+    """Add counts by kind to others."""
+    for kind, count in more.items():
+        counts[kind] = counts.get(kind, 0) + count

@@ -1,0 +1,312 @@
+"""XML and HTML, text by text."""
+
+import contextlib
+import tracemalloc
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from typing import Any
+from xml.sax.saxutils import escape, quoteattr
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extproc.domain.decision import Operator
+from extproc.masking.stage import MaskError
+from extproc.masking.structure.xmlstage import XmlStage
+from tests.masking.fields import CARD, EMAIL, SSN, plan
+from tests.masking.streams import every_cut, planned, run
+
+
+def _make(*keys: str, html: bool = False, **more: object) -> Callable[[], XmlStage]:
+    made = plan(*keys, **more)  # type: ignore[arg-type]
+    return lambda: XmlStage(made, html)
+
+
+XML = f"""<?xml version="1.0" encoding="UTF-8"?>
+<!-- from {EMAIL} -->
+<people xmlns:p="urn:x" note='{CARD}'>
+  <person mail="{EMAIL.replace("@", "&#64;")}" secret = "x" ssn='{SSN}' other="{SSN}"/>
+  <p:ssn>{SSN}</p:ssn><b>{SSN}</b><p:ssn>a<b>{SSN}</b>{SSN}</p:ssn>
+  <text>a &lt; b &amp; {EMAIL.replace("@", "&#x0040;").replace(".", "&period;")} &#8211; caf&#233; 4111&#160;1111
+1111 1111&nbsp;1111 &#52;111 1111 1111 &#49;111.</text>
+  <secret>
+    <child>kept</child> gone &amp; all
+  </secret>
+  <ssn><![CDATA[{SSN}]]></ssn><secret><![CDATA[x ]] > y]]></secret>
+  <?say {EMAIL}?><![CDATA[&#64; {EMAIL}]]>
+</people>
+"""
+MASKED = f"""<?xml version="1.0" encoding="UTF-8"?>
+<!-- from [masked:email] -->
+<people xmlns:p="urn:x" note='[masked:card]'>
+  <person mail="[masked:email]" secret = "[masked:key:secret]" ssn='[masked:ssn]' other="{SSN}"/>
+  <p:ssn>[masked:ssn]</p:ssn><b>{SSN}</b><p:ssn>a<b>[masked:ssn]</b>[masked:ssn]</p:ssn>
+  <text>a &lt; b &amp; [masked:email] &#8211; caf&#233; 4111&#160;1111
+1111 1111&nbsp;1111 [masked:card].</text>
+  <secret>
+    <child>[masked:key:secret]</child> [masked:key:secret]</secret>
+  <ssn><![CDATA[[masked:ssn]]]></ssn><secret><![CDATA[[masked:key:secret]]]></secret>
+  <?say [masked:email]?><![CDATA[&#64; [masked:email]]]>
+</people>
+"""
+COUNTS = {"email": 5, "card": 2, "key:secret": 3, "ssn": 5}
+
+
+def test_names_are_context_and_keys_mask_texts_whole() -> None:
+    """Of the element, the one around it, or of the attribute; everything else keeps its bytes."""
+    out, counts = run(_make("Secret"), XML.encode())
+    assert out.decode() == MASKED
+    assert counts == COUNTS
+
+
+def test_every_single_cut() -> None:
+    """Cut at each offset, and byte by byte; read as HTML, too."""
+    every_cut(_make("secret"), XML.encode())
+    every_cut(_make("secret", html=True), XML.encode())
+    every_cut(_make("secret", html=True), HTML.encode())
+
+
+HTML = f"""<!DOCTYPE html PUBLIC "-//W3C//DTD HTML 4.01//EN" "http://www.w3.org/TR/html4/strict.dtd">
+<html lang=en><head><SCRIPT src=a.js defer>if (a<b && "{EMAIL}") {{ x("</b>&#64;") }}</Script >
+<body class = x data-mail={EMAIL} hidden data-x='"' checked>1 < 2 <br>{EMAIL.replace("@", "&#64")}<p>x
+<ssn>{SSN}<br>{SSN}</SSN>{SSN} <input name=a value = {EMAIL}><input secret=abc/><secret>gone<i>kept</i></secret>
+<img src="data:image/png;base64,{"QUJD" * 600}" alt="{CARD}"/> <a href="x?a=1&b=2&amp;c;">y</a></ body><!--{EMAIL}"""
+
+
+def test_html_is_read_tolerantly() -> None:
+    """Attributes without quotes, elements without end, scripts as text, an end anywhere."""
+    out, counts = run(_make("secret", html=True), HTML.encode())
+    expected = HTML.replace(EMAIL, "[masked:email]").replace(EMAIL.replace("@", "&#64"), "[masked:email]")
+    expected = expected.replace(CARD, "[masked:card]").replace("abc/", "[masked:key:secret]")
+    expected = expected.replace(f"<ssn>{SSN}<br>{SSN}", "<ssn>[masked:ssn]<br>[masked:ssn]")
+    assert out.decode() == expected.replace("gone", "[masked:key:secret]").replace("kept", "[masked:key:secret]")
+    assert counts == {"email": 5, "card": 1, "key:secret": 2, "ssn": 2}
+
+
+M = "[masked:key:secret]"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "count"),
+    [
+        ("<secret><a b='1'>2<c/>3</a>4</secret>5", f"<secret><a b='{M}'>{M}<c/>{M}</a>{M}</secret>5", 1),
+        ("<secret a='1' b=\"2\"/><secret>3</secret>", f"<secret a='{M}' b=\"{M}\"/><secret>{M}</secret>", 2),
+        ("<h:secret xmlns:h='urn:1' xml:lang='en'>1</h:secret>2",
+         f"<h:secret xmlns:h='urn:1' xml:lang='en'>{M}</h:secret>2", 1),
+        ("<secret>\n <a>\n1</a>\n</secret>", f"<secret>\n <a>\n{M}</a>\n</secret>", 1),
+        ("<secret><![CDATA[1]]><!--2--><?a 3?><?b?></secret>",
+         f"<secret><![CDATA[{M}]]><!--{M}--><?a {M}?><?b?></secret>", 1),
+        ("<secret><secret>1</secret>2</secret><a>3</a>", f"<secret><secret>{M}</secret>{M}</secret><a>3</a>", 1),
+        ("<secret/><a>1</a>", "<secret/><a>1</a>", 0),
+        ("<secret></secret><a>1</a>", "<secret></secret><a>1</a>", 0),
+        ("<a name='secret' value='1' x='2'>3<b>4</b></a>5",
+         f"<a name='secret' value='{M}' x='2'>{M}<b>{M}</b></a>5", 2),
+        ("<a value='1' key=' s&#101;cret '/><a>2</a>", f"<a value='{M}' key=' s&#101;cret '/><a>2</a>", 1),
+        ("<a id='secret' value='1'>2</a>", f"<a id='secret' value='{M}'>2</a>", 1),
+        ("<a name='x'><secret name='y'>1</secret></a>2", f"<a name='x'><secret name='{M}'>{M}</secret></a>2", 1),
+        (f"<a name='ssn' value='{SSN}'>{SSN}</a>{SSN}", f"<a name='ssn' value='[masked:ssn]'>[masked:ssn]</a>{SSN}", 2),
+        (f"<ssn value='{SSN}'><a b='{SSN}'>{SSN}</a></ssn>",
+         f"<ssn value='[masked:ssn]'><a b='{SSN}'>[masked:ssn]</a></ssn>", 2),
+        (f"<ssn><a><b>{SSN}</b></a></ssn>", f"<ssn><a><b>{SSN}</b></a></ssn>", 0),
+    ],
+)  # fmt: skip
+def test_what_a_name_covers(text: str, expected: str, count: int) -> None:
+    """A name that is selected, all that is in its element; a name that is context, also what is right inside. What an
+    attribute calls another one is that one's name, or in XML the element's."""
+    raw = f"<r>{text}</r>".encode()
+    out, counts = run(_make("secret"), raw)
+    assert (out.decode(), sum(counts.values())) == (f"<r>{expected}</r>", count)
+    every_cut(_make("secret"), raw)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("<input name=secret value=1>2", f"<input name=secret value={M}>2"),
+        ("<INPUT Value='1' type=x ID='secret'>2", f"<INPUT Value='{M}' type=x ID='secret'>2"),
+        ("<meta name=secret content=1><p>2", f"<meta name=secret content={M}><p>2"),
+        ("<textarea name=secret>1<b></secret>2</textarea>3", f"<textarea name=secret>{M}</textarea>3"),
+        ("<p name=secret>1</p>", "<p name=secret>1</p>"),
+        ("<secret>1<p>2<br>3</SECRET>4", f"<secret>{M}<p>{M}<br>{M}</SECRET>4"),
+        ("<secret>1</p></div>2<secret>3</secret>4</secret>5",
+         f"<secret>{M}</p></div>{M}<secret>{M}</secret>{M}</secret>5"),
+        ("<secret><script>1</secret>2</script>3</secret>4", f"<secret><script>{M}</script>{M}</secret>4"),
+        ("<secret><input name=a value=1></secret>2", f"<secret><input name={M} value={M}></secret>2"),
+        (f"<input value={'x' * 3000} name=secret>", f"<input value={M} name=secret>"),
+        (f"<input name=a value='{'x' * 9000}'>", f"<input name=a value='{'x' * 9000}'>"),
+    ],
+)  # fmt: skip
+def test_what_a_name_covers_in_html(text: str, expected: str) -> None:
+    """As in XML, where elements end; attributes may call each other in any order."""
+    assert run(_make("secret", html=True), text.encode())[0].decode() == expected
+    if len(text) < 1000:
+        every_cut(_make("secret", html=True), text.encode())
+
+
+def test_of_several_texts_under_a_name_one_is_shown_in_part() -> None:
+    """Together they would show too much."""
+    make = _make("secret", operators={"key:secret": Operator.PARTIAL})
+    text = b"<r><secret a='12345678'>12345678<b>12345678</b></secret><secret>12345678</secret></r>"
+    expected = f"<r><secret a='****5678'>{M}<b>{M}</b></secret><secret>****5678</secret></r>"
+    assert run(make, text) == (expected.encode(), {"key:secret": 2})
+
+
+_PIECES = [
+    "<", ">", "</", "/>", "<!--", "-->", "<![CDATA[", "]]>", "<?", "?>", "<!DOCTYPE", "[", "a", "ssn", "secret", "=",
+    '"', "'", " ", "\n", "&", "#", "64", ";", "&#64;", "&amp;", "<ssn>", "</ssn>", "<secret>", "<a b='", "<a>", "</a>",
+    '<a b="', SSN, CARD, EMAIL, "é",
+    " name=secret", " value=", "<script>", "</script", "x" * 1030, "-----BEGIN PRIVATE KEY-----",
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(_PIECES), max_size=16).map("".join), st.booleans(), st.booleans())
+def test_cuts_do_not_matter(text: str, lenient: bool, html: bool) -> None:
+    """Whatever comes, well-formed or not, is masked or refused the same way in one piece and in many."""
+    raw = text.encode()
+
+    def outcome(keys: list[str], cuts: range) -> object:
+        try:
+            return run(_make(*keys, lenient=lenient, html=html), raw, cuts)
+        except MaskError:
+            return MaskError
+
+    for keys in ([], ["secret", "a"]):
+        assert outcome(keys, range(1, len(raw))) == outcome(keys, range(0)) == outcome(keys, range(0, len(raw), 11))
+    if lenient:
+        assert outcome([], range(0)) is not MaskError
+
+
+_texts = st.sampled_from(["", "a & b", EMAIL, f"<{CARD}>", 'q"q', "é", " "])
+_tags = st.sampled_from(["a", "b", "x:c"])
+_trees: st.SearchStrategy[list[Any]] = st.recursive(
+    st.just([]), lambda inner: st.lists(st.tuples(_tags, _texts, _texts, inner)), max_leaves=8
+)
+
+
+def _written(trees: list[Any]) -> str:
+    return "".join(f"<{n} v={quoteattr(v)}>{escape(t)}{_written(inner)}</{n}>{escape(t)}" for n, v, t, inner in trees)
+
+
+@given(_trees)
+def test_what_a_reader_reads_is_masked_and_nothing_else(trees: list[Any]) -> None:
+    """The document that Python's reader finds behind the stage is the one before it, with masks in its texts."""
+
+    def read(document: str) -> list[object]:
+        root = ElementTree.fromstring(document)  # noqa: S314 - it is ours
+        return [(e.tag, e.get("v"), e.text, e.tail) for e in root.iter()]
+
+    text = f"<r xmlns:x='urn:x'>{_written(trees)}</r>"
+    masked = text.replace(EMAIL, "[masked:email]").replace(CARD, "[masked:card]")
+    assert read(run(_make(), text.encode())[0].decode()) == read(masked)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'<!DOCTYPE a [<!ENTITY x "{EMAIL}">]><a>&x;</a> {EMAIL} ',
+        f"<!doctype a SYSTEM 'x' [ {EMAIL} ",
+        f"<{'a' * 1100} {EMAIL} ",
+        f"<a {'b' * 1100}='{EMAIL} '>",
+        f"<a {' ' * 1100}> {EMAIL} ",
+    ],
+)
+def test_what_hides_values_is_refused_or_text(text: str) -> None:
+    """A document's own entities may stand for anything; names are of some length. In text there are no elements."""
+    for cuts in (range(0), range(1, len(text))):
+        with pytest.raises(MaskError):
+            run(_make(), text.encode(), cuts)
+        with pytest.raises(MaskError):
+            run(_make("a", lenient=True), text.encode(), cuts)
+        assert run(_make(lenient=True), text.encode(), cuts)[0].decode() == text.replace(EMAIL, "[masked:email]")
+
+
+@pytest.mark.parametrize("text", ["<a", "<a b", "<a b='c", "<!-- a", "<![CDATA[a]]", "<?a", "<a b='", "<!DOCTYPE a"])
+def test_an_end_inside_a_tag(text: str) -> None:
+    """XML may not end there; of HTML, and where policy says so, what is there is masked."""
+    with pytest.raises(MaskError):
+        run(_make(), f"<r>{text} {EMAIL}".encode())
+    for make in (_make(lenient=True), _make(html=True), _make("b", html=True)):
+        assert EMAIL.encode() not in run(make, f"<r>{text} {EMAIL}".encode())[0]
+
+
+@pytest.mark.parametrize(
+    ("raw", "taken"),
+    [
+        (b"\xef\xbb\xbf<?xml version='1.0' encoding = 'UTF-8' ?><a/>", True),
+        (b"<?xml version='1.0' encoding='iso-8859-15'?><a/>", True),
+        (b"<?xml version='1.0'?><a/>", True),
+        (b"<a/>", True),
+        (b"", True),
+        (b"<?xml version='1.0' encoding='utf-16'?><a/>", False),
+        (b"<?xml version='1.0' encoding='utf-7'?><a/>", False),
+        ("<a/>".encode("utf-16"), False),
+        ("<a/>".encode("utf-16-le"), False),
+        ("<a/>".encode("utf-32-be"), False),
+    ],
+)
+def test_encodings(raw: bytes, taken: bool) -> None:
+    """A document says it itself."""
+    if taken:
+        every_cut(_make(), raw)
+        assert run(_make(), raw) == (raw, {})
+        return
+    for lenient in (False, True):
+        with pytest.raises(MaskError):
+            run(_make(lenient=lenient), raw, range(1, len(raw)))
+
+
+@pytest.mark.parametrize(
+    ("operator", "expected"),
+    [
+        (Operator.NULL, "<secret a=''/><secret></secret><a>[masked:email]</a>"),
+        (Operator.DROP, "<secret a=''/><secret></secret><a>[masked:email]</a>"),
+        (Operator.LENGTH, "<secret a='***'/><secret>*****</secret><a>****************</a>"),
+    ],
+)
+def test_operators(operator: Operator, expected: str) -> None:
+    """What a name selects is emptied; what is found in a text is redacted instead. Lengths are of what is meant."""
+    make = _make("secret", "a:a", operators={"key:secret": operator, "key:a:a": operator, "email": operator})
+    text = f"<secret a='x&amp;y'/><secret>1&lt;2&gt;3</secret><a>{EMAIL}</a>".replace(" a=", " a:a=").encode()
+    every_cut(make, text)
+    assert run(make, text)[0].decode().replace("a:a", "a") == expected
+
+
+def test_a_mask_does_not_end_its_text() -> None:
+    """Whatever name policy gives."""
+    assert run(_make("a<b>&\"'"), b"<x a<b>&\"'='1'/>")[0] == b"<x a<b>&\"'='1'/>"
+    assert run(_make("a&'"), b"<a&'>1</a&'>")[0] == b"<a&'>[masked:key:a??]</a&'>"
+
+
+@pytest.mark.parametrize("where", ["<a>{}</a>", "<a b='{}'/>", '<a b="{}" c="d">', "<a>\n{}\n</a>"])
+def test_rules_that_mind_what_stands_beside_a_value(where: str) -> None:
+    """To them, a text or value is a line of its own."""
+    other = r"'\x00-\x09\x0b-\xff'"
+    made = planned(f"kind: line, pattern: 'pw: [a-z]{{8}}', before: {other}, after: {other}")
+    text = f"<r><x>clean</x>{where.format('pw: abcdefgh')}<y>clean</y></r>".encode()
+    assert run(lambda: XmlStage(made), text) == (text.replace(b"pw: abcdefgh", b"[masked:line]"), {"line": 1})
+
+
+def test_deep_documents() -> None:
+    """Names are known to a depth, and the innermost at any."""
+    text = "<x>" * 500 + f"<ssn>{SSN}</ssn>" + "</x>" * 500 + f"<ssn>{SSN}</ssn>"
+    assert run(_make(), text.encode())[1] == {"ssn": 2}
+
+
+@pytest.mark.parametrize(
+    "begin", ["<a>", "<a b='", "<a><!--", "<a><![CDATA[", "<a><?", "<secret>", "<a secret='", "<a "]
+)
+@pytest.mark.parametrize(
+    "filler", ["a" * 999, "<b>" * 300, "&" * 999, "&#64;" * 200, "<" * 999, "- ]? " * 200, " c=d" * 250]
+)
+def test_memory_is_bounded(begin: str, filler: str) -> None:
+    """Texts, values, sections and the number of attributes may be of any length."""
+    stage = _make("secret", lenient=True, html=True)()
+    stage.feed(begin.encode())
+    tracemalloc.start()
+    with contextlib.suppress(MaskError):
+        for _ in range(200):
+            stage.feed(filler.encode())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 200_000
