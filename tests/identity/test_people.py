@@ -57,7 +57,7 @@ CLAIMS: list[tuple[dict[str, Any], Why, str]] = [
     ({"aud": ["holdpoint-approvals", AUDIENCE]}, Why.WRONG_AUDIENCE, "agent's"),
     ({"iss": None}, Why.INVALID, "identity.approvers"),
     ({"iss": "https://evil.test"}, Why.INVALID, "identity.approvers"),
-    ({"nbf": time.time() + 600}, Why.INVALID, "not valid yet"),
+    ({"nbf": time.time() + 86_400}, Why.INVALID, "not valid yet"),
     ({"act": {"sub": "bot"}}, Why.INVALID, "delegated"),
     ({"act": None, "cnf": {"x5t#S256": "A" * 43}}, Why.INVALID, "bound"),
     ({"groups": "dba"}, Why.INVALID, "not a list"),
