@@ -223,12 +223,12 @@ def test_what_stands_beside_a_candidate_counts(check: str, before: str, text: st
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("sha256", "known are "),
+        ("sha256", "--checks"),
         ("stdnum:os.path", "no module 'os.path'"),
         ("stdnum:..os", "wanted is a name like"),
         ("stdnum:pl.nope", "no module"),
         ("stdnum:exceptions", "no module"),
-        ("stdnum:", "known are "),
+        ("stdnum:", "--checks"),
         ("entropy:much", "expected entropy:<bits>"),
         ("entropy:9", "less than 8"),
         ("weighted:1:3", "a modulus is 2 or more"),

@@ -251,7 +251,7 @@ found
 
 not found
   4111 1111 1111 1112  at 5-24
-      refused by its check: card (card: 13 to 19 digits that pass Luhn and do not begin with 0 or 1)
+      refused by its check: card (card: first digits and length as an issuer has them, and Luhn)
 """
 
 

@@ -132,7 +132,7 @@ ERRORS = [
     (_rule("before: 'a]b'"), "before: the inside of a class"),
     (_rule("after: 'z-a'"), "after: a range ascends"),
     (_rule("after: é"), r"after: patterns are ASCII"),
-    (_rule("check: luhm"), "check: .*luhm.*known are .*luhn"),
+    (_rule("check: luhm"), "check: .*luhm.*did you mean .luhn"),
     (_rule("check: [luhn, 5]"), "check: expected a name, or a list of names"),
     (_rule("check: {luhn: card}"), "check: expected a name"),
     (_rule("check: 5"), "check: expected a name"),

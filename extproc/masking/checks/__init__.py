@@ -9,6 +9,7 @@ Rules name them: a plain name as `luhn`, or one with a parameter as `entropy:3.5
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import lru_cache
 
 from extproc.masking.checks import assignment, chain, contact, dates, generic, identity, network, numbers, tokens
@@ -51,7 +52,7 @@ _PLAIN: dict[str, tuple[Check, str]] = {
     "bearer": (tokens.bearer, "what stands after Bearer: 16 characters, or fewer with a digit or symbol"),
     "bech32": (chain.bech32, "Bech32 or Bech32m: prefix, 1, data and BCH checksum"),
     "both_cases": (tokens.both_cases, "small letters and capitals"),
-    "card": (numbers.card, "13 to 19 digits that pass Luhn and do not begin with 0 or 1"),
+    "card": (numbers.card, "first digits and length as an issuer has them, and Luhn"),
     "classes": (generic.classes, "small letters, capitals and digits"),
     "compared": (assignment.compared, "a quoted literal that is compared with a password"),
     "day": (dates.day, "a day that exists, in any order of year, month and day"),
@@ -140,7 +141,9 @@ def named(name: str) -> Check:
         return tokens.entropy()
     family, _, parameter = name.partition(":")
     if family not in _FAMILIES or not parameter:
-        raise ValueError(f"unknown check {name!r}; known are {', '.join(describe())}")
+        near = get_close_matches(name, describe(), 1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ValueError(f"unknown check {name!r}; {hint}`holdpoint masking list --checks` has them all")
     try:
         return _FAMILIES[family].make(parameter)
     except ValueError as error:
