@@ -254,7 +254,7 @@ def test_a_child_that_ends_is_told_with_its_last_words() -> None:
 
 def test_a_whole_run_with_tiny_counts() -> None:
     """Every row measured, every answer right, every request in the journal."""
-    tiny = Options(rounds=1, seconds=0.2, warm_seconds=0.0, most_requests=20, connections=(1, 2), workers=1)
+    tiny = Options(rounds=1, seconds=0.5, warm_seconds=0.0, most_requests=20, connections=(1, 2), workers=1)
     said: list[str] = []
     with started(tiny) as bench:
         run = rounds(bench, tiny, said.append)
@@ -267,7 +267,7 @@ def test_a_whole_run_with_tiny_counts() -> None:
 
 def test_every_way_of_keeping_with_tiny_counts() -> None:
     """Every answer right, every request in the journal."""
-    tiny = Options(rounds=1, seconds=0.2, warm_seconds=0.0, most_requests=20, workers=1)
+    tiny = Options(rounds=1, seconds=0.5, warm_seconds=0.0, most_requests=20, workers=1)
     found = recording.measure(tiny, lambda text: None)
     assert {line.keeping for line in found} == set(CELLS)
     assert all(line.requests > 0 and line.cpu_us > 0 for line in found)
