@@ -196,7 +196,11 @@ def test_malformed_answers_may_be_masked_as_text(gateway: Gateway) -> None:
     body = b'{"to": "jane.doe\\u0040example.com", "n": 1}} oops 4111111111111111, "x'
     gateway.upstream.answer = pieces("application/json", *(bytes([byte]) for byte in body))
     assert get(gateway, "/text/late").text == '{"to": "[masked:email]", "n": 1}} oops [masked:card], "x'
-    reply = get(gateway, "/keyed/late")
+    # Whether some of it went on before depends on how it came; it never ends as if it were whole.
+    try:
+        reply = get(gateway, "/keyed/late")
+    except httpx.RemoteProtocolError:
+        return
     assert (reply.status_code, b"4111" in reply.content) == (502, False)
 
 
