@@ -8,7 +8,7 @@ from extproc.app.rule_files import RulesRefused, compiled, load
 from extproc.cli._common import CommandError, load_settings
 from extproc.config import Settings
 from extproc.config.kinds import suggestion
-from extproc.domain.decision import EVERY, GROUPS
+from extproc.domain.decision import EVERY, GROUPS, among
 from extproc.masking.engine.engine import Engine
 from extproc.masking.rules import shipped
 from extproc.masking.rules.model import Rule
@@ -42,7 +42,7 @@ def kinds_of(engine: Engine, names: Iterable[str]) -> frozenset[str]:
     for name in names:
         if name not in engine.families and name not in GROUPS and name != EVERY:
             raise CommandError(f"--kind: {_unknown(engine, name)}")
-    return engine.select(names or [EVERY])
+    return frozenset(kind for kind, family in engine.families.items() if among(kind, family, names or [EVERY]))
 
 
 def rule_of(engine: Engine, name: str) -> list[Rule]:

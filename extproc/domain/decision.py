@@ -1,5 +1,6 @@
 """What policy said of an action. The same shape for every protocol; anything malformed is not a decision."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -120,7 +121,7 @@ class Mask:
 
     def selects(self, kind: str, family: str) -> bool:
         """Whether values of a kind, which is of this family, are masked whatever they are named."""
-        return _among(kind, family, self.kinds) and not _among(kind, family, self.excepted)
+        return among(kind, family, self.kinds) and not among(kind, family, self.excepted)
 
     def document(self) -> dict[str, JSON]:
         """The shape that records carry. What is as it is without being said is not said: holds are compared by it, and
@@ -238,7 +239,8 @@ def parse(decision_id: str, document: Any) -> Decision:
     )
 
 
-def _among(kind: str, family: str, names: tuple[str, ...]) -> bool:
+def among(kind: str, family: str, names: Collection[str]) -> bool:
+    """Whether a kind, which is of this family, is one of those that the names stand for: kinds, GROUPS and EVERY."""
     return kind in names or family in names or EVERY in names or (PERSONAL in names and family != SECRET)
 
 

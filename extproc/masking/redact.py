@@ -6,6 +6,7 @@ from typing import cast
 
 from extproc.domain.json import JSON
 from extproc.masking.engine.scanner import scan
+from extproc.masking.engine.span import add
 from extproc.masking.operators import mask_text
 from extproc.masking.plan import Knowledge, Plan
 from extproc.masking.rules.model import Family
@@ -104,8 +105,7 @@ class Redactor:
 
     def _text(self, value: str, counts: dict[str, int], named: frozenset[int] = frozenset()) -> str:
         text, found = mask_whole(self._plan, value, named)
-        for kind, count in found.items():
-            counts[kind] = counts.get(kind, 0) + count
+        add(counts, found)
         return text
 
     def _member(self, name: str, value: JSON, counts: dict[str, int]) -> JSON:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from extproc.domain.decision import Operator
 from extproc.masking.engine.scanner import NOTHING, SLICE, Scanner, scan
-from extproc.masking.engine.span import Span, counted, tally
+from extproc.masking.engine.span import Span, bounds, counted, tally
 from extproc.masking.operators import Cover, cover
 from extproc.masking.plan import Plan
 
@@ -39,17 +39,21 @@ class Painter:
             self._cover = None
 
 
-def paint(plan: Plan, data: bytes, spans: list[Span], counts: dict[str, int]) -> bytes:
-    """A whole text with its spans covered."""
+def paint(
+    plan: Plan, meant: bytes, spans: list[Span], counts: dict[str, int], spelt: tuple[bytes, list[int]] | None = None
+) -> bytes:
+    """A whole text with its spans covered; `spelt` are the bytes that spell what is meant, and where in them the spans'
+    bounds lie."""
+    raw, cuts = spelt or (meant, bounds(spans))
     painter, out, at = Painter(plan, counts), list[bytes](), 0
-    for span in spans:
-        if span.start > at:
+    for i, span in enumerate(spans):
+        if cuts[2 * i] > at:
             painter.close(out)
-            out.append(data[at : span.start])
-        painter.value(span, data[span.start : span.end], out)
-        at = span.end
+            out.append(raw[at : cuts[2 * i]])
+        painter.value(span, meant[span.start : span.end], out)
+        at = cuts[2 * i + 1]
     painter.close(out)
-    out.append(data[at:])
+    out.append(raw[at:])
     return b"".join(out)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from extproc.app.rule_files import compiled, failing, load
 from extproc.config import load as load_config
-from extproc.masking.engine.engine import PII
+from extproc.domain.decision import PERSONAL
 from extproc.masking.rules.model import Family
 from extproc.masking.rules.reading import _RULE
 
@@ -83,4 +83,4 @@ def test_every_member_and_family_is_told() -> None:
     """The table of members has what a rule may have, and the families are all of them."""
     rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", TEXT.partition("## Members of a rule")[2], re.MULTILINE)
     assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} >= set(_RULE)
-    assert {f"`{family}`" for family in (*Family, PII)} - set(re.findall(r"`\w+`", TEXT)) == set()
+    assert {f"`{family}`" for family in (*Family, PERSONAL)} - set(re.findall(r"`\w+`", TEXT)) == set()

@@ -17,9 +17,6 @@ from extproc.masking.rules import pattern
 from extproc.masking.rules.model import Family, Rule
 from extproc.masking.rules.text import in_text
 
-PII = "pii"
-"""What a mask calls all families but secrets."""
-
 
 class Gate:
     """Which of some finders may have a match, and what of theirs may be unfinished at the end of a buffer.
@@ -108,30 +105,21 @@ def _gate(finder: Finder) -> str:
 class Engine:
     """Rules, compiled; make one and keep it. Raises ValueError for a rule that RE2 refuses."""
 
-    __slots__ = ("rules", "gate", "families", "_names", "_views")
+    __slots__ = ("rules", "gate", "families", "needles", "_names", "_views")
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self.rules = tuple(rules)
         self.gate = Gate(tuple(Finder(rule) for rule in self.rules))
         self.families: Mapping[str, Family] = {rule.kind: rule.family for rule in self.rules}
         self._names = FieldNames([finder.context for finder in self.gate.finders])
+        # Compiled once for all views: it takes some 25 ms.
+        self.needles = lru_cache(maxsize=4)(Needles)
         self._views = lru_cache(maxsize=64)(self._view)
 
     @property
     def kinds(self) -> frozenset[str]:
         """Every kind that a rule has."""
         return frozenset(self.families)
-
-    def select(self, names: Iterable[str]) -> frozenset[str]:
-        """The kinds that a mask's names stand for: kinds, families, `pii`, and `*` for all. Raises ValueError."""
-        kinds: set[str] = set()
-        for name in names:
-            of = {kind for kind, family in self.families.items() if _is(name, kind, family)}
-            if not of and name not in {*Family, PII, "*"}:
-                known = ", ".join(sorted({*self.families, *Family, PII, "*"}))
-                raise ValueError(f"unknown kinds of value to mask: {name!r}; known are {known}")
-            kinds |= of
-        return frozenset(kinds)
 
     def detector(
         self, kinds: frozenset[str] | None = None, keys: frozenset[str] = frozenset(), known: Fingerprints = NONE
@@ -148,10 +136,6 @@ class Engine:
         if unknown := kinds - self.kinds:
             raise ValueError(f"unknown kinds of value: {sorted(unknown)}; known are {sorted(self.kinds)}")
         return Detector(self, kinds, keys, known)
-
-
-def _is(name: str, kind: str, family: Family) -> bool:
-    return name in (kind, family, "*") or (name == PII and family is not Family.SECRET)
 
 
 class Detector:
@@ -181,7 +165,7 @@ class Detector:
         self.finders = engine.gate.finders + self._keys.finders
         self.credentials = len(self.finders)
         self._wanted = frozenset(i for i, rule in enumerate(engine.rules) if rule.kind in kinds)
-        self.needles = Needles(known) if known else None
+        self.needles = engine.needles(known) if known else None
         self._gate = PatternSet([self.needles.gate]) if self.needles is not None else None
         self._blind = not self._wanted
 

@@ -27,16 +27,13 @@ stream's. Ranks are -1 for credentials, 0 for secrets, 1 for the rest. So sorted
 gives the name."""
 
 
-def scan(detector: Detector, text: bytes | str, named: frozenset[int] = NOTHING, before: bytes = b"") -> list[Span]:
+def scan(detector: Detector, text: bytes | str, named: frozenset[int] = NOTHING) -> list[Span]:
     """The values in a whole text, in order, not overlapping. Offsets are bytes of its UTF-8. A value of more than
-    16 KiB can be several spans, of which only one is `first`. `named` is `detector.named` of the field it stands in,
-    `before` the text of which a word may be context for it."""
+    16 KiB can be several spans, of which only one is `first`. `named` is `detector.named` of the field it stands in."""
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     if len(data) <= SLICE:
-        if not named and not detector.opens(b"%s\n%s" % (before, data) if before else data):
-            return []
-        return Scanner(detector, named, before).feed(data, final=True)
-    scanner, spans = Scanner(detector, named, before), list[Span]()
+        return Scanner(detector, named).feed(data, final=True) if named or detector.opens(data) else []
+    scanner, spans = Scanner(detector, named), list[Span]()
     for at in range(0, len(data), SLICE):
         spans += scanner.feed(data[at : at + SLICE])
     return spans + scanner.feed(b"", final=True)
@@ -68,11 +65,10 @@ class Scanner:
         "_secret", "_credential",
     )  # fmt: skip
 
-    def __init__(self, detector: Detector, named: frozenset[int] = NOTHING, before: bytes = b"") -> None:
+    def __init__(self, detector: Detector, named: frozenset[int] = NOTHING) -> None:
         self._detector = detector
         self._named = named
-        # A line end between: no value begins in what stood before.
-        self._context = (START + before + b"\n")[-WINDOW:] if before else START
+        self._context = START
         self._held = b""
         self.settled = 0
         self._tracks: dict[int, Track] = {}  # by the finder's index; only what reaches beyond `settled`

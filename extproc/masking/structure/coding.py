@@ -66,15 +66,14 @@ class Decoded:
 
     def feed(self, data: bytes) -> bytes:
         """Take the next bytes, give those that are final. Raises MaskError."""
-        return b"".join(self.steps(data))
+        return b"".join(self._steps(data))
 
     def finish(self) -> bytes:
         """The input has ended: give the rest. Raises MaskError."""
-        return b"".join(self.steps(b"", final=True))
+        return b"".join(self._steps(b"", final=True))
 
-    def steps(self, data: bytes, final: bool = False) -> Iterator[bytes]:
-        """As `feed` (with `final`, as `finish`), in steps that each handle 64 KiB of decoded bytes at most: a feed may
-        take as long as a thousand times its bytes would, so who serves others besides goes step by step."""
+    def _steps(self, data: bytes, final: bool = False) -> Iterator[bytes]:
+        """As `feed` (with `final`, as `finish`), in steps that each handle 64 KiB of decoded bytes at most."""
         flushed = True
         for piece in self._decoded(data):
             out = self._inner.feed(piece)

@@ -10,6 +10,7 @@ from functools import lru_cache
 from extproc.domain.decision import Operator
 from extproc.masking.engine._re2 import Pattern
 from extproc.masking.engine.scanner import NOTHING, SLICE, scan
+from extproc.masking.engine.span import add
 from extproc.masking.plan import Plan
 from extproc.masking.stage import MaskError, Stage
 from extproc.masking.structure.csvheader import BOM, DELIMITERS, called, columns, delimiter, says, sure
@@ -106,10 +107,7 @@ class CsvStage:
     @property
     def counts(self) -> dict[str, int]:
         """How many values were masked so far, by kind."""
-        counts = dict(self._counts)
-        for kind, count in self._text.counts.items() if self._text is not None else ():
-            counts[kind] = counts.get(kind, 0) + count
-        return counts
+        return add(dict(self._counts), self._text.counts if self._text is not None else {})
 
     def feed(self, data: bytes) -> bytes:
         """Take the next bytes, give those that are final. Raises MaskError."""

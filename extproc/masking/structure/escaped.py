@@ -5,10 +5,10 @@ from functools import lru_cache
 
 from extproc.masking.engine.engine import Detector
 from extproc.masking.engine.scanner import NOTHING, Scanner, scan
-from extproc.masking.engine.span import tally
+from extproc.masking.engine.span import bounds, sole, tally
 from extproc.masking.plan import Plan
 from extproc.masking.rules.pattern import shortest
-from extproc.masking.text import Painter
+from extproc.masking.text import Painter, paint
 
 _PLAIN = {b'\\"': b'"', b"\\/": b"/", b"\\b": b"\b", b"\\f": b"\f", b"\\n": b"\n", b"\\r": b"\r", b"\\t": b"\t"}
 _HEX = re.compile(rb"\\u00([0-7][0-9a-fA-F])")
@@ -121,8 +121,8 @@ class EscapedMasker:
         base = self._scanner.settled - self._inside
         spans = self._scanner.feed(unescape(raw), final)
         known = self._held + raw
-        bounds = [offset - base for span in spans for offset in (span.start, span.end)]
-        (*cuts, end), self._inside = _spelling(known, [*bounds, self._scanner.settled - base])
+        wanted = [offset - base for offset in bounds(spans)]
+        (*cuts, end), self._inside = _spelling(known, [*wanted, self._scanner.settled - base])
         self._held = known[end:]
         meant = unescape(known) if spans else b""
         out: list[bytes] = []
@@ -188,15 +188,5 @@ def mask_escaped(
     spans = scan(plan.detector, meant, named)
     if not spans:
         return None
-    cuts = spelling(raw, [offset for span in spans for offset in (span.start, span.end)])
-    painter, out, at = Painter(plan, counts), list[bytes](), 0
-    for i, span in enumerate(spans):
-        if cuts[2 * i] > at:
-            painter.close(out)
-            out.append(raw[at : cuts[2 * i]])
-        painter.value(span, meant[span.start : span.end], out)
-        at = cuts[2 * i + 1]
-    painter.close(out)
-    out.append(raw[at:])
-    whole = spans[0].start == 0 and spans[-1].end == len(meant) and sum(span.first for span in spans) == 1
-    return b"".join(out), spans[0].kind if whole else ""
+    cuts = spelling(raw, bounds(spans))
+    return paint(plan, meant, spans, counts, (raw, cuts)), sole(spans, len(meant))

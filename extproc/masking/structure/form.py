@@ -7,6 +7,7 @@ from urllib.parse import quote_plus, unquote_to_bytes
 from extproc.domain.decision import Operator
 from extproc.masking.engine.fingerprint import CREDENTIAL
 from extproc.masking.engine.scanner import NOTHING, scan
+from extproc.masking.engine.span import add
 from extproc.masking.operators import mask_text
 from extproc.masking.plan import Plan
 from extproc.masking.stage import MaskError
@@ -42,10 +43,7 @@ class FormStage:
     @property
     def counts(self) -> dict[str, int]:
         """How many values were masked so far, by kind."""
-        counts = dict(self._counts)
-        for kind, count in self._raw.counts.items() if self._raw is not None else ():
-            counts[kind] = counts.get(kind, 0) + count
-        return counts
+        return add(dict(self._counts), self._raw.counts if self._raw is not None else {})
 
     def feed(self, data: bytes) -> bytes:
         """Take the next bytes, give those of the pairs that ended. Raises MaskError."""

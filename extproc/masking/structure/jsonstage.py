@@ -11,7 +11,7 @@ from decimal import Decimal, InvalidOperation
 
 from extproc.domain.decision import Operator
 from extproc.masking.engine.scanner import NOTHING, scan
-from extproc.masking.engine.span import tally
+from extproc.masking.engine.span import add, tally
 from extproc.masking.operators import Cover, mask_text
 from extproc.masking.plan import Plan
 from extproc.masking.stage import MaskError
@@ -337,6 +337,5 @@ def mask_document(data: bytes, plan: Plan, counts: dict[str, int]) -> bytes:
     """One whole document (or several), masked; what was masked is added to `counts`. Raises MaskError."""
     stage = JsonStage(plan)
     out = stage.feed(data) + stage.finish()
-    for kind, count in stage.counts.items():
-        counts[kind] = counts.get(kind, 0) + count
+    add(counts, stage.counts)
     return out

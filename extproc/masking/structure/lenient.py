@@ -1,5 +1,6 @@
 """JSON that is masked as text from where it is malformed on, where policy wants that rather than a refusal."""
 
+from extproc.masking.engine.span import add
 from extproc.masking.plan import Plan
 from extproc.masking.stage import MaskError, Stage
 from extproc.masking.structure.ahead import Ahead
@@ -22,10 +23,7 @@ class LenientStage:
     @property
     def counts(self) -> dict[str, int]:
         """How many values were masked so far, by kind."""
-        counts = self._json.counts
-        for kind, count in self._text.counts.items() if self._text is not None else ():
-            counts[kind] = counts.get(kind, 0) + count
-        return counts
+        return add(self._json.counts, self._text.counts if self._text is not None else {})
 
     def feed(self, data: bytes) -> bytes:
         """Take the next bytes, give those that are final. Raises MaskError."""

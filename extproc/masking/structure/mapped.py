@@ -9,10 +9,11 @@ from itertools import accumulate
 
 from extproc.domain.decision import Operator
 from extproc.masking.engine.scanner import NOTHING, Scanner, scan
+from extproc.masking.engine.span import bounds, sole
 from extproc.masking.operators import Cover, cover
 from extproc.masking.plan import Plan
 from extproc.masking.stage import MaskError
-from extproc.masking.text import Painter
+from extproc.masking.text import Painter, paint
 
 
 class Spelling:
@@ -105,8 +106,8 @@ class MappedMasker:
         base = self._scanner.settled - self._inside
         spans = self._scanner.feed(spelling.decode(raw), final)
         known = self._held + raw
-        bounds = [offset - base for span in spans for offset in (span.start, span.end)]
-        (*cuts, end), self._inside = spelling.places(known, [*bounds, self._scanner.settled - base])
+        wanted = [offset - base for offset in bounds(spans)]
+        (*cuts, end), self._inside = spelling.places(known, [*wanted, self._scanner.settled - base])
         if final:
             end = len(known)
         self._held = known[end:]
@@ -133,18 +134,8 @@ def mask_mapped(
     spans = scan(plan.detector, meant, named)
     if not spans:
         return raw, ""
-    cuts = spelling.offsets(raw, [offset for span in spans for offset in (span.start, span.end)])
-    painter, out, at = Painter(plan, counts), list[bytes](), 0
-    for i, span in enumerate(spans):
-        if cuts[2 * i] > at:
-            painter.close(out)
-            out.append(raw[at : cuts[2 * i]])
-        painter.value(span, meant[span.start : span.end], out)
-        at = cuts[2 * i + 1]
-    painter.close(out)
-    out.append(raw[at:])
-    whole = spans[0].start == 0 and spans[-1].end == len(meant) and sum(span.first for span in spans) == 1
-    return b"".join(out), spans[0].kind if whole else ""
+    cuts = spelling.offsets(raw, bounds(spans))
+    return paint(plan, meant, spans, counts, (raw, cuts)), sole(spans, len(meant))
 
 
 class WholeMasker:

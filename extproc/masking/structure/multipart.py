@@ -10,6 +10,7 @@ from enum import Enum, auto
 
 from extproc.domain.decision import Operator
 from extproc.masking.engine.scanner import NOTHING, SLICE, scan
+from extproc.masking.engine.span import add
 from extproc.masking.plan import Plan
 from extproc.masking.stage import MaskError, Stage
 from extproc.masking.structure.mapped import WholeStage
@@ -104,10 +105,7 @@ class MultipartStage:
     @property
     def counts(self) -> dict[str, int]:
         """How many values were masked so far, by kind."""
-        counts = dict(self._counts)
-        for kind, count in self._stage.counts.items():
-            counts[kind] = counts.get(kind, 0) + count
-        return counts
+        return add(dict(self._counts), self._stage.counts)
 
     def feed(self, data: bytes) -> bytes:
         """Take the next bytes, give those that are final. Raises MaskError."""

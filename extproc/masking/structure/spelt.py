@@ -1,6 +1,7 @@
 """JSON that nobody asked to be well-formed: credentials alone are looked for, in what its strings mean."""
 
 from extproc.masking.engine.scanner import SLICE
+from extproc.masking.engine.span import add
 from extproc.masking.plan import Plan
 from extproc.masking.stage import Stage
 from extproc.masking.structure.escaped import EscapedMasker
@@ -48,10 +49,7 @@ class RawBehind:
     @property
     def counts(self) -> dict[str, int]:
         """How many values were masked so far, by kind."""
-        counts = dict(self._stage.counts)
-        for kind, count in self._raw.counts.items():
-            counts[kind] = counts.get(kind, 0) + count
-        return counts
+        return add(dict(self._stage.counts), self._raw.counts)
 
     def feed(self, data: bytes) -> bytes:
         """Take the next bytes, give those that are final. Raises MaskError where the stage does."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from extproc.masking.engine.scanner import SLICE
+from extproc.masking.engine.span import add
 from extproc.masking.plan import Plan
 from extproc.masking.stage import MaskError, Stage
 from extproc.masking.structure import markup
@@ -81,10 +82,7 @@ class XmlStage:
     @property
     def counts(self) -> dict[str, int]:
         """How many values were masked so far, by kind."""
-        counts = dict(self._counts)
-        for kind, count in self._text.counts.items() if self._text is not None else ():
-            counts[kind] = counts.get(kind, 0) + count
-        return counts
+        return add(dict(self._counts), self._text.counts if self._text is not None else {})
 
     def feed(self, data: bytes) -> bytes:
         """Take the next bytes, give those that are final. Raises MaskError."""

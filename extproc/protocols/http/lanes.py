@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from extproc.domain.decision import Mask
 from extproc.domain.grant import Grant, Lane
 from extproc.masking.build import build, mask_value
+from extproc.masking.engine.span import add
 from extproc.masking.plan import Knowledge
 from extproc.masking.stage import MaskError, Stage
 from extproc.masking.structure.coding import WORKSPACE, Decoded, Same, UnknownCoding, codings
@@ -47,10 +48,7 @@ class Masked:
 
     def counts(self) -> dict[str, int]:
         """Values masked so far, by kind."""
-        counts = dict(self.stage.counts) if self.stage is not None else {}
-        for kind, n in self.header_counts.items():
-            counts[kind] = counts.get(kind, 0) + n
-        return counts
+        return add(dict(self.stage.counts) if self.stage is not None else {}, self.header_counts)
 
     def headers(self, masks: Sequence[Mask], lane: Lane, head: Head) -> list[tuple[str, str]]:
         """The headers whose values the masks change, with their new values. Raises MaskError."""
@@ -64,8 +62,7 @@ class Masked:
             changed.setdefault(name, []).append(text)
             if counts:
                 touched.add(name)
-                for kind, n in counts.items():
-                    self.header_counts[kind] = self.header_counts.get(kind, 0) + n
+                add(self.header_counts, counts)
         return [(name, value) for name in changed if name in touched for value in changed[name]]
 
 

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator
 
 from extproc.masking.engine.scanner import SLICE
+from extproc.masking.engine.span import add
 from extproc.masking.plan import Plan
 from extproc.masking.stage import MaskError, Stage
-from extproc.masking.structure.llm.deltas import Deltas, Document, add
+from extproc.masking.structure.llm.deltas import Deltas, Document
 from extproc.masking.structure.llm.items import Items
 from extproc.masking.structure.llm.places import read
 from extproc.masking.structure.llm.shapes import JSON, TEXT, shape_of

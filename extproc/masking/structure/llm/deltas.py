@@ -11,6 +11,7 @@ from typing import Any
 
 from extproc.masking.engine._re2 import Pattern
 from extproc.masking.engine.scanner import scan
+from extproc.masking.engine.span import add
 from extproc.masking.plan import Plan
 from extproc.masking.stage import MaskError, Stage
 from extproc.masking.structure.dropping import DropStage
@@ -185,9 +186,3 @@ def _through(stage: Stage, piece: str, final: bool) -> str:
         data = piece.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
     out = stage.feed(data)
     return (out + stage.finish() if final else out).decode()
-
-
-def add(counts: dict[str, int], more: dict[str, int]) -> None:
-    """Add counts by kind to others."""
-    for kind, count in more.items():
-        counts[kind] = counts.get(kind, 0) + count

@@ -7,9 +7,10 @@ masked within its event and across consecutive ones.
 import re
 
 from extproc.masking.engine.scanner import scan
+from extproc.masking.engine.span import add
 from extproc.masking.plan import Plan
 from extproc.masking.stage import MaskError
-from extproc.masking.structure.llm.deltas import Deltas, Document, add
+from extproc.masking.structure.llm.deltas import Deltas, Document
 from extproc.masking.structure.sse.textrun import TextRun
 from extproc.masking.structure.sse.wire import EVENT, Cutter, Event, Line
 from extproc.masking.text import paint
