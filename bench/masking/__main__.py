@@ -21,6 +21,7 @@ from bench.masking.quality_report import QualityReport
 from bench.masking.sources import VARIABLE, Source, SourceMissing, given_folder, sources
 from bench.masking.speed_report import SpeedReport
 
+_BARE = (0.4, 0.3)
 PAGE = Path(__file__).parents[2] / "docs" / "masking-quality.md"
 
 
@@ -69,9 +70,12 @@ def _quality(given: argparse.Namespace, presidio: Peer | None, secrets: Peer | N
         "presidio-named": quality.entities(quality.named(recognizers), presidio),
         "detect-secrets": quality.plugins(lines, secrets),
     }
-    alarms = quality.alarms(int(given.megabytes * 1e6), presidio, secrets, _say)
+    size = int(given.megabytes * 1e6)
+    alarms = quality.alarms(size, presidio, secrets, _say)
+    bare = [quality.bare(score, recognizers, size, presidio, _say) for score in (None, *_BARE)]
+    unfilled = quality.total("", quality.plugins(quality.unfilled(lines), None))
     versions = [peer.version for peer in (presidio, secrets) if peer is not None]
-    return QualityReport(quality.Quality(tables, alarms, versions))
+    return QualityReport(quality.Quality(tables, alarms, versions, bare, unfilled))
 
 
 def _cases(source: Source, folder: Path | None) -> list[Case]:

@@ -1,5 +1,6 @@
 """How well values are found: recall and precision on labelled cases, false alarms on clean text; ours beside others."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -7,9 +8,14 @@ from bench.masking import corpora, kinds, ours
 from bench.masking.cases import Case, Label
 from bench.masking.children import Peer
 from bench.masking.score import Found, Tally, judge, judge_line
+from extproc.masking.engine.engine import Detector
 
 PRESIDIO, SURE, SECRETS, FILES = "presidio", "presidio from 0.5", "detect-secrets", "detect-secrets, files"
 CERTAIN = 0.5
+WEIGHTY = frozenset({"financial", "identity", "health"})
+"""Families whose values are nowhere in clean text."""
+
+_FILLER = re.compile(r"x{8}")
 _PIECE = 4096
 _SAMPLES = 12
 _AROUND = 30
@@ -59,13 +65,26 @@ class Quality:
     tables: Mapping[str, list[Row]]
     alarms: Sequence[Alarms]
     versions: Sequence[str]
+    bare: Sequence["Bare"] = ()
+    unfilled: Row | None = None
 
 
-def entities(cases: Sequence[Case], presidio: Peer | None) -> list[Row]:
-    """A row for each entity that is compared, over all the cases whose source looked for it."""
+@dataclass(frozen=True, slots=True)
+class Bare:
+    """What finding personal data without context would give and cost: `rows` of the cases that have none, and findings
+    of weight per MB of each clean text, where rules of this score do without; None is how it is."""
+
+    score: float | None
+    rows: Sequence[Row]
+    alarms: Mapping[str, float]
+
+
+def entities(cases: Sequence[Case], presidio: Peer | None, detector: Detector | None = None) -> list[Row]:
+    """A row for each entity that is compared, over all the cases whose source looked for it. `detector`: see
+    `ours.find`."""
     cases = [case for case in cases if not case.entities.isdisjoint(kinds.ENTITIES)]
     texts = [case.text for case in cases]
-    found: dict[str, Findings] = {ours.NAME: ours.find(texts)}
+    found: dict[str, Findings] = {ours.NAME: ours.find(texts, detector)}
     if presidio is not None:
         found[PRESIDIO] = presidio.find(texts, "all")
         found[SURE] = [[f for f in each if f.score >= CERTAIN] for each in found[PRESIDIO]]
@@ -87,6 +106,19 @@ def _entity(name: str, cases: Sequence[Case], found: Mapping[str, Findings]) -> 
             if engine == ours.NAME:
                 _note(row, case, tally)
     return row
+
+
+def bare(score: float | None, cases: Sequence[Case], size: int, presidio: Peer | None, say: Say) -> Bare:
+    """The cases and `size` characters of each clean text, with a detector that wants less context."""
+    say("without context" + ("" if score is None else f", from {score} on"))
+    detector = None if score is None else ours.bare(score)
+    families = ours.families()
+    counted = {}
+    for name, text in corpora.clean(size).items():
+        found = ours.find(corpora.pieces(text[:size], _PIECE), detector)
+        weighty = sum(families.get(f.kind) in WEIGHTY for each in found for f in each)
+        counted[name] = weighty / (len(text[:size].encode()) / corpora.MB)
+    return Bare(score, entities(cases, presidio, detector), counted)
 
 
 def named(cases: Iterable[Case]) -> list[Case]:
@@ -126,6 +158,11 @@ def plugins(cases: Sequence[Case], peer: Peer | None) -> list[Row]:
         if row.values:
             rows.append(row)
     return rows
+
+
+def unfilled(cases: Iterable[Case]) -> list[Case]:
+    """Without those whose secret is a prefix and a row of one letter, as docs and templates have in its place."""
+    return [case for case in cases if not _FILLER.search(case.text)]
 
 
 def total(name: str, rows: Iterable[Row]) -> Row:

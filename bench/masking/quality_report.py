@@ -7,7 +7,7 @@ from pathlib import Path
 from bench.masking import kinds, ours
 from bench.masking.cells import met, share
 from bench.masking.corpora import MB
-from bench.masking.quality import FILES, PRESIDIO, SECRETS, SURE, Alarms, Quality, Row, total
+from bench.masking.quality import FILES, PRESIDIO, SECRETS, SURE, WEIGHTY, Alarms, Bare, Quality, Row, total
 from bench.masking.score import Tally
 from bench.tables import Table, aligned, markdown, refresh
 
@@ -36,6 +36,7 @@ class QualityReport:
             "rules": ours.rules(),
             "tables": {name: [asdict(row) for row in rows] for name, rows in self.quality.tables.items()},
             "clean": [asdict(alarms) for alarms in self.quality.alarms],
+            "bare": [asdict(bare) for bare in self.quality.bare],
         }
 
     def refresh(self, page: Path) -> None:
@@ -61,6 +62,8 @@ class QualityReport:
         tables: dict[str, Table] = {}
         for name, rows in self.quality.tables.items():
             tables[name] = _secrets_table(rows) if name == "detect-secrets" else _entity_table(rows)
+        if self.quality.bare:
+            tables["bare"] = _bare_table(self.quality.bare)
         if self.quality.alarms:
             tables["clean"] = _totals_table(self.quality.alarms)
             tables["clean-entities"] = _alarms_table(self.quality.alarms)
@@ -77,6 +80,9 @@ class QualityReport:
                 said.append(
                     f"the same without assignments to names: {tokens or 0:.3f}, {met((tokens or 0) > LEAST_RECALL)}"
                 )
+                if self.quality.unfilled is not None:
+                    real = self.quality.unfilled.tallies[ours.NAME].recall or 0.0
+                    said.append(f"the same without rows of x: {real:.3f}, {met(real > LEAST_RECALL)}")
             elif any(PRESIDIO in row.tallies for row in rows):
                 for other, which in ((PRESIDIO, "any score"), (SURE, "a score from 0.5 on")):
                     good = [row for row in rows if row.at_least(other)]
@@ -116,6 +122,26 @@ def _entity_table(rows: Sequence[Row]) -> Table:
     return head, made
 
 
+def _bare_table(found: Sequence[Bare]) -> Table:
+    head = [
+        "found without context", "entities as good", "as from 0.5", "recall", "precision",
+        *(f"per MB of {name}" for name in found[0].alarms),
+    ]  # fmt: skip
+    made = []
+    for bare in found:
+        mine = total("", bare.rows).tallies[ours.NAME]
+        as_good = [
+            f"{sum(row.at_least(other) for row in bare.rows)} of {len(bare.rows)}"
+            if other in bare.rows[0].tallies
+            else ""
+            for other in (PRESIDIO, SURE)
+        ]
+        name = "as it is" if bare.score is None else f"from a score of {bare.score} on"
+        rates = [f"{rate:,.1f}" for rate in bare.alarms.values()]
+        made.append([name, *as_good, share(mine.recall), share(mine.precision), *rates])
+    return head, made
+
+
 def _secrets_table(rows: Sequence[Row]) -> Table:
     head = [
         "plugin", "secrets", "recall", "precision", "detect-secrets: recall", "precision", "aim",
@@ -138,7 +164,7 @@ def _totals_table(found: Sequence[Alarms]) -> Table:
         "contact, network",
     ]  # fmt: skip
     families = ours.families()
-    weighty = {name: e for name, e in kinds.ENTITIES.items() if {families.get(k) for k in e.kinds} & _WEIGHTY}
+    weighty = {name: e for name, e in kinds.ENTITIES.items() if {families.get(k) for k in e.kinds} & WEIGHTY}
     own = {kind for entity in weighty.values() for kind in entity.kinds}
     light = {kind for kind, family in families.items() if family in ("contact", "network")}
     rows = []
@@ -174,9 +200,6 @@ def _kinds_table(found: Sequence[Alarms]) -> Table:
     head = ["findings of ours per MB", *(alarms.corpus for alarms in found)]
     seen = sorted({kind for alarms in found for kind in alarms.counts[ours.NAME]})
     return head, [[kind, *(_per_mb(alarms, ours.NAME, (kind,)) for alarms in found)] for kind in seen]
-
-
-_WEIGHTY = {"financial", "identity", "health"}
 
 
 def _per_mb(alarms: Alarms, engine: str, wanted: Sequence[str] | Mapping[str, object] | set[str]) -> str:

@@ -4,6 +4,10 @@
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from extproc.masking.engine.engine import Detector
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +22,12 @@ class Span:
     rule: str
 
 
-def find(text: str) -> list[Span]:
-    """The sensitive values in a text, in order, not overlapping, as the shipped rules find them."""
+def find(text: str, detector: "Detector | None" = None) -> list[Span]:
+    """The sensitive values in a text, in order, not overlapping, as the shipped rules find them, or this detector."""
     from extproc.masking.engine.scanner import scan, whole
     from extproc.masking.shipped import knowledge
 
-    found = whole(scan(knowledge().detector(), text))
+    found = whole(scan(detector or knowledge().detector(), text))
     if text.isascii():
         return [Span(s.start, s.end, s.kind, s.score, s.rule) for s in found]
     data, spans, at, characters = text.encode("utf-8", "surrogatepass"), list[Span](), 0, 0
