@@ -23,6 +23,7 @@ from extproc.domain.decision import Recording
 DOMAIN = "holdpoint.internal"
 _ISSUER, _AUDIENCE, _PEOPLE = "https://agents.bench", "bench-agents", "https://people.bench"
 _TOKEN_SECONDS = 6 * 3600
+_RECORDED_SECONDS = 10.0
 _BESIDE = ("control", "shipper", "archivist")
 # Targets of `inspect: headers` can't be masked, and policy must be told so (docs: the policies' own data).
 _DATA = f"""\
@@ -135,10 +136,17 @@ class Gateway:
             for name in ("holdpoint_loop_lag_seconds", "holdpoint_loop_lag_worst_seconds")
         )
 
-    def recorded(self) -> Counter[tuple[str, str]]:
-        """How many records the journals hold, by what and target. What: `decision` (granted), `delivery` (its client
+    def recorded(self, deliveries: int) -> Counter[tuple[str, str]]:
+        """How many records the journals hold once there are so many deliveries, or after ten seconds: what was delivered
+        is recorded when an exchange has ended, for which its client does not wait. By what and target. What: `decision` (granted), `delivery` (its client
         got an answer of the upstream's), `aborted` (those of them that say otherwise), and `masked-request` and
         `masked-response` (those with a value masked on that lane)."""
+        until = time.monotonic() + _RECORDED_SECONDS
+        while _deliveries(found := self._recorded()) < deliveries and time.monotonic() < until:
+            time.sleep(0.05)
+        return found
+
+    def _recorded(self) -> Counter[tuple[str, str]]:
         found: Counter[tuple[str, str]] = Counter()
         for stream in streams(self._state):
             for record in records(stream):
@@ -156,3 +164,7 @@ class Gateway:
     def stop(self) -> None:
         """Stop it as a user would."""
         self._child.stop()
+
+
+def _deliveries(found: Counter[tuple[str, str]]) -> int:
+    return sum(count for (what, _), count in found.items() if what == "delivery")

@@ -143,7 +143,10 @@ class Keepers:
 
     def check_journal(self) -> None:
         """Each request has its decision and its delivery. Raises BenchFailed."""
-        recorded = {sync: gateway.recorded() for sync, gateway in self._gateways.items()}
+        recorded = {
+            sync: gateway.recorded(sum(sent for keeping, sent in self._sent.items() if keeping.sync == sync))
+            for sync, gateway in self._gateways.items()
+        }
         for keeping, sent in self._sent.items():
             for kind in ("decision", "delivery"):
                 found = recorded[keeping.sync][kind, keeping.bodies.value]

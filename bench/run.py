@@ -135,7 +135,7 @@ class Bench:
     def check_journal(self) -> int:
         """Each request has its decision and its delivery in the journal, and each body its masks. Returns how many
         deliveries are taken for aborted. Raises BenchFailed."""
-        found = self.gateway.recorded()
+        found = self.gateway.recorded(self.sent.total())
         for target, sent in self.sent.items():
             expected = {"decision": sent, "delivery": sent}
             if target == Payload.BODIES:
