@@ -137,10 +137,10 @@ class Gateway:
         )
 
     def recorded(self, deliveries: int) -> Counter[tuple[str, str]]:
-        """How many records the journals hold once there are so many deliveries, or after ten seconds: what was delivered
-        is recorded when an exchange has ended, for which its client does not wait. By what and target. What: `decision` (granted), `delivery` (its client
-        got an answer of the upstream's), `aborted` (those of them that say otherwise), and `masked-request` and
-        `masked-response` (those with a value masked on that lane)."""
+        """How many records the journals hold, by what and target, once there are so many deliveries, or after ten
+        seconds: they are recorded when an exchange has ended, for which its client does not wait. What: `decision`
+        (granted), `delivery` (its client got an answer of the upstream's), `aborted` (those that say otherwise), and
+        `masked-request` and `masked-response` (those with a value masked on that lane)."""
         until = time.monotonic() + _RECORDED_SECONDS
         while _deliveries(found := self._recorded()) < deliveries and time.monotonic() < until:
             time.sleep(0.05)

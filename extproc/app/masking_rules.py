@@ -122,6 +122,7 @@ class MaskingRules:
         self._paths: tuple[Path, ...] = ()
         self._seen: _Stamp = ()
         self._published: Published | None = None
+        self._refused = False  # what the files had when they were last read
         self._turn = threading.Lock()
 
     def start(self) -> None:
@@ -137,7 +138,7 @@ class MaskingRules:
             named = [str(path) for path in self._settings.masking.rules]
             if [file.where for file in former.files] != named or former.disabled != self._settings.masking.disable:
                 raise
-            self._published = former
+            self._published, self._refused = former, True
             self._look()
             _log.error("rules REFUSED; the last good ones stay in force:\n%s", error)
 
@@ -187,9 +188,12 @@ class MaskingRules:
             try:
                 published = self._publish(self._settings)
             except RulesRefused as error:
+                self._refused = True
                 return {"what": "rules-refused", **facts, "why": str(error)}
-            if published == former:
+            # Whoever was told that they are refused is told, too, when the good ones are back.
+            if published == former and not self._refused:
                 return {}
+            self._refused = False
             return {"what": "rules-changed", **facts, "version": published.version}
 
     def _publish(self, settings: Settings) -> Published:

@@ -1,5 +1,6 @@
 """The files of a company's own rules, as the configuration names them: read, and made one with the shipped rules."""
 
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from extproc.masking.engine.engine import Engine
 from extproc.masking.rules import shipped
 from extproc.masking.rules.model import Rule
 from extproc.masking.rules.reading import RulesInvalid, read, unique
+from extproc.masking.rules.reading import load as parsed
 from extproc.masking.trial import tried
 
 _LARGEST = 4 << 20
@@ -50,7 +52,11 @@ def load(named: Iterable[Path]) -> RuleFiles:
         except RulesRefused as error:
             problems.append(str(error))
             continue
-        files.append(RuleFile(str(path), _with_words(text, path, paths, problems)))
+        known = len(problems)
+        text = _with_words(text, path, paths, problems)
+        # Without its words a list is wrong in ways that nobody needs to hear of.
+        if len(problems) == known:
+            files.append(RuleFile(str(path), text))
     return RuleFiles(tuple(files), tuple(paths), tuple(problems))
 
 
@@ -97,8 +103,8 @@ def _with_words(text: str, path: Path, paths: list[Path], problems: list[str]) -
     """The text with the words of the files that its `words:` name in their place. What is no such file of rules stays
     as it is: its reader says what is wrong."""
     try:
-        document = yaml.safe_load(text)
-    except yaml.YAMLError:
+        document = parsed(text, str(path))
+    except RulesInvalid:
         return text
     lists = document.get("words") if isinstance(document, dict) else None
     named = [one for one in lists if isinstance(one, dict) and "file" in one] if isinstance(lists, list) else []
@@ -120,10 +126,15 @@ def _take_words(one: dict[str, Any], path: Path, paths: list[Path], problems: li
         problems.append(f"{title}: file: {error}")
         return
     one["words"] = [*one.get("words", []), *filter(None, map(str.strip, lines))]
+    if not one["words"]:
+        problems.append(f"{title}: file: {words} has no words; write one a line")
 
 
 def _text(path: Path) -> str:
     try:
+        # A pipe would keep whoever opens it waiting, and a gateway with it.
+        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+            raise RulesRefused(f"{path}: neither a file nor a link to one")
         with path.open("rb") as opened:
             data = opened.read(_LARGEST + 1)
         if len(data) > _LARGEST:

@@ -65,7 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in (arguments if word is None else arguments[: arguments.index(word)])
     try:
         code = _run(arguments, word)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # a shell can close it
+            sys.stdout.flush()
         return code
     except SystemExit as stop:
         # argparse ends this way, with 0 after --help and 2 after a mistake; text is an error's, as in sys.exit.
@@ -80,11 +81,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return READER_LEFT
     except CommandError as error:
         print(error, file=sys.stderr)
-    except PermissionError as error:
+    except OSError as error:
         if debug:
             traceback.print_exc()
         where = "not done" if error.filename is None else error.filename
-        print(f"{where}: {error.strerror}; a gateway's files are for its own user and root", file=sys.stderr)
+        hint = "; a gateway's files are for its own user and root" if isinstance(error, PermissionError) else ""
+        print(f"{where}: {error.strerror or error}{hint}", file=sys.stderr)
     except Exception as error:  # the last resort of a command line: one line, and never a success
         if debug:
             traceback.print_exc()

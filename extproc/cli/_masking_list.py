@@ -1,6 +1,7 @@
 """What `holdpoint masking list` shows: rules as a table, and as the YAML that they are written in."""
 
 import re
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -145,9 +146,11 @@ def _item(value: str) -> str:
     return str(text).strip()[1:-1]
 
 
-def checks() -> Iterator[str]:
-    """What a rule may name as its check."""
+def checks(columns: int) -> Iterator[str]:
+    """What a rule may name as its check, in so many columns."""
     told = describe()
     longest = max(map(len, told))
     for name, about in told.items():
-        yield f"{name.ljust(longest)}  {about}"
+        yield textwrap.fill(
+            f"{name.ljust(longest)}  {about}", columns, subsequent_indent=" " * min(longest + 2, columns // 2)
+        )

@@ -16,8 +16,8 @@ from extproc.masking.rules.reading import RulesInvalid, read, unique
 
 
 def settings_of(arguments: argparse.Namespace) -> Settings | None:
-    """The configuration, if one is named."""
-    return load_settings(arguments, files=False) if arguments.config_named else None
+    """The configuration, if one is named: what is tried here need not be what a gateway has."""
+    return load_settings(arguments, files=False) if arguments.config is not None else None
 
 
 def engine_of(arguments: argparse.Namespace) -> Engine:
@@ -50,16 +50,19 @@ def rule_of(engine: Engine, name: str) -> list[Rule]:
     found = [rule for rule in engine.rules if name in (rule.id, rule.kind)]
     if not found:
         known = {name for rule in engine.rules for name in (rule.id, rule.kind)}
-        hint = suggestion(name, known) or "; `holdpoint masking list` has them"
-        raise CommandError(f"there is no rule or kind {name!r}{hint}")
+        raise CommandError(f"there is no rule or kind {name!r}{_hint(name, known)}")
     return found
 
 
 def _unknown(engine: Engine, name: str) -> str:
     if rule := next((rule for rule in engine.rules if rule.id == name), None):
         return f"{name!r} is a rule; its kind is {rule.kind!r}"
-    hint = suggestion(name, [*engine.families, *GROUPS]) or "; `holdpoint masking list` has them"
-    return f"there is no kind or family {name!r}{hint}"
+    return f"there is no kind or family {name!r}{_hint(name, [*engine.families, *GROUPS])}"
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    listed = suggestion(name, known) or "; `holdpoint masking list` has them"
+    return f"{listed} (rules of your own: --rules or --config)"
 
 
 def shipped_rules() -> tuple[Rule, ...]:

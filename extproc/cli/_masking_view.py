@@ -90,7 +90,9 @@ class View:
                     yield from self._wrapped(f"{title}: {self._several(of, place, told)}")
         if hidden:
             yield ""
-            yield f"({hidden} less likely left out: --all has them, --rule ID all that one rule sees)"
+            yield from self._wrapped(
+                f"({hidden} less likely left out: --all has them, --rule ID all that one rule sees)", 0
+            )
 
     def _several(self, of: list[Candidate], place: Place, told: Callable[[Candidate], str]) -> str:
         names = [f"{c.rule.id} ({told(c)}{self._elsewhere(c, place.start, place.end)})" for c in of[:_RULES]]

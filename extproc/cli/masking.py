@@ -2,12 +2,9 @@
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
-from extproc.cli._common import OK, PROBLEMS, CommandError, Subparsers, add_command, add_config
-
-_LARGEST_TEXT = 1 << 20
+from extproc.cli._common import OK, CommandError, Subparsers, add_command
 
 
 def register(subparsers: Subparsers) -> None:
@@ -149,7 +146,10 @@ def _add_rules(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rules", action="append", default=[], type=Path, metavar="FILE", help="a file of rules of your own, too"
     )
-    add_config(parser)
+    # Without the default that it has in other commands: nothing here needs a configuration, nor that it be right.
+    parser.add_argument(
+        "-c", "--config", metavar="FILE", help="a configuration, for what it says of masking (default: none)"
+    )
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -165,53 +165,9 @@ def _test(arguments: argparse.Namespace) -> int:
 
 
 def _explain(arguments: argparse.Namespace) -> int:
-    from extproc.cli._masking_rules import engine_of, kinds_of, rule_of
-    from extproc.cli._masking_view import View
-    from extproc.cli._terminal import columns
-    from extproc.masking.explain import Verdict, explain, spans
-    from extproc.masking.nearly import places
+    from extproc.cli._masking_explain import explain
 
-    engine = engine_of(arguments)
-    kinds = kinds_of(engine, arguments.kinds)
-    only = rule_of(engine, arguments.rule) if arguments.rule is not None else []
-    data = _text(arguments.text)
-    detector = engine.detector(frozenset(rule.kind for rule in only) or kinds)
-    merged = spans(detector, data, arguments.name)
-    found = [c for c in explain(detector, data, arguments.name) if not only or c.rule in only]
-    if arguments.json:
-        told = {
-            "spans": [{"start": s.start, "end": s.end, "kind": s.kind, "score": s.score, "rule": s.rule,
-                       "also": list(s.more)} for s in merged],
-            "candidates": [{"rule": c.rule.id, "kind": c.rule.kind, "start": c.start, "end": c.end,
-                            "verdict": c.verdict.value, "score": c.score, "why": c.why} for c in found],
-        }  # fmt: skip
-        print(json.dumps(told))
-        return OK if any(c.verdict is Verdict.FOUND for c in found) else PROBLEMS
-    view = View(data, columns())
-    lines = [*view.text(merged)] if not only else []
-    named = [engine.rules[index] for index in sorted(detector.named(arguments.name))] if arguments.name else []
-    if arguments.name and not only:
-        lines += view.name(arguments.name, named)
-    for rule in only:
-        lines += [*view.one(rule, [c for c in found if c.rule is rule], arguments.name, rule in named)]
-    if arguments.all and not only:
-        lines += view.every(found)
-    elif not only:
-        near = places(found, merged, len(data.rstrip(b"\n")))
-        shown = sum(len(place.candidates) for place in near)
-        missed = sum(c.verdict is not Verdict.FOUND for c in found)
-        lines += [*view.found(merged, found), *view.nearly(near, missed - shown)]
-    print("\n".join(lines))
-    return OK if any(c.verdict is Verdict.FOUND for c in found) else PROBLEMS
-
-
-def _text(given: str) -> bytes:
-    if given != "-":
-        return given.encode("utf-8", "surrogateescape")
-    data = sys.stdin.buffer.read(_LARGEST_TEXT + 1)
-    if len(data) > _LARGEST_TEXT:
-        raise CommandError(f"more than {_LARGEST_TEXT >> 20} MiB to explain; `holdpoint masking run --json` takes any")
-    return data
+    return explain(arguments)
 
 
 def _list(arguments: argparse.Namespace) -> int:
@@ -221,12 +177,16 @@ def _list(arguments: argparse.Namespace) -> int:
     from extproc.masking.checks import describe
 
     if arguments.checks:
-        print(json.dumps(describe()) if arguments.json else "\n".join(checks()))
+        if arguments.rule is not None:
+            raise CommandError("--checks lists checks, and all of them; leave out the rule")
+        print(json.dumps(describe()) if arguments.json else "\n".join(checks(columns())))
         return OK
     engine = engine_of(arguments)
     kinds = kinds_of(engine, arguments.kinds)
     rules = engine.rules if arguments.rule is None else rule_of(engine, arguments.rule)
     rules = [rule for rule in rules if rule.kind in kinds]
+    if not rules and arguments.rule is not None:
+        raise CommandError(f"{arguments.rule!r} is not of what --kind names; leave out one of them")
     if arguments.json:
         print(json.dumps([document(rule) for rule in rules]))
     else:

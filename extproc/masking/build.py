@@ -97,7 +97,7 @@ def warm(knowledge: Knowledge) -> None:
     cases = "\n".join(case for rule in rules for case in rule.positive + rule.negative).encode()
     for at in range(0, len(cases), SLICE):
         plan.detector.opens(cases[at : at + SLICE])
-    common = "\n".join(rule.positive[0] for rule in rules if not rule.contextual).encode()
+    common = "\n".join(case for rule in rules if not rule.contextual for case in rule.positive[:1]).encode()
     for chosen in (plan, Plan(knowledge.detector(frozenset()))):
         stage = TextStage(chosen)
         for at in range(0, len(common), 1024):

@@ -14,8 +14,10 @@ from extproc.app.layout import Layout, StateUnusable
 from extproc.app.masking_rules import MaskingRules, collect
 from extproc.app.rule_files import RulesRefused
 from extproc.config import Settings
+from extproc.masking.build import warm
 from extproc.masking.engine.engine import Engine
 from extproc.masking.engine.scanner import scan
+from extproc.masking.plan import Knowledge
 from extproc.masking.rules import shipped
 from extproc.masking.rules.reading import read
 from tests.live.making import CRM, Records, settings
@@ -96,7 +98,8 @@ def _write(home: Path, text: str) -> None:
 
 BOTH = "{rules: [acme.yaml]}"
 REFUSED: dict[str, tuple[str, str, str]] = {
-    "no YAML": ("rules: [", BOTH, "acme.yaml: not YAML"),
+    "no YAML": ("rules: [", BOTH, "expected node content, line 2, column 1"),
+    "a tab": ("rules:\n\t- {id: a}", BOTH, "cannot start any token, line 2, column 1 (YAML is indented with spaces)"),
     "a misspelt member": (OWN.replace("pattern", "patern"), BOTH, "acme.yaml: rule acme-customer: unknown: patern"),
     "an id that is taken": (OWN.replace("id: acme-customer", "id: tin-old"), BOTH, "rule tin-old: this id is taken"),
     "a case that is not found": (
@@ -112,6 +115,14 @@ REFUSED: dict[str, tuple[str, str, str]] = {
     ),
     "a list that is no text": (LIST.replace("lists/projects.txt", "bytes"), BOTH, "file: HOME/bytes: not UTF-8"),
     "no path of a list": (LIST.replace("lists/projects.txt", "[]"), BOTH, "rule projects: file: expected the path"),
+    "a list without words": (
+        LIST.replace("projects.txt", "empty.txt").replace("[bluebird]", "[]"),
+        BOTH,
+        "has no words",
+    ),
+    "the same name twice": (OWN + OWN.lstrip(), BOTH, "acme.yaml: not YAML: a second `rules:`, line 9, column 1"),
+    "nested without end": ("rules: " + "[" * 200_000, BOTH, "acme.yaml: not YAML: nested too deep"),
+    "a pipe": (LIST.replace("lists/projects.txt", "pipe"), BOTH, "HOME/pipe: neither a file nor a link to one"),
     "nothing of that name": (
         OWN,
         "{rules: [acme.yaml], disable: [acme-custmer]}",
@@ -124,7 +135,9 @@ REFUSED: dict[str, tuple[str, str, str]] = {
 def test_what_is_wrong_is_said_with_its_place(tmp_path: Path, text: str, masking: str, words: str) -> None:
     """The file as the configuration names it, the rule, and what would be right."""
     (tmp_path / "bytes").write_bytes(b"\xff\xfe")
+    os.mkfifo(tmp_path / "pipe")
     made = given(tmp_path, masking)
+    (tmp_path / "lists" / "empty.txt").write_text("\n")
     _write(tmp_path, text)
     with pytest.raises(RulesRefused) as caught:
         collect(made, KEY)
@@ -220,6 +233,26 @@ def test_new_rules_are_followed_and_bad_ones_refused(tmp_path: Path) -> None:
     assert "acme.yaml: rule acme-customer" in str(refused["why"])
     assert changed["version"] == masking_rules.read(layout).version != good.version
     assert "owners" in str(changed["by"])
+
+
+def test_whoever_heard_of_a_refusal_hears_of_its_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The very rules that are in force are back: nothing changes, and that is said."""
+    caplog.set_level("INFO", "holdpoint.masking")
+    made, layout = laid_out(tmp_path, "{rules: [acme.yaml]}")
+    rules, journal = MaskingRules(made, layout), Records()
+    rules.start()
+    for text in (OWN + LIST, "rules: [", OWN + LIST, OWN + LIST):
+        _write(tmp_path, text)
+        asyncio.run(rules.reload(journal))
+    assert [r["what"] for r in journal.of("config")] == ["rules-refused", "rules-changed"]
+    assert [line.split(";")[0] for line in caplog.messages] == ["new rules REFUSED", "rules are in force"]
+
+
+def test_words_without_cases_are_warmed_up(tmp_path: Path) -> None:
+    """As every worker does before its first request."""
+    made = given(tmp_path, "{rules: [acme.yaml]}")
+    _write(tmp_path, LIST)
+    warm(Knowledge(collect(made, KEY).engine()))
 
 
 def test_a_list_of_words_is_followed_too(tmp_path: Path) -> None:

@@ -8,16 +8,16 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
-from extproc.cli import main
-from extproc.cli._masking_list import as_yaml, folded
+from extproc.cli import _masking_explain, _masking_input, _masking_run, main
+from extproc.cli._masking_list import as_yaml, checks, folded
 from extproc.domain.decision import Operator
 from extproc.masking.rules import shipped
 from extproc.masking.rules.reading import expand, read
@@ -158,7 +158,10 @@ def test_names_are_masked_whole(run: Run, tmp_path: Path) -> None:
         (["--kind", "jwt-token-x"], b"", "", "--kind: there is no kind or family"),
         (["--kind", "us-ssn"], b"", "", "--kind: 'us-ssn' is a rule; its kind is 'ssn'"),
         (["--kind", "health"], b"", "", "there is nothing to mask"),
-        (["--key", "x" * 300], b"", "", "--key: 'xxxxxxxxxxxxxxxxxxxx'…: a name has"),
+        (["--key", "x" * 300], b"", "", "--key: 'xxxxxxxxxxxxxxxxxxxx' has 300 characters; a name has 1 to 128"),
+        (["--key", ""], b"", "", "--key: '' has 0 characters; a name has 1 to 128"),
+        (["--kind", "acme-customer"], b"", "", "(rules of your own: --rules or --config)"),
+        (["--config", "gone.yaml"], b"", "", "gone.yaml: there is no such file"),
         (["--hash-key", "k"], b"", "", "--hash-key: is for --operator hash"),
         (["--hash-key", "k", "--operator", "hash"], b"", "", "k: can't be read"),
         (["--hash-key", "short", "--operator", "hash"], b"", "", "short: 3 bytes are too few for a key"),
@@ -176,6 +179,77 @@ def test_what_can_not_be_masked_ends_with_2(
     code, written, err = run("run", *words, stdin=stdin)
     assert (code, written) == (2, out)
     assert said in err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "--operator", "redct"),
+        ("run", "--hash-key", "k"),
+        ("run", "--json", "--lenient"),
+        ("run", "--type", "text/plain; charset=utf-16"),
+        ("run", "--kind", "emial"),
+        ("explain", "--rule", "emial", "-"),
+    ],
+)
+def test_mistakes_are_said_before_anything_is_read(
+    run: Run, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    """Nobody types, or waits for a pipe, in vain."""
+
+    read: list[bool] = []
+
+    def pieces(*_: object) -> Iterator[bytes]:
+        read.append(True)
+        yield b""
+
+    for module in (_masking_run, _masking_explain):
+        monkeypatch.setattr(module, "pieces", pieces)
+    code, out, err = run(*words)
+    assert (code, out, read) == (2, "", [])
+    assert "unexpected" not in err
+
+
+def test_a_configuration_counts_where_it_is_named(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And only there: that of the folder, or of the environment, may be broken."""
+    (tmp_path / "holdpoint.yaml").write_text("broken: [")
+    monkeypatch.setenv("HOLDPOINT_CONFIG", "holdpoint.yaml")
+    assert run("run", stdin=b"jane@example.com")[:2] == (0, "[masked:email]")
+    assert run("run", "--config", "holdpoint.yaml", stdin=b"jane@example.com")[:2] == (2, "")
+
+
+@pytest.mark.parametrize("words", [("run",), ("explain", "-")])
+def test_a_closed_stdin_is_said(run: Run, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]) -> None:
+    """As `<&-` leaves it."""
+    monkeypatch.setattr(_masking_input, "sys", SimpleNamespace(stdin=None))
+    assert run(*words) == (2, "", "stdin is closed; name a file instead, or give it something to read\n")
+
+
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_a_full_disk_is_said(tmp_path: Path, words: tuple[str, ...]) -> None:
+    """With how much is there."""
+    with Path("/dev/full").open("wb") as full, _started(tmp_path, "run", *words, stdout=full) as process:
+        _, err = process.communicate(TEXT.encode())
+    said = b"stdout: can't be written (No space left on device); only the first 0 bytes are sure to be there\n"
+    assert (process.returncode, err) == (2, said)
+
+
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_all_is_written_where_little_is_taken_at_once(
+    run: Run, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    """As an unbuffered stdout may take it."""
+    whole = run("run", *words, stdin=TEXT.encode())[1]
+    taken: list[bytes] = []
+
+    def write(data: bytes) -> int:
+        taken.append(data[:3])
+        return len(taken[-1])
+
+    stdout = SimpleNamespace(buffer=SimpleNamespace(write=write, flush=lambda: None))
+    monkeypatch.setattr(_masking_run, "sys", SimpleNamespace(stdout=stdout, stderr=sys.stderr))
+    run("run", *words, stdin=TEXT.encode())
+    assert b"".join(taken).decode() == whole
 
 
 def test_malformed_bodies_as_text(run: Run) -> None:
@@ -203,27 +277,37 @@ def test_places(run: Run) -> None:
     ]
 
 
-def _started(tmp_path: Path, *words: str) -> "subprocess.Popen[bytes]":
+def _started(tmp_path: Path, *words: str, stdout: int | BinaryIO = subprocess.PIPE) -> "subprocess.Popen[bytes]":
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     environment.pop("HOLDPOINT_CONFIG", None)
     pipe = subprocess.PIPE
     command = [sys.executable, "-m", "extproc.cli", "masking", *words]
-    return subprocess.Popen(command, cwd=tmp_path, env=environment, stdin=pipe, stdout=pipe, stderr=pipe)
+    return subprocess.Popen(command, cwd=tmp_path, env=environment, stdin=pipe, stdout=stdout, stderr=pipe)
 
 
-def test_lines_come_as_they_go_and_an_interrupt_is_no_accident(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "lines", "counted"),
+    [
+        ((), [b"mail [masked:email], card [masked:card]\n"], b"masked until then: 2 card, 2 email\n"),
+        (("--json", "--kind", "ssn", "--kind", "email"), [b"email"], b"found until then: 2 email\n"),
+    ],
+)
+def test_lines_come_as_they_go_and_an_interrupt_is_no_accident(
+    tmp_path: Path, words: tuple[str, ...], lines: list[bytes], counted: bytes
+) -> None:
     """A line is out before the next one comes; Ctrl-C ends with 130 and what was counted."""
-    with _started(tmp_path, "run") as process:
+    with _started(tmp_path, "run", *words) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
         for _ in range(2):
             process.stdin.write(TEXT.encode())
             process.stdin.flush()
-            assert process.stdout.readline() == b"mail [masked:email], card [masked:card]\n"
+            for line in lines:
+                assert line in process.stdout.readline()
         process.send_signal(signal.SIGINT)
         assert process.wait() == 130
-        assert process.stderr.read() == b"masked until then: 2 card, 2 email\n"
+        assert process.stderr.read() == counted
 
 
 def test_a_reader_that_leaves_is_no_accident(tmp_path: Path) -> None:
@@ -434,8 +518,23 @@ def test_cases_of_secrets_are_shown_folded() -> None:
         assert expand(folded(case)) == case
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("list", "--checks", "luhn"), "--checks lists checks, and all of them; leave out the rule\n"),
+        (("list", "card", "--kind", "email"), "'card' is not of what --kind names; leave out one of them\n"),
+        (("explain", "--rule", "card", "--kind", "ssn", "x"),
+         "--rule names what is looked for; leave out --kind and --family\n"),
+    ],
+)  # fmt: skip
+def test_what_says_twice_what_is_meant(run: Run, words: tuple[str, ...], said: str) -> None:
+    """Neither counts in silence."""
+    assert run(*words) == (2, "", said)
+
+
 def test_checks_are_listed(run: Run) -> None:
-    """With what each asks for."""
+    """With what each asks for; in as many columns as there are."""
+    assert max(len(line) for text in checks(60) for line in text.splitlines()) <= 60
     assert "luhn" in run("list", "--checks")[1]
     assert json.loads(run("list", "--checks", "--json")[1])["luhn"] == "Luhn over the digits of the candidate"
 

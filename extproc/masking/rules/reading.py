@@ -17,6 +17,8 @@ from extproc.masking.rules.regex import LONGEST, PatternInvalid, parse
 
 PEM = Tail(r"A-Za-z0-9+/=\s:,\\-", block=True)
 
+_DEEPEST = 100  # lists and mappings in one another
+_SHALLOW = 20_000  # characters; libyaml makes a document of a shorter text, however nested, without the stack's end
 _STREAM = ' in "<unicode string>"'  # how YAML's errors call what they read
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _NOT_NAME = re.compile(r"[^0-9a-z]")
@@ -30,11 +32,44 @@ _RULE = {
     "score", "score_in_context", "positive", "negative",
 }  # fmt: skip
 _WORDS = {"id", "kind", "family", "about", "source", "words", "fold", "score", "positive", "negative"}
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times as fast
+_Safe: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times as fast
 
 
 class RulesInvalid(ValueError):
     """A file of rules that is not what it should be. The message says where, what, and what would be right."""
+
+
+class _Loader(_Safe):  # type: ignore[misc]
+    """YAML in which a name stands once: of two `rules:` the first would go unread, and what it finds would pass."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"a second `{key.value}:`", key.start_mark)
+            seen.add(key.value)
+        return dict(super().construct_mapping(node, deep))
+
+
+def load(text: str, where: str) -> Any:
+    """What the YAML of a file of rules says; `where` names it in errors. Raises RulesInvalid."""
+    try:
+        if len(text) > _SHALLOW and _too_deep(text):
+            raise RulesInvalid(f"{where}: not YAML: nested too deep")
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader, in C where there is one
+    except yaml.YAMLError as error:
+        what = " ".join(str(error).replace(_STREAM, "").split()).replace(" , ", ", ")
+        hint = " (YAML is indented with spaces)" if "\t" in text and "cannot start any token" in what else ""
+        raise RulesInvalid(f"{where}: not YAML: {what}{hint}") from None
+
+
+def _too_deep(text: str) -> bool:
+    level = 0
+    for event in yaml.parse(text, Loader=_Safe):
+        level += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if level > _DEEPEST:
+            return True
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +85,7 @@ class _Place:
 
 def read(text: str, where: str) -> tuple[Rule, ...]:
     """The rules of a file's text; `where` names it in errors. Raises RulesInvalid."""
-    try:
-        document = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader, in C where there is one
-    except yaml.YAMLError as error:
-        raise RulesInvalid(f"{where}: not YAML: {' '.join(str(error).replace(_STREAM, '').split())}") from None
+    document = load(text, where)
     top = _Place(where, "top level")
     if not isinstance(document, dict) or not document or set(document) - {"rules", "words"}:
         raise top.error("expected `rules:` and `words:`, lists of them")

@@ -252,7 +252,7 @@ class _Reader:
         return meant
 
     def _error(self, message: str) -> PatternInvalid:
-        return PatternInvalid(f"{message} (at character {self._at + 1} of {self._text[:80]!r})")
+        return PatternInvalid(f"{message} (at character {self._at + 1} of '{self._text[:80]}')")
 
 
 def _is_count(text: str) -> bool:
