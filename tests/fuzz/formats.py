@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
-from tests.masking.test_deltas import APIS
+from tests.masking.apis import APIS
 
 BESIDE = b" ; "
 """What stands between a value and what surrounds it, and is part of no value."""
@@ -166,16 +166,25 @@ def events(site: Site) -> Planted:
 def markup(site: Site) -> Planted:
     """A text of an element."""
 
+    kind = site.spelling.choice(["xml", "html"])
+
     def one(char: str) -> str:
+        aside = site.spelling.choice(["<!-- x -->", "<?x?>", "<!---->"]) if site.sometimes(0.2) else ""
+        if kind == "xml" and site.sometimes(0.2):
+            return f"{aside}<![CDATA[{char}]]>"
         if site.sometimes(0.5) or char in "<&>":
-            return site.spelling.choice([f"&#{ord(char)};", f"&#x{ord(char):x};", f"&#{ord(char):05};"])
-        return char
+            return aside + site.spelling.choice([f"&#{ord(char)};", f"&#x{ord(char):x};", f"&#{ord(char):05};"])
+        return aside + char
 
     sides = [html.escape(side.decode("utf-8", "replace")).encode() for side in (site.before, site.after)]
     inside = BESIDE.join((sides[0], "".join(map(one, site.value.decode())).encode(), sides[1]))
     body = b"<r><%b>%b</%b></r>" % (site.name, inside, site.name)
-    kind = site.spelling.choice(["xml", "html"])
-    return Planted(kind, body, lambda out: [html.unescape(out.decode("utf-8", "replace")).encode()])
+
+    def texts(out: bytes) -> list[bytes]:
+        joined = re.sub(rb"(?s)<!--.*?-->|<\?.*?\?>|<!\[CDATA\[|\]\]>", b"", out)
+        return [html.unescape(joined.decode("utf-8", "replace")).encode()]
+
+    return Planted(kind, body, texts)
 
 
 FORMATS: Mapping[str, Callable[[Site], Planted]] = {

@@ -5,8 +5,8 @@ import json
 from collections.abc import Iterator
 
 from tests.fuzz.plans import SECRET, STAGES
+from tests.masking.apis import APIS
 from tests.masking.streams import RULES, SECRETS, unmarked
-from tests.masking.test_deltas import APIS
 
 _CARD, _EMAIL = SECRETS["card"], SECRETS["email"]
 _JSON = json.dumps(
@@ -27,8 +27,9 @@ _BODIES: dict[str, bytes] = {
     "tabs": b"name\tssn\tsecret\na\t123456789\tx\n",
     "multipart": _PARTS,
     "xml": b'<?xml version="1.0"?><r a="jane&#64;example.com"><secret>x</secret><!-- c -->'
-    b"<![CDATA[4111 1111 1111 1111]]></r>",
-    "html": b"<html><script>var a='jane@example.com'</script><p title=x>4111&nbsp;1111&#x20;1111 1111<br></html>",
+    b"<![CDATA[4111 1111 1111 1111]]><a>4111<!-- x --> 1111<![CDATA[ 1111]]> 1111 jane@<?x?>example.com</a></r>",
+    "html": b"<html><script>var a='jane@example.com'</script>"
+    b"<p title=x>4111&nbsp;1111&#x20;1111 1111<br><p>jane<!-- x -->@example.com</html>",
     "guard": b'{"a": "Zq8\\/fT+2\\"x\\u00e9-\\\\n4Kw9"} & b=Zq8%2FfT%2B2%22x%C3%A9-%5Cn4Kw9&' + SECRET,
     "text": f"pass: hunter22 code 1234 {_CARD} tk_ab12 {_EMAIL}\n".encode() + SECRETS["private-key"].encode(),
 }

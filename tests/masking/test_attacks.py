@@ -1,5 +1,5 @@
 """Attacks on masking: what an upstream or an agent may send so that a value passes, or so that the gateway gets slow or
-big. What is marked as failing is known and open."""
+big."""
 
 import base64
 import json
@@ -20,7 +20,6 @@ from tests.masking.streams import KNOWLEDGE, every_cut, made
 NAME, EMAIL, CARD = b"Jane Doe", b"jane@example.com", b"4111 1111 1111 1111"
 KEYED = Mask("p", (), ("ssn",), Operator.REDACT)
 EVERYTHING = Mask("p", ("*",), (), Operator.REDACT)
-OPEN = pytest.mark.xfail(strict=True, reason="known and open")
 
 EVENTS, CSV, XML, HTML = "text/event-stream", "text/csv", "application/xml", "text/html"
 PARTS = "multipart/form-data; boundary=b"
@@ -119,8 +118,11 @@ def test_what_a_name_selects_does_not_pass(content_type: str, data: bytes, step:
         (PARTS, _part(NESTED + b"c\r\nX-Boundary: jane@example.com", b"--c--\r\n"), EMAIL),
         ('multipart/mixed; boundary="4111 1111 1111 1111"', b"--" + CARD + b"--\r\n", CARD),
         (XML, b"<a>" + MRZ + b"</a>", b"L898902C36"),
-        pytest.param(XML, b"<a>4111 1111<!-- x --> 1111 1111</a>", b"4111", marks=OPEN),
-        pytest.param(XML, b"<a>jane@<![CDATA[example.com]]></a>", b"jane", marks=OPEN),
+        (XML, b"<a>4111 1111<!-- x --> 1111 1111</a>", b"4111"),
+        (XML, b"<a>jane@<![CDATA[example.com]]></a>", b"jane"),
+        (XML, b'<a b="<!--">jane@<!-- x -->example.com</a>', b"jane"),
+        (HTML, b"<p>jane@<!DOCTYPE x>example.com", b"jane"),
+        (HTML, b"<p>jane@</ x>example<![CDATA[>.com", b"jane"),
         (XML, b"<a>jane&#" + b"0" * 24 + b"64;example.com</a>", b"jane"),
         (HTML, b"<!-->jane&#64;example.com", b"jane"),
         (HTML, b"4111&nbsp1111&nbsp1111&nbsp1111", b"4111"),
@@ -184,7 +186,9 @@ def test_a_document_of_a_stream_does_not_have_a_stream_remember_it() -> None:
     """What carries the rest of a text is small, whatever the names of a document's members are."""
     deltas = Deltas(Plan(KNOWLEDGE.detector()))
     long = {"n" * 60_000 + str(i): 1 for i in range(4)}
-    deltas.take(json.dumps({"choices": [{"index": 0, "delta": {"content": "jane@"}}], **long}).encode())
+    document = json.dumps({"choices": [{"index": 0, "delta": {"content": "jane@"}}], **long}).encode()
+    (look,) = deltas.look([document])
+    deltas.take(look)
     (rest,) = deltas.end()
     assert len(rest.payload) < 1000
 

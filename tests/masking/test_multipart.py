@@ -204,12 +204,12 @@ def test_base64_that_is_none_is_refused() -> None:
 
 
 def test_quoted_printable_is_masked_in_what_it_means() -> None:
-    """Over soft line breaks (one before a value goes with it) and escapes; what is not masked keeps its bytes."""
+    """Over soft line breaks, which stay, and escapes; what is not masked keeps its bytes."""
     text = f"caf=C3=A9 =3D {EMAIL.replace('@', '=40')} =\r\n4111 1111=\r\n 1111 =31111. =E2=80=93=\r\n"
     form = _form(("Content-Transfer-Encoding: quoted-printable", text))
     every_cut(lambda: _stage(plan()), form)
     out, counts = run(lambda: _stage(plan()), form)
-    expected = "caf=C3=A9 =3D [masked:email] [masked:card]. =E2=80=93=\r\n"
+    expected = "caf=C3=A9 =3D [masked:email] =\r\n[masked:card]=\r\n. =E2=80=93=\r\n"
     assert (out, counts) == (
         _form(("Content-Transfer-Encoding: quoted-printable", expected)), {"email": 1, "card": 1}
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """XML and HTML, text by text."""
 
 import contextlib
+import re
 import tracemalloc
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 
 from extproc.domain.decision import Operator
 from extproc.masking.stage import MaskError
+from extproc.masking.structure.pieces import HELD
 from extproc.masking.structure.xmlstage import XmlStage
+from extproc.masking.text import mask_whole
 from tests.masking.fields import CARD, EMAIL, SSN, plan
 from tests.masking.streams import every_cut, planned, run
 
@@ -144,6 +147,113 @@ def test_what_a_name_covers_in_html(text: str, expected: str) -> None:
         every_cut(_make("secret", html=True), text.encode())
 
 
+CUT = ["4111 1111", " 1111 1111"]
+PEM = "-----BEGIN PRIVATE KEY-----\nQUJD{}REVG\n-----END PRIVATE KEY-----"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "counts"),
+    [
+        ("<!-- x -->".join(CUT), "[masked:card]<!-- x -->", {"card": 1}),
+        (" x <!-- x -->".join(CUT), " x <!-- x -->".join(CUT), {}),
+        ("<!--x--><!--y-->".join(CUT), "[masked:card]<!--x--><!--y-->", {"card": 1}),
+        ("<?x y?>".join(CUT), "[masked:card]<?x y?>", {"card": 1}),
+        ("<!---->".join(CARD), "[masked:card]" + "<!---->" * 18, {"card": 1}),
+        ("a <!-- x -->b" + CARD + "<!-- y --> c", "a <!-- x -->b" + CARD + "<!-- y --> c", {}),
+        (f"a <!-- x -->{CARD}<!-- y --> c", "a <!-- x -->[masked:card]<!-- y --> c", {"card": 1}),
+        (f"{CARD}<!-- y -->1", f"{CARD}<!-- y -->1", {}),
+        (f"<!-- {EMAIL} -->".join(CUT), "[masked:card]<!-- [masked:email] -->", {"card": 1, "email": 1}),
+        ("<!-- 4111 -->".join(CUT), "[masked:card]<!-- 4111 -->", {"card": 1}),
+        ("<!-- 4111 1111<?-->".join(CUT), "[masked:card]<!-- 4111 1111<?-->", {"card": 1}),
+        ("jane<!--x-->&#64;<!--y-->example&#46;com", "[masked:email]<!--x--><!--y-->", {"email": 1}),
+        ("jane&<!--x-->#64;example.com", "jane&<!--x-->#64;example.com", {}),
+        (f"ssn<!--x--> {SSN}", "ssn<!--x--> [masked:ssn]", {"ssn": 1}),
+        (f"ss<!--x-->n {SSN}", "ss<!--x-->n [masked:ssn]", {"ssn": 1}),
+        (PEM.format("<!-- x -->"), "[masked:private-key]<!-- x -->", {"private-key": 1}),
+        (f"{EMAIL}<!-- x --><b>{EMAIL}</b>", "[masked:email]<!-- x --><b>[masked:email]</b>", {"email": 2}),
+        ("jane@<b>example.com</b>", "jane@<b>example.com</b>", {}),
+        ("<b title='<!--'>jane@<!--x-->example.com</b>", "<b title='<!--'>[masked:email]<!--x--></b>", {"email": 1}),
+        ("\n <!--x-->\n <b>c</b><!--y-->d\n", "\n <!--x-->\n <b>c</b><!--y-->d\n", {}),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("html", [False, True])
+def test_a_text_goes_on_behind_what_is_no_part_of_it(
+    text: str, expected: str, counts: dict[str, int], html: bool
+) -> None:
+    """A value is one whatever comments and instructions stand in it, and they stay; with context from before them."""
+    raw = f"<a>{text}</a>".encode()
+    assert run(_make(html=html), raw) == (f"<a>{expected}</a>".encode(), counts)
+    every_cut(_make(html=html), raw)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("jane@<![CDATA[example.com]]>", "[masked:email]<![CDATA[]]>"),
+        ("<![CDATA[jane@]]>example.com", "<![CDATA[[masked:email]]]>"),
+        ("x <![CDATA[y jane@]]><![CDATA[example.com z]]>", "x <![CDATA[y [masked:email]]]><![CDATA[ z]]>"),
+        ("jane&#64;<!--<![CDATA[--><![CDATA[example]]>.com", "[masked:email]<!--<![CDATA[--><![CDATA[]]>"),
+        ("<![CDATA[jane&#64;]]>example.com", "<![CDATA[jane&#64;]]>example.com"),
+        (f"<![CDATA[ssn]]>\n{SSN}", "<![CDATA[ssn]]>\n[masked:ssn]"),
+        (f"<![CDATA[{EMAIL}]><b>]]>", "<![CDATA[[masked:email]] ><b>]]>"),
+        (f"{EMAIL}]>", "[masked:email]] >"),
+        (f"{EMAIL}] >]", "[masked:email]] >]"),
+        (f"{EMAIL}]]", "[masked:email]]]"),
+        (f"{EMAIL}]<!-- x -->> {EMAIL}<!-- x -->]>", "[masked:email]]<!-- x -->> [masked:email]<!-- x -->]>"),
+        (f"<![CDATA[{EMAIL}]]", MaskError),
+    ],
+)
+def test_cdata_is_text(text: str, expected: str | type[MaskError]) -> None:
+    """But that it has no entities."""
+    raw = f"<a>{text}</a>".encode()
+    if not isinstance(expected, str):
+        for step in range(1, len(raw)):
+            with pytest.raises(expected):
+                run(_make(), raw, range(0, len(raw), step))
+        assert run(_make(lenient=True), raw)[0] == b"<a><![CDATA[[masked:email]]]</a>"
+        return
+    assert run(_make(), raw)[0].decode() == f"<a>{expected}</a>"
+    every_cut(_make(), raw)
+
+
+@pytest.mark.parametrize(
+    ("operator", "expected"),
+    [
+        (Operator.PARTIAL, "**** <!-- x -->**** **** 1111"),
+        (Operator.LENGTH, "*********<!-- x -->**********"),
+        (Operator.HASH, "<!-- x -->[masked:card:6f1c]"),
+    ],
+)
+def test_what_stands_in_a_value_stays_in_its_mask(operator: Operator, expected: str) -> None:
+    """Where as much of the mask was written as was certain."""
+    make = _make(operators={"card": operator})
+    raw = f"<a>{'<!-- x -->'.join(CUT)}</a>".encode()
+    out, counts = run(make, raw)
+    assert re.sub(r":[0-9a-f]{16}", ":6f1c", out.decode()) == f"<a>{expected}</a>"
+    assert counts == {"card": 1}
+    every_cut(make, raw)
+
+
+@pytest.mark.parametrize("html", [False, True])
+def test_a_long_comment_in_what_may_be_a_value(html: bool) -> None:
+    """Waits up to a bound; where no value can be unfinished it goes on at once, however long it is."""
+    make = _make(html=html)
+
+    def document(before: str, size: int) -> bytes:
+        return f"<a>{before}<!--{'- ' * (size // 2)}--> 1111 1111</a>".encode()
+
+    short = document("4111 1111", HELD - 100)
+    assert run(make, short)[0] == b"<a>[masked:card]" + short[12:-14] + b"</a>"
+    for step in (97, 4096, 10**6):
+        raw = document("4111 1111", HELD)
+        with pytest.raises(MaskError, match="32 KiB"):
+            run(make, raw, range(step, len(raw), step))
+        raw = document("ssn;", 3 * HELD)
+        assert run(make, raw, range(step, len(raw), step)) == (raw, {})
+    stage = make()
+    assert stage.feed(document("ssn;", 3 * HELD)[:-14]).startswith(b"<a>ssn;<!--- - -")
+
+
 def test_of_several_texts_under_a_name_one_is_shown_in_part() -> None:
     """Together they would show too much."""
     make = _make("secret", operators={"key:secret": Operator.PARTIAL})
@@ -152,8 +262,10 @@ def test_of_several_texts_under_a_name_one_is_shown_in_part() -> None:
     assert run(make, text) == (expected.encode(), {"key:secret": 2})
 
 
+JOINTS = ["<!---->", "jane@", "example.com", *CUT]
 _PIECES = [
-    "<", ">", "</", "/>", "<!--", "-->", "<![CDATA[", "]]>", "<?", "?>", "<!DOCTYPE", "[", "a", "ssn", "secret", "=",
+    "<", ">", "</", "/>", "<!--", "-->", "<![CDATA[", "]]>", *JOINTS, "<?", "?>", "<!DOCTYPE", "[", "a", "ssn",
+    "secret", "=",
     '"', "'", " ", "\n", "&", "#", "64", ";", "&#64;", "&amp;", "<ssn>", "</ssn>", "<secret>", "<a b='", "<a>", "</a>",
     '<a b="', SSN, CARD, EMAIL, "é",
     " name=secret", " value=", "<script>", "</script", "x" * 1030, "-----BEGIN PRIVATE KEY-----",
@@ -186,6 +298,27 @@ _trees: st.SearchStrategy[list[Any]] = st.recursive(
 
 def _written(trees: list[Any]) -> str:
     return "".join(f"<{n} v={quoteattr(v)}>{escape(t)}{_written(inner)}</{n}>{escape(t)}" for n, v, t, inner in trees)
+
+
+_asides = st.lists(st.sampled_from(["<!-- x -->", "<?x y?>", "<![CDATA[", "<!--<![CDATA[-->"]), max_size=4)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["a", " ", "1", *EMAIL.split("@"), "@", *CUT, "ssn ", SSN]), _asides)))
+def test_a_reader_reads_no_value_that_was_cut(pieces: list[tuple[str, list[str]]]) -> None:
+    """The text that Python's reader puts together of what comes out is the one before, masked as a text."""
+    document = ""
+    for text, asides in pieces:
+        document += text + "".join("<![CDATA[]]>" if aside == "<![CDATA[" else aside for aside in asides)
+        if "<![CDATA[" in asides:
+            document += f"<![CDATA[{text}]]>"
+    document = f"<r>{document}</r>"
+
+    def read(text: str) -> str:
+        return ElementTree.fromstring(text).text or ""  # noqa: S314 - it is ours
+
+    out, counts = run(_make(), document.encode())
+    assert (read(out.decode()), counts) == mask_whole(plan(), read(document))
+    assert run(_make(), document.encode(), range(1, len(document))) == (out, counts)
 
 
 @given(_trees)
@@ -294,10 +427,11 @@ def test_deep_documents() -> None:
 
 
 @pytest.mark.parametrize(
-    "begin", ["<a>", "<a b='", "<a><!--", "<a><![CDATA[", "<a><?", "<secret>", "<a secret='", "<a "]
+    "begin", ["<a>", "<a b='", "<a>4111<!--", "<a><![CDATA[", "<a><?", "<secret>", "<a secret='", "<a ", "<a>4111"]
 )
 @pytest.mark.parametrize(
-    "filler", ["a" * 999, "<b>" * 300, "&" * 999, "&#64;" * 200, "<" * 999, "- ]? " * 200, " c=d" * 250]
+    "filler",
+    ["a" * 999, "<b>" * 300, "&" * 999, "&#64;" * 200, "<" * 999, "- ]? " * 200, " c=d" * 250, "<!---->" * 140],
 )
 def test_memory_is_bounded(begin: str, filler: str) -> None:
     """Texts, values, sections and the number of attributes may be of any length."""

@@ -8,12 +8,13 @@ from functools import lru_cache
 from itertools import accumulate
 
 from extproc.domain.decision import Operator
-from extproc.masking.engine.scanner import NOTHING, Scanner, scan
+from extproc.masking.engine.scanner import NOTHING, scan
 from extproc.masking.engine.span import bounds, sole
 from extproc.masking.operators import Cover, cover
 from extproc.masking.plan import Plan
 from extproc.masking.stage import MaskError
-from extproc.masking.text import Painter, paint
+from extproc.masking.structure.pieces import Piece, Pieces
+from extproc.masking.text import paint
 
 
 class Spelling:
@@ -39,37 +40,39 @@ class Spelling:
         """What the bytes mean. Raises MaskError where nobody can wait for it to be known."""
         if self._mark not in raw:
             return raw
-        if self._refused.search(raw):
-            raise MaskError("a character that is spelt with too many digits")
+        self._check(raw)
         parts = self._split(raw)
         parts[1::2] = map(self._meaning, parts[1::2])
         return b"".join(parts)
 
+    def pieces(self, raw: bytes) -> list[Piece]:
+        """The bytes, and by turns what they mean. Raises MaskError as `decode` does."""
+        if self._mark not in raw:
+            return [(None, raw)] if raw else []
+        self._check(raw)
+        found: list[Piece] = []
+        for at, part in enumerate(self._split(raw)):
+            if part:
+                found.append((part, self._meaning(part)) if at & 1 else (None, part))
+        return found
+
     def offsets(self, raw: bytes, wanted: list[int]) -> list[int]:
         """Where in `raw` these ascending offsets of its meaning lie; of one inside a character, where that begins."""
-        return self.places(raw, wanted)[0]
-
-    def places(self, raw: bytes, wanted: list[int]) -> tuple[list[int], int]:
-        """As `offsets`, and how far inside a character the last one lies."""
         if self._mark not in raw or not wanted:
-            return wanted, 0
+            return wanted
         parts = self._split(raw)  # plain bytes and sequences by turns, the first and the last plain, though maybe empty
         ends = list(accumulate(map(len, parts)))
         parts[1::2] = map(self._meaning, parts[1::2])
         meant = list(accumulate(map(len, parts)))
         found: list[int] = []
-        inside = at = 0
+        at = 0
         for offset in wanted:
             at = bisect_left(meant, offset, at)
-            inside = 0
             if offset == meant[at]:
                 found.append(ends[at])
-            elif at & 1:
-                inside = offset - meant[at - 1]
-                found.append(ends[at - 1])
             else:
-                found.append(ends[at] - meant[at] + offset)
-        return found, inside
+                found.append(ends[at - 1] if at & 1 else ends[at] - meant[at] + offset)
+        return found
 
     def unfinished(self, raw: bytes) -> int:
         """Where a sequence begins that the end of `raw` may cut; its length where none does."""
@@ -78,6 +81,10 @@ class Spelling:
         found = self._part.search(raw, max(0, len(raw) - self._longest))
         return len(raw) if found is None else found.start()
 
+    def _check(self, raw: bytes) -> None:
+        if self._refused.search(raw):
+            raise MaskError("a character that is spelt with too many digits")
+
 
 PLAIN = Spelling(b"\0", rb"(?!)", rb"(?!)", 1, bytes)
 """Bytes that mean themselves."""
@@ -85,45 +92,42 @@ PLAIN = Spelling(b"\0", rb"(?!)", rb"(?!)", 1, bytes)
 
 class MappedMasker:
     """Masks one text as it streams by, bytes outside the values untouched. `counts` is shared with its owner. `named`
-    is `detector.named` of the field that it stands in."""
+    is `detector.named` of the field that it stands in. Behind an aside, `spelling` may be another one. For `apart` see
+    Pieces."""
 
-    __slots__ = ("_scanner", "_spelling", "_painter", "_held", "_part", "_inside")
+    __slots__ = ("spelling", "_pieces", "_part")
 
-    def __init__(self, plan: Plan, counts: dict[str, int], spelling: Spelling, named: frozenset[int] = NOTHING) -> None:
-        self._scanner = Scanner(plan.detector, named)
-        self._spelling = spelling
-        self._painter = Painter(plan, counts)
-        self._held = b""
+    def __init__(
+        self, plan: Plan, counts: dict[str, int], spelling: Spelling, named: frozenset[int] = NOTHING,
+        apart: bytes = b"",
+    ) -> None:  # fmt: skip
+        self.spelling = spelling
+        self._pieces = Pieces(plan, counts, named, apart)
         self._part = b""
-        self._inside = 0  # how much of what the first sequence held means is decided
 
     def feed(self, raw: bytes, final: bool = False) -> bytes:
         """Take the next bytes, at most SLICE, give those that are final."""
-        spelling = self._spelling
+        self.take(raw)
+        return self.give(final)
+
+    def take(self, raw: bytes, ended: bool = False) -> None:
+        """Take the next bytes for `give` to look at. Where they have `ended`, no sequence goes on behind them."""
         raw, self._part = self._part + raw, b""
-        if not final and (cut := spelling.unfinished(raw)) < len(raw):
+        if not ended and (cut := self.spelling.unfinished(raw)) < len(raw):
             raw, self._part = raw[:cut], raw[cut:]
-        base = self._scanner.settled - self._inside
-        spans = self._scanner.feed(spelling.decode(raw), final)
-        known = self._held + raw
-        wanted = [offset - base for offset in bounds(spans)]
-        (*cuts, end), self._inside = spelling.places(known, [*wanted, self._scanner.settled - base])
+        self._pieces.take(self.spelling.pieces(raw))
+
+    def aside(self, raw: bytes) -> None:
+        """Take bytes that stand here and are no part of the text, which goes on behind them."""
+        self.take(b"", ended=True)
+        self._pieces.aside(raw)
+
+    def give(self, final: bool = False) -> bytes:
+        """Look at what was taken, give what is final: with `final` all of it. Raises MaskError for asides of more than
+        HELD bytes in the middle of what may be a value."""
         if final:
-            end = len(known)
-        self._held = known[end:]
-        meant = spelling.decode(known) if spans else b""
-        out: list[bytes] = []
-        at = 0
-        for i, span in enumerate(spans):
-            if cuts[2 * i] > at:
-                self._painter.close(out)
-                out.append(known[at : cuts[2 * i]])
-            self._painter.value(span, meant[span.start - base : span.end - base], out)
-            at = cuts[2 * i + 1]
-        if at < end or final:
-            self._painter.close(out)
-        out.append(known[at:end])
-        return b"".join(out)
+            self.take(b"", ended=True)
+        return self._pieces.give(final)
 
 
 def mask_mapped(

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from html.entities import html5
+from typing import NamedTuple
 
 from extproc.masking.engine._re2 import Pattern
 from extproc.masking.structure.mapped import Spelling
@@ -108,19 +109,59 @@ _TAG = (
     rf"(?:{_NAME})?(?:{_GAP}{{1,64}}(?:{_QUOTED}{_GAP}{{1,64}}|{_BARE}[{_BLANK}]{_GAP}{{0,64}})*"
     rf"(?:{_QUOTED}{_GAP}{{0,64}}|{_BARE})?)?>"
 )
-_COMMENT = "<!--[^->][^-]*(?:-[^-]+)*-->"
+_COMMENT = "<!--(?:[^->][^-]*(?:-[^-]+)*)?-->"
 _CDATA = r"<!\[CDATA\[(?:[^\]]|\][^\]]|\]\]+[^\]>])*\]\]+>"
 PLAIN_TAGS = (
-    Pattern(rf"(?:[^<]*(?:</?[A-Za-z_:\x80-\xff]{_TAG}|{_COMMENT}|{_CDATA}))*").match_end,
-    Pattern(rf"(?:[^<]*(?:</?[A-Za-z]{_TAG}|{_COMMENT}))*").match_end,
+    Pattern(rf"(?:[^<]*(?:(?:{_COMMENT}|{_CDATA})[^<]*)*</?[A-Za-z_:\x80-\xff]{_TAG})*").match_end,
+    Pattern(rf"(?:[^<]*(?:{_COMMENT}[^<]*)*</?[A-Za-z]{_TAG})*").match_end,
 )
-"""Steps over tags and sections of XML, or of HTML, with the texts before them, where they are written as they mostly
+"""Steps over tags of XML, or of HTML, with the texts and sections before them, where they are written as they mostly
 are."""
+
+_BLANKS = rf"[{_BLANK}]*(?:{_COMMENT}[{_BLANK}]*)*"
+LONE_TEXTS = (
+    Pattern(
+        rf"(?:(?:(?:{_COMMENT})*(?:[^<]*|{_CDATA})(?:{_COMMENT})*|{_BLANKS})</?[A-Za-z_:\x80-\xff]{_TAG})*"
+    ).match_end,
+    Pattern(rf"(?:(?:(?:{_COMMENT})*[^<]*(?:{_COMMENT})*|{_BLANKS})</?[A-Za-z]{_TAG})*").match_end,
+)
+"""The same, where no text goes on behind a section."""
 
 STEPPED = re.compile(
     rb"""<!--.*?-->|<!\[CDATA\[.*?\]\]>|<(/?)([^\s/>]+)([^"'>]*(?:(?:"[^"]*"|'[^']*')[^"'>]*)*)>""", re.DOTALL
 )
 """What PLAIN_TAGS stepped over, but for texts: a slash, a name, the rest; of sections, nothing."""
+
+
+_SECTION = rb"<!--.*?-->|<!\[CDATA\[(.*?)\]\]>"
+_RUNS = re.compile(
+    rb"""<[^!"'>][^"'>]*(?:(?:"[^"]*"|'[^']*')[^"'>]*)*>|([^<]*(?:(?:%b)[^<]*)+)|[^<]+""" % _SECTION, re.DOTALL
+)
+_SECTIONS = re.compile(_SECTION, re.DOTALL)
+
+
+_CUT_ENTITY = re.compile(rb"&[#0-9A-Za-z]{0,32}<!")
+
+
+class Run(NamedTuple):
+    """A text with sections: where it lies, and what it is without them, written as if there were no CDATA. `unsure`:
+    something in it may be read as an entity that is none, or the other way round."""
+
+    start: int
+    end: int
+    text: bytes
+    unsure: bool
+
+
+def joined(buffer: bytes, start: int, end: int) -> Iterator[Run]:
+    """The texts with sections in what PLAIN_TAGS stepped over."""
+    for run in _RUNS.finditer(buffer, start, end):
+        if (raw := run[1]) is not None:
+            yield Run(run.start(), run.end(), _SECTIONS.sub(_text, raw), _CUT_ENTITY.search(raw) is not None)
+
+
+def _text(section: re.Match[bytes]) -> bytes:
+    return (section[1] or b"").replace(b"&", b"&amp;")
 
 
 def tags(buffer: bytes, html: bool) -> bytes:
@@ -154,8 +195,6 @@ _BEGINS = {
 }
 _LINES = {marks: bytes.maketrans(marks, b"\n" * len(marks)) for marks in (b"<>", *_BEGINS)}
 DOCTYPE = re.compile(rb"""<!DOCTYPE(?:[^>"'\[]|"[^"]*"|'[^']*')*([>\[])""", re.IGNORECASE)
-DECLARED = re.compile(rb"""<\?xml\s[^>]*?\bencoding\s*=\s*["']\s*([^"'\s]*)""")
-READ = re.compile(rb"(?i)utf-?8|us-ascii|ascii|latin-?1|iso-8859-[0-9]{1,2}|windows-125[0-9]")
 
 NO_COMMENT = re.compile(rb"<!---?>")
 BOGUS = re.compile(rb"<(?:!|/(?![A-Za-z]))")

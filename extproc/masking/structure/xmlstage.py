@@ -6,7 +6,6 @@ document's own, and the end of an element that is masked whole.
 """
 
 import re
-from dataclasses import dataclass
 from enum import Enum, auto
 
 from extproc.masking.engine.scanner import SLICE
@@ -15,17 +14,14 @@ from extproc.masking.plan import Plan
 from extproc.masking.stage import MaskError, Stage
 from extproc.masking.structure import markup
 from extproc.masking.structure.elements import Elements
-from extproc.masking.structure.mapped import PLAIN, MappedMasker, Spelling, WholeMasker, mask_mapped
+from extproc.masking.structure.mapped import PLAIN, Spelling
 from extproc.masking.structure.names import NOT_ASKED, Asked
+from extproc.masking.structure.xmlhead import check, known
 from extproc.masking.structure.xmllook import Look
+from extproc.masking.structure.xmltag import Tag
+from extproc.masking.structure.xmltexts import Texts
 from extproc.masking.text import TextStage
 
-AHEAD = 4 << 10
-"""Bytes of a tag that are looked through for what its attributes call each other, at most."""
-
-_HEAD = 1 << 10  # bytes in which an XML declaration says its encoding
-_FIRST = 8  # a byte order mark and <?xml
-_BOM = b"\xef\xbb\xbf"
 _COMMENT, _CDATA, _DOCTYPE = b"<!--", b"<![CDATA[", b"<!DOCTYPE"
 _OPENINGS = (_COMMENT, b"<?", _CDATA, _DOCTYPE)
 _LONGEST_OPENING = 9
@@ -37,20 +33,9 @@ class _At(Enum):
     START = auto()
     TEXT = auto()
     TAG = auto()  # behind the name of a tag
-    VALUE = auto()  # up to a mark: an attribute's value, a comment, CDATA, an instruction, a script
+    VALUE = auto()  # up to a mark: an attribute's value, a comment, an instruction, a script
+    CDATA = auto()  # more of the text around it
     MALFORMED = auto()  # and the plan is lenient
-
-
-@dataclass(slots=True)
-class _Tag:
-    """A start tag that we are in: what the name of its element asks for, what its attributes `call` one another, and
-    what they call the element's content, once they were `looked` at. Of other tags the name is empty."""
-
-    name: bytes = b""
-    asked: Asked = NOT_ASKED
-    calls: Asked = NOT_ASKED
-    content: Asked = NOT_ASKED
-    looked: bool = False
 
 
 class XmlStage:
@@ -58,11 +43,12 @@ class XmlStage:
     tag or a section (HTML may), names over 1 KiB, and where names select: for a tag over 4 KiB that may call at its end
     what stands before it, and in XML for an end tag that does not belong where it is inside such an element; unless the
     plan is lenient and selects no names. Raises it always for a document that says it is in a character set that hides
-    ASCII. `null` and `drop` leave nothing of what a name selects; values in text are redacted."""
+    ASCII, and for over 32 KiB of comments and the like in the middle of what may be a value. `null` and `drop` leave
+    nothing of what a name selects; values in text are redacted."""
 
     __slots__ = (
-        "_plan", "_html", "_counts", "_held", "_at", "_look", "_elements", "_again", "_masker", "_asked", "_spelling",
-        "_unsafe", "_until", "_then", "_tag", "_text",
+        "_plan", "_html", "_counts", "_held", "_at", "_look", "_elements", "_texts", "_asked", "_spelling", "_unsafe",
+        "_until", "_then", "_tag", "_text",
     )  # fmt: skip
 
     def __init__(self, plan: Plan, html: bool = False) -> None:
@@ -71,12 +57,11 @@ class XmlStage:
         self._counts: dict[str, int] = {}
         self._held = b""
         self._elements = Elements(plan, html)
-        self._again = False  # a text of the selected element has been masked
         self._look = Look(plan, self._elements, html)
-        self._masker: MappedMasker | WholeMasker | None = None  # of a text that is under way
+        self._texts = Texts(plan, self._look, self._counts)
         self._section(_ANGLE, NOT_ASKED, _At.START, PLAIN)
         self._at = _At.START
-        self._tag = _Tag()
+        self._tag = Tag()
         self._text: Stage | None = None
 
     @property
@@ -95,10 +80,10 @@ class XmlStage:
     def _step(self, data: bytes, final: bool) -> bytes:
         buffer, self._held = self._held + data, b""
         if self._at is _At.START:
-            if not final and len(buffer) < _HEAD and not _begun(buffer):
+            if not final and not known(buffer):
                 self._held = buffer
                 return b""
-            _check_encoding(buffer[:_HEAD])
+            check(buffer)
             self._at = _At.TEXT
         out: list[bytes] = []
         at, more = 0, True
@@ -109,34 +94,32 @@ class XmlStage:
         while more:
             step = _STEPS[self._at]
             at, more = step(self, buffer, at, final, out)
-        if final and (at < len(buffer) or self._at in (_At.TAG, _At.VALUE)):
+        if final and (at < len(buffer) or self._at in (_At.TAG, _At.VALUE, _At.CDATA)):
             self._break_off(buffer, at, out)
+        self._texts.give(out)
         self._held = buffer[at:]
         return b"".join(out)
 
     def _on_text(self, buffer: bytes, at: int, final: bool, out: list[bytes]) -> tuple[int, bool]:
         """Gives up to where the buffer was taken, and whether more of it may be."""
-        if self._masker is None and (end := self._look.skip(at)) > at:
+        if not self._texts.open and (end := self._look.skip(at)) > at:
             out.append(buffer[at:end])
             at = end
         found = markup.OPENINGS[self._html].search(buffer, at)
         end = found.start() if found else len(buffer)
         rest = buffer[end : end + _LONGEST_OPENING].upper()
         open_ended = len(rest) < _LONGEST_OPENING and any(mark.startswith(rest) for mark in _OPENINGS)
-        here = self._elements.here
+        if self._html and len(rest) < _LONGEST_HTML and not final:
+            open_ended = open_ended or rest.startswith((b"<!", b"</"))
         if not rest or open_ended:
             if final:
                 end = len(buffer)
-            self._field(buffer, at, end, here, markup.ENTITIES, final, out)
+            self._words(buffer, at, end, final, final, out)
             return end, False
-        self._field(buffer, at, end, here, markup.ENTITIES, True, out)
-        if self._html and len(rest) < _LONGEST_HTML and rest.startswith((b"<!", b"</")) and not final:
-            return end, False
-        for mark, until in markup.SECTIONS:
-            if rest.startswith(mark):
-                return self._on_section(buffer, end, mark, until, here, out)
-        if self._html and (bogus := markup.BOGUS.match(rest)) is not None:
-            return self._on_section(buffer, end, bogus[0], _ANGLE, here, out)
+        section = self._opening(rest)
+        self._words(buffer, at, end, True, section is None, out)
+        if section is not None:
+            return self._on_section(buffer, end, *section, out)
         if rest.startswith(_DOCTYPE) and not self._html:
             return self._on_doctype(buffer, end, out)
         tag = markup.TAG.match(buffer, end)
@@ -150,18 +133,27 @@ class XmlStage:
             self._begin_tag(lower, self._elements.asked(name))
         else:
             self._elements.leave(lower)
-        out.append(self._plain(buffer, end, tag.end()))
+        self._texts.marks(buffer, end, tag.end(), out)
         self._at = _At.TAG
         return tag.end(), True
 
+    def _opening(self, rest: bytes) -> tuple[bytes, re.Pattern[bytes]] | None:
+        """What begins a section, and what ends it; None where a tag or a document type begins."""
+        for mark, until in markup.SECTIONS:
+            if rest.startswith(mark):
+                return mark, until
+        bogus = markup.BOGUS.match(rest) if self._html else None
+        return (bogus[0], _ANGLE) if bogus is not None else None
+
     def _on_section(
-        self, buffer: bytes, at: int, mark: bytes, until: re.Pattern[bytes], here: Asked, out: list[bytes]
+        self, buffer: bytes, at: int, mark: bytes, until: re.Pattern[bytes], out: list[bytes]
     ) -> tuple[int, bool]:
         """Comments and instructions stand under no name, but for one that selects what is around."""
+        here = self._elements.here
         end, asked = at + len(mark), here if mark == _CDATA or here.kind is not None else NOT_ASKED
         if self._html:
             if (empty := markup.NO_COMMENT.match(buffer, at)) is not None:
-                out.append(empty[0])
+                self._texts.put(empty[0], out)
                 return empty.end(), True
             if mark == _COMMENT:
                 until = markup.COMMENT_END
@@ -174,7 +166,9 @@ class XmlStage:
             end = target.end()
         unsafe = markup.UNSAFE + b"-" if mark == _COMMENT else markup.UNSAFE
         self._section(until, asked, _At.TEXT, PLAIN, unsafe)
-        out.append(self._plain(buffer, at, end))
+        if mark == _CDATA and not self._html and here.kind is None:
+            self._at = _At.CDATA
+        self._texts.marks(buffer, at, end, out)
         return end, True
 
     def _on_doctype(self, buffer: bytes, at: int, out: list[bytes]) -> tuple[int, bool]:
@@ -184,7 +178,7 @@ class XmlStage:
             return self._malformed(at, "a document type of more than 4 KiB") if over else (at, False)
         if found[1] == b"[":
             return self._malformed(at, "a document type with declarations of its own, which may hide values")
-        out.append(self._plain(buffer, at, found.end()))
+        self._texts.marks(buffer, at, found.end(), out)
         return found.end(), True
 
     def _on_tag(self, buffer: bytes, at: int, final: bool, out: list[bytes]) -> tuple[int, bool]:
@@ -204,12 +198,12 @@ class XmlStage:
         if found.re is markup.ATTRIBUTE:
             local = markup.local(found[1])
             minded = not self._tag.looked and (local in markup.CALLS or local in markup.CALLED)
-            if minded and not self._look_ahead(buffer, at, final):
+            if minded and not self._tag.look_ahead(self._plan, self._elements, self._html, buffer, at, final):
                 return at, False
             unsafe = markup.UNSAFE if found[2] else markup.UNSAFE_BARE
-            asked = self._attribute(found[1], local)
+            asked = self._tag.attribute(self._elements, found[1], local)
             self._section(markup.VALUES[found[2]], asked, _At.TAG, markup.ENTITIES, unsafe)
-        out.append(self._plain(buffer, at, found.end()))
+        self._texts.marks(buffer, at, found.end(), out)
         if found.re is markup.TAG_END:
             self._end_tag(found[1].endswith(b"/"))
         return found.end(), True
@@ -217,12 +211,14 @@ class XmlStage:
     def _on_value(self, buffer: bytes, at: int, final: bool, out: list[bytes]) -> tuple[int, bool]:
         """In an attribute's value or a section."""
         found = self._until.search(buffer, at)
+        end = found.start() if found else max(at, len(buffer) - markup.LONGEST_END)
+        if self._at is _At.CDATA:
+            self._texts.words(buffer, at, end, self._asked, self._spelling, False, out)
+        else:
+            self._field(buffer, at, end, found is not None, out)
         if found is None:
-            end = max(at, len(buffer) - markup.LONGEST_END)
-            self._field(buffer, at, end, self._asked, self._spelling, False, out)
             return end, False
-        self._field(buffer, at, found.start(), self._asked, self._spelling, True, out)
-        out.append(found[0])
+        self._texts.put(found[0], out)
         self._at = self._then
         return found.end(), True
 
@@ -248,52 +244,31 @@ class XmlStage:
     def _break_off(self, buffer: bytes, at: int, out: list[bytes]) -> None:
         if not (self._html or self._plan.lenient):
             raise MaskError("malformed XML: it ends inside a tag or a section")
-        asked, spelling = self._elements.here | self._tag.asked, PLAIN
-        if self._at is _At.VALUE:
-            asked, spelling = self._asked, self._spelling
-        self._field(buffer, at, len(buffer), asked, spelling, True, out)
+        if self._at is _At.CDATA:
+            self._texts.words(buffer, at, len(buffer), self._asked, self._spelling, False, out)
+        else:
+            if self._at is not _At.VALUE:
+                self._section(_ANGLE, self._elements.here | self._tag.asked, _At.TEXT, PLAIN)
+            self._field(buffer, at, len(buffer), True, out)
+        self._texts.give(out, ended=True)
 
     # Tags.
 
     def _begin_tag(self, name: bytes, asked: Asked) -> None:
         """The name of a start tag is here."""
-        self._tag = _Tag(name, asked)
+        self._tag = Tag(name, asked)
         if asked.kind is not None and self._elements.kind is None:
-            self._again = False
-
-    def _look_ahead(self, buffer: bytes, at: int, final: bool) -> bool:
-        """Learn what an attribute calls another one, or what is in the element. False: there is too little to go on."""
-        found, whole = markup.calls(buffer, at, at + AHEAD)
-        if not whole and len(buffer) < at + AHEAD and not final:
-            return False
-        if not whole and self._plan.keys and not (b"name" in found or b"key" in found):
-            raise MaskError("XML that can't be masked: a tag of more than 4 KiB, or without an end")
-        tag = self._tag
-        tag.looked = True
-        for which, value in found.items():
-            called = self._elements.asked(markup.meant(value))
-            tag.calls |= called
-            if which != b"id" and (not self._html or tag.name in markup.ESCAPED):
-                tag.content |= called
-        return True
-
-    def _attribute(self, raw: bytes, local: bytes) -> Asked:
-        if markup.declares(raw):
-            return NOT_ASKED
-        if self._elements.kind is not None:
-            return Asked(self._elements.kind)
-        tag = self._tag
-        return tag.asked | (tag.calls if local in markup.CALLED else NOT_ASKED) | self._elements.asked(raw)
+            self._texts.again = False
 
     def _end_tag(self, closed: bool) -> None:
-        tag, self._tag, self._at = self._tag, _Tag(), _At.TEXT
+        tag, self._tag, self._at = self._tag, Tag(), _At.TEXT
         content = tag.asked | tag.content
         if not tag.name or tag.name[:1] in b"!?" or (self._html and tag.name in markup.VOID):
             return
         if closed and not (self._html and content.kind is not None):  # for HTML the slash means nothing
             return
         if self._elements.kind is None and tag.asked.kind is None:
-            self._again = False
+            self._texts.again = False
         self._elements.enter(tag.name, content)
         if self._html and tag.name in markup.RAW_ENDS:
             spelling = markup.ENTITIES if tag.name in markup.ESCAPED else PLAIN
@@ -308,34 +283,19 @@ class XmlStage:
         self._at, self._until, self._asked, self._then, self._spelling = _At.VALUE, until, asked, then, spelling
         self._unsafe = unsafe
 
-    def _plain(self, buffer: bytes, start: int, end: int) -> bytes:
-        """Names and the marks around them."""
-        piece = buffer[start:end]
-        return piece if self._look.clean(start, end) else mask_mapped(self._plan, piece, self._counts, PLAIN)[0]
+    def _field(self, buffer: bytes, start: int, end: int, ended: bool, out: list[bytes]) -> None:
+        """More of that value, or with `ended` the rest of it."""
+        asked, spelling = self._asked, self._spelling
+        self._texts.field(buffer, start, end, asked, spelling, ended, out, self._selected, self._unsafe)
 
-    def _field(
-        self, buffer: bytes, start: int, end: int, asked: Asked, spelling: Spelling, ended: bool, out: list[bytes]
-    ) -> None:
-        """More of a text, or with `ended` the rest of it."""
-        raw = buffer[start:end]
-        if self._masker is None:
-            if not raw:
-                return
-            if ended and asked.kind is None:
-                clean = self._look.clean(start, end, asked.named)
-                out.append(raw if clean else mask_mapped(self._plan, raw, self._counts, spelling, asked.named)[0])
-                return
-            if asked.kind is not None:
-                again = self._again and self._selected
-                unsafe = self._unsafe if self._at is _At.VALUE else markup.UNSAFE
-                self._masker = WholeMasker(self._plan, self._counts, asked.kind, spelling, unsafe, again)
-            else:
-                self._masker = MappedMasker(self._plan, self._counts, spelling, asked.named)
-        out.append(self._masker.feed(raw, final=ended))
-        if ended:
-            if self._selected and isinstance(self._masker, WholeMasker):
-                self._again = self._again or self._masker.begun
-            self._masker = None
+    def _words(self, buffer: bytes, start: int, end: int, cut: bool, ended: bool, out: list[bytes]) -> None:
+        """More of the text between two tags; it is `cut` by what follows, or even `ended`. In a selected element, each
+        part between two cuts is masked whole."""
+        here = self._elements.here
+        if here.kind is not None:
+            self._texts.field(buffer, start, end, here, markup.ENTITIES, cut, out, selected=True)
+        else:
+            self._texts.words(buffer, start, end, here, markup.ENTITIES, ended, out)
 
     @property
     def _selected(self) -> bool:
@@ -347,19 +307,6 @@ _STEPS = {
     _At.TEXT: XmlStage._on_text,
     _At.TAG: XmlStage._on_tag,
     _At.VALUE: XmlStage._on_value,
+    _At.CDATA: XmlStage._on_value,
     _At.MALFORMED: XmlStage._on_malformed,
 }
-
-
-def _begun(buffer: bytes) -> bool:
-    """Whether it is known what a document says of its encoding."""
-    start = buffer.removeprefix(_BOM)
-    return len(buffer) >= _FIRST and (not start.startswith(b"<?xml") or b">" in start)
-
-
-def _check_encoding(head: bytes) -> None:
-    if b"\0" in head[:4] or head.startswith((b"\xfe\xff", b"\xff\xfe")):
-        raise MaskError("XML in UTF-16 or UTF-32 can't be inspected; UTF-8 can")
-    declared = markup.DECLARED.match(head.removeprefix(_BOM))
-    if declared is not None and not markup.READ.fullmatch(declared[1]):
-        raise MaskError("XML that says it is in a character set that can't be inspected; UTF-8 can")
