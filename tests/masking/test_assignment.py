@@ -69,6 +69,7 @@ LEFT = (
     "-----PASSWORD-----",
     "the secret = what nobody knows1 of",
     "axios.CancelToken = CancelToken$1;",
+    "pw=pwd=pw=pwd=pw=",
 )
 
 

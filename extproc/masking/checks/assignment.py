@@ -68,6 +68,7 @@ _PROSE = re.compile(
 )  # fmt: skip
 _KEY_WORD = re.compile(rb"pass|token|secret|pwd|auth|(?<![A-Za-z])key", re.IGNORECASE)
 _CUT = re.compile(rb"[&;,](?=[A-Za-z_][\w.\[\]-]{0,40};?[=:])|\\[nrtu\x22]|[\x22\x27`]")
+_MAY_CUT = re.compile(rb"[&;,\\\x22\x27`]")
 _PAIRED = {41: 40, 93: 91, 125: 123}
 
 
@@ -155,7 +156,7 @@ def _unescaped(data: bytes, start: int, end: int) -> int:
 def _cut(data: bytes, start: int, end: int) -> int:
     """The end of a bare value: before the next pair (`&`, `;`, `,` and a name), a quote, and without the closing
     punctuation that it does not open itself."""
-    if found := _CUT.search(data, start, end):
+    if _MAY_CUT.search(data, start, end) and (found := _CUT.search(data, start, end)):
         end = found.start()
     while end > start:
         last = data[end - 1]
@@ -172,6 +173,8 @@ def _cut(data: bytes, start: int, end: int) -> int:
 
 def _bare(text: bytes, password: bool) -> bool:
     """A value without quotes: never a name that code could use, unless it looks random."""
+    if not text.isalpha() and text.islower() and not DIGIT.search(text) and not symbolic(text):
+        return False  # what follows says so too, but takes its time, and `pwd=pwd=pwd=` has many of them
     name = _NAME.fullmatch(text)
     if len(text) >= 10 and not (name and (b"_" in text or _KEY_WORD.search(text))) and scrambled(text):
         return not _TEMPLATE.search(text)

@@ -17,6 +17,7 @@ _PAIRS = frozenset(
     b"rc rr eg au ck ew mu br bi pt ak pu ui rg ib tl ny ki rk ys".split()
 )
 _SYMBOLS = frozenset(b"!@#$%^&*?~+=|<>{}[]();,")
+_NO_SYMBOLS = bytes(set(range(256)) - _SYMBOLS)
 _CODE_SYMBOLS = frozenset(b"()[]{}\\;")
 LETTER, DIGIT = re.compile(rb"[A-Za-z]"), re.compile(rb"[0-9]")
 _MIXABLE = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!@#$%^&*-_+=?/~"
@@ -25,7 +26,7 @@ _KINDS = bytes(97 if 97 <= b <= 122 else 65 if 65 <= b <= 90 else 48 if 48 <= b 
 
 def symbolic(text: bytes) -> bool:
     """Letters and symbols as people put them into passwords, and hardly as code has them."""
-    kinds = _SYMBOLS.intersection(text)
+    kinds = set(text.translate(None, _NO_SYMBOLS))
     if not kinds:
         return False
     if kinds & _CODE_SYMBOLS:

@@ -94,4 +94,5 @@ class PatternSet:
 
     def match(self, data: bytes) -> list[int]:
         """The indexes of the patterns that occur, ascending; an empty list where none does."""
-        return sorted(self._match(data))
+        found: list[int] = self._match(data)
+        return sorted(found) if found else found

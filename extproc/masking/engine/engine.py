@@ -8,98 +8,14 @@ other kinds it selects, for each rule finds its own values.
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-from extproc.masking.engine._re2 import Pattern, PatternSet
+from extproc.masking.engine._re2 import PatternSet
 from extproc.masking.engine.context import FieldNames
 from extproc.masking.engine.finder import Finder
 from extproc.masking.engine.fingerprint import CREDENTIAL, NONE, Fingerprints
+from extproc.masking.engine.gate import Gate
 from extproc.masking.engine.needles import Needles
-from extproc.masking.rules import pattern
 from extproc.masking.rules.model import Family, Rule
 from extproc.masking.rules.text import in_text
-
-
-class Gate:
-    """Which of some finders may have a match, and what of theirs may be unfinished at the end of a buffer.
-
-    One automaton for all prefixes of all patterns would be in as many states as there are texts, and make them anew for
-    each. So most rules are told by what they begin with: one automaton knows all beginnings, whole ones near the end of
-    the buffer, unfinished ones at its end. The few that may begin with anything have an automaton each. For the same
-    reason there are three gates: for words of context, for what begins like nothing else, and for the rest."""
-
-    __slots__ = ("finders", "_openings", "_broad", "_unbegun", "_begun", "_selective", "_reach", "_contextual")
-
-    def __init__(self, finders: tuple[Finder, ...]) -> None:
-        self.finders = finders
-        self._contextual = frozenset(i for i, f in enumerate(finders) if f.rule.contextual)
-        begins = {
-            i: pattern.beginning(f.rule.pattern, _BEGIN) for i, f in enumerate(finders) if i not in self._contextual
-        }
-        rarely = {i: pattern.chance(begin) for i, begin in begins.items()}
-        groups = (
-            tuple(self._contextual),
-            tuple(i for i, chance in rarely.items() if chance < _UNIQUE),
-            tuple(i for i, chance in rarely.items() if chance >= _UNIQUE),
-        )
-        self._openings = [(group, PatternSet([_gate(finders[i]) for i in group])) for group in groups if group]
-        begins = {i: begin for i, begin in begins.items() if rarely[i] < _RARE}
-        broad = [i for i in range(len(finders)) if i not in begins and i not in self._contextual]
-        self._broad = [
-            Pattern(rf"(?:{'|'.join(map(_unfinished, (finders[i] for i in broad[at : at + _TOGETHER])))})\z")
-            for at in range(0, len(broad), _TOGETHER)
-        ]
-        self._selective = tuple(begins)
-        self._reach = 1 + max((finders[i].rule.reach for i in begins), default=0)
-        ends = dict.fromkeys(_before(finders[i]) + pattern.prefixes(begin) for i, begin in begins.items())
-        self._unbegun = Pattern(rf"(?:{'|'.join(ends)})\z") if begins else None
-        self._begun = PatternSet([_before(finders[i]) + pattern.full(begin) for i, begin in begins.items()])
-
-    def opens(self, data: bytes) -> list[int]:
-        """Indexes of the finders that may have a match in the data, which begins with what stands before the text, or
-        at a boundary. Nothing is found by others, but by those that a field's name is context for."""
-        return [group[i] for group, openings in self._openings for i in openings.match(data)]
-
-    def hold(self, data: bytes, at: int, active: Iterable[int]) -> int:
-        """The first offset from `at` on from which a match may be unfinished at the end of the data. `active` are those
-        that opened, or whose context is a name: no other that needs context can begin."""
-        hold = len(data)
-        closures = [*self._broad, *(self.finders[i].closure for i in active if i in self._contextual)]
-        if self._unbegun is not None:
-            closures.append(self._unbegun)
-            near = data[max(at - 1, len(data) - self._reach) :]
-            closures += [self.finders[self._selective[i]].closure for i in self._begun.match(near)]
-        for closure in closures:
-            if found := closure.search(data, at - 1, len(data)):
-                hold = min(hold, found[0] + 1)
-        return hold
-
-
-_GATE = 16
-"""Bytes of a pattern that its gate has."""
-
-_BEGIN = 6
-"""Bytes of a pattern's beginning that are looked at."""
-
-_UNIQUE, _RARE = 1e-5, 0.003
-"""How often chance may write a beginning for the rule to be told by it."""
-
-
-_TOGETHER = 6
-"""Rules that begin with anything, whose unfinished matches one automaton can know without having too many states."""
-
-
-def _unfinished(finder: Finder) -> str:
-    return _before(finder) + pattern.prefixes(finder.rule.pattern)
-
-
-def _before(finder: Finder) -> str:
-    return f"[^{finder.rule.before}]" if finder.rule.before else "."
-
-
-def _gate(finder: Finder) -> str:
-    rule = finder.rule
-    if not rule.contextual:
-        return pattern.gate(rule.pattern, rule.before, _GATE)
-    return finder.context.gate or r"[^\x00-\xff]"  # in names only
 
 
 class Engine:
@@ -111,7 +27,7 @@ class Engine:
         self.rules = tuple(rules)
         self.gate = Gate(tuple(Finder(rule) for rule in self.rules))
         self.families: Mapping[str, Family] = {rule.kind: rule.family for rule in self.rules}
-        self._names = FieldNames([finder.context for finder in self.gate.finders])
+        self._names = FieldNames(self.rules)
         # Compiled once for all views: it takes some 25 ms.
         self.needles = lru_cache(maxsize=4)(Needles)
         self._views = lru_cache(maxsize=64)(self._view)

@@ -32,7 +32,8 @@ def scan(detector: Detector, text: bytes | str, named: frozenset[int] = NOTHING)
     16 KiB can be several spans, of which only one is `first`. `named` is `detector.named` of the field it stands in."""
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     if len(data) <= SLICE:
-        return Scanner(detector, named).feed(data, final=True) if named or detector.opens(data) else []
+        active = detector.opens(data)
+        return Scanner(detector, named).feed(data, True, active) if named or active else []
     scanner, spans = Scanner(detector, named), list[Span]()
     for at in range(0, len(data), SLICE):
         spans += scanner.feed(data[at : at + SLICE])
@@ -90,9 +91,10 @@ class Scanner:
             return None
         return _span(self._name, self.settled, self._covered, False, [])
 
-    def feed(self, data: bytes, final: bool = False) -> list[Span]:
+    def feed(self, data: bytes, final: bool = False, active: list[int] | None = None) -> list[Span]:
         """Take the next bytes, give the spans that are decided, in order; with `final` everything is. Time is linear
-        in the data, whatever it is; feed slices (16 KiB) to keep a single call short."""
+        in the data, whatever it is; feed slices (16 KiB) to keep a single call short. `active` is what
+        `detector.opens` said of a whole text, where that was asked."""
         detector, named = self._detector, self._named
         before = self._context + self._held
         end = len(before) + len(data)
@@ -102,7 +104,8 @@ class Scanner:
             if track.open:
                 track.swallow(buffer, end, shift)
                 self._cover(track)
-        active = detector.opens(buffer)
+        if active is None:
+            active = detector.opens(buffer)
         if named:
             active = sorted(named.union(active))
         hold = end if final else detector.hold(buffer, WINDOW, active)

@@ -5,11 +5,12 @@
   match still be unfinished?", which is what a stream has to hold back.
 - `gate`: a cheaper pattern that occurs wherever `full` does; used to learn which rules are worth a look.
 - `beginning`: what tells whether a match may have begun.
+- `shape`: what a match looks like to somebody who can't tell one digit from another.
 """
 
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 _PRINTABLE = 95
 
@@ -130,6 +131,32 @@ def beginning(seq: Seq, size: int) -> Seq:
     return tuple(found)
 
 
+def shape(seq: Seq) -> Seq:
+    """The sequence with all digits alike: it matches whatever the sequence does."""
+    out: list[Atom] = []
+    for atom in seq:
+        match atom:
+            case Lit(text, fold):
+                parts = re.findall("[0-9]+|[^0-9]+", text)
+                out += [Chars("0-9", len(part), len(part)) if part.isdigit() else Lit(part, fold) for part in parts]
+            case Chars(inside, low, high):
+                out.append(Chars(_digits_alike(inside), low, high))
+            case Alt(choices):
+                out.append(Alt(tuple(dict.fromkeys(map(shape, choices)))))
+            case Rep(body, low, high):
+                out.append(Rep(shape(body), low, high))
+    return tuple(out)
+
+
+def _digits_alike(inside: str) -> str:
+    """A class that has all digits where this one has any."""
+    if not 0 < len(re.findall(f"[{inside}]", "0123456789")) < 10:
+        return inside
+    if inside.startswith("^"):
+        return r"\x00-\xff"
+    return "0-9" if re.fullmatch("[0-9-]+", inside) else "0-9" + inside
+
+
 def chance(seq: Seq) -> float:
     """How often chance would write such a text, were all printable characters alike: what tells whether it is worth a
     look for it."""
@@ -190,6 +217,16 @@ def members(seq: Seq) -> set[str]:
     return found
 
 
+def has(inside: str, letters: bytes) -> bool:
+    """Whether one of these characters is in a class."""
+    return _class(inside).search(letters) is not None
+
+
+@lru_cache(maxsize=1024)
+def _class(inside: str) -> re.Pattern[bytes]:
+    return re.compile(b"[" + inside.encode("latin-1") + b"]")
+
+
 def writable(seq: Seq, letters: bytes) -> bool:
     """Whether a match may have no other characters than these."""
     return all(_writable(atom, letters) for atom in seq)
@@ -200,7 +237,7 @@ def _writable(atom: Atom, letters: bytes) -> bool:
         case Lit(text, fold):
             return set(text.encode("latin-1")) <= set(letters.swapcase() + letters if fold else letters)
         case Chars(inside, low, _):
-            return not low or re.search(b"[" + inside.encode("latin-1") + b"]", letters) is not None
+            return not low or has(inside, letters)
         case Alt(choices):
             return any(writable(choice, letters) for choice in choices)
         case Rep(body, low, _):

@@ -1,13 +1,12 @@
 """One look at many fields at once: for which rules it does not tell that none of them has a value."""
 
-import re
 from collections.abc import Iterable
 from functools import lru_cache
 
 from extproc.masking.engine.engine import Detector
 from extproc.masking.plan import Plan
 from extproc.masking.rules.model import Rule
-from extproc.masking.rules.pattern import members, writable
+from extproc.masking.rules.pattern import has, members, writable
 
 
 @lru_cache(maxsize=256)
@@ -42,4 +41,4 @@ def _inside(rule: Rule) -> set[str]:
 
 
 def _any(classes: set[str], marks: bytes) -> bool:
-    return any(re.search(b"[" + inside.encode("latin-1") + b"]", marks) for inside in classes)
+    return any(has(inside, marks) for inside in classes)
