@@ -1,7 +1,8 @@
 """The longest that a single step takes, whatever the input: nothing else happens on a worker's loop meanwhile.
 
-A worker feeds bodies as they come, steps of up to 4 KiB on its event loop and larger ones in a thread. The same input
-is fed several times; each position counts with its fastest time, so that what else the machine did is no stall.
+A worker feeds bodies as they come, steps of up to 4 KiB on its event loop and larger ones in a thread; of events it
+takes half a KiB at a time. The same input is fed several times; each position counts with its fastest time, so that
+what else the machine did is no stall.
 """
 
 import gc
@@ -12,16 +13,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from bench.masking import corpora, dense, ours
+from extproc.protocols.http.lanes import EVENTS_BITE
 from extproc.server.driver import INLINE_BYTES
 
 AIM_MS = 5.0
 LARGE = 16 << 10
 _TEXT, _JSON, _EVENTS = "text/x-log", "application/json", "text/event-stream"
 
+_TINY = ("4", "x", "ghp_", "a@", "a@bc.de", "eyJ", "password=", "password=hunter2!", "DE11", "4111 ", "ssn 1", "1.")
+"""What each event has, or a letter of it: what begins a value, and some that are one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """The longest feed of `size` bytes of an input, in ms, and the mean."""
+    """The longest step of an input that comes in pieces of `size` bytes, in ms, and the mean."""
 
     input: str
     content_type: str
@@ -40,7 +45,8 @@ def measure(length: int, rounds: int, say: Callable[[str], None]) -> list[Stall]
 
 
 def _stall(name: str, content_type: str, data: bytes, size: int, rounds: int) -> Stall:
-    cut = [data[at : at + size] for at in range(0, len(data), size)]
+    step = min(size, EVENTS_BITE) if content_type == _EVENTS else size
+    cut = [data[at : at + step] for at in range(0, len(data), step)]
     fastest = [float("inf")] * (len(cut) + 1)
     for _ in range(rounds):
         stage = ours.stage(content_type)
@@ -94,9 +100,40 @@ def inputs(length: int) -> Iterator[tuple[str, str, bytes]]:
     yield "deep JSON", _JSON, (b'{"a":' * 100 + b"1" + b"}" * 100 + b"\n") * (length // 700)
     yield "one-character strings", _JSON, json.dumps(["4"] * (length // 5)).encode()
     yield "names of members", _JSON, json.dumps({f"ssn{n}": n for n in range(length // 20)}).encode()
-    yield "tiny events", _EVENTS, b"data: 4\n\n" * (length // 9)
-    delta = '{"choices":[{"index":0,"delta":{"content":"4"}}]}'
-    yield "tiny deltas", _EVENTS, f"data: {delta}\n\n".encode() * (length // 58)
+    yield from _events(length, rng)
+
+
+def _events(length: int, rng: random.Random) -> Iterator[tuple[str, str, bytes]]:
+    """Events of a few bytes each, of all the kinds that are read in their own way."""
+    for text in _TINY:
+        yield f"text events: {text}", _EVENTS, _stream([text], length)
+    mixed = rng.choices(_TINY, k=1000)
+    yield "text events: mixed", _EVENTS, _stream(mixed, length)
+    yield "text events and JSON in turn", _EVENTS, _stream(["ghp_", "{}"], length)
+    yield "text events: broken JSON", _EVENTS, _stream(["[4"], length)
+    yield "events of nothing but JSON", _EVENTS, _stream(["{}"], length)
+    yield "comments", _EVENTS, "".join(f":{n:x}\n\n" for n in range(length // 6)).encode()
+    for name, document in (
+        ("chat deltas", {"choices": [{"index": 0, "delta": {"content": "%s"}}]}),
+        ("chat arguments", {"choices": [{"delta": {"tool_calls": [{"index": 0, "function": {"arguments": "%s"}}]}}]}),
+        ("message deltas", {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "%s"}}),
+        ("response deltas", {"type": "response.output_text.delta", "delta": "%s"}),
+        ("response arguments", {"type": "x.arguments.delta", "delta": "%s"}),
+        ("whole arguments", {"type": "x.done", "arguments": "%s"}),
+        ("token deltas", {"token": {"text": "%s"}}),
+        ("short deltas", {"stop": 0, "content": "%s"}),
+        ("deltas that end", {"stop": 1, "content": "%s"}),
+    ):
+        picture = json.dumps(document, separators=(",", ":"))
+        yield f"{name}: mixed", _EVENTS, _stream([picture % text for text in mixed], length)
+        yield f"{name}: 4", _EVENTS, _stream([picture % "4"], length)
+    lines = ['{"stop":0,"content":"x"}', *([f'{{"stop":0,"content":"{text}"}}' for text in mixed])]
+    yield "lines of deltas: mixed", _JSON, _repeated("\n".join(lines) + "\n", length).rpartition("\n")[0].encode()
+    yield "a line of a delta, then numbers", _JSON, ('{"stop":0,"content":"x"}' + "\n4" * (length // 2)).encode()
+
+
+def _stream(payloads: list[str], length: int) -> bytes:
+    return _repeated("".join(f"data:{payload}\n\n" for payload in payloads), length).encode()
 
 
 def _repeated(text: str, length: int) -> str:

@@ -181,7 +181,8 @@ class Session(Protocol):
 
     @property
     def bite_bytes(self) -> int:
-        """How much of a body it takes at once, at most: what a few coded bytes mean is in memory until it went on."""
+        """How much of a body it takes at once, at most: what a few coded bytes mean is in memory until it went on, and
+        few bytes of some kinds are much work."""
         ...
 
     @property

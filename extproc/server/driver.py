@@ -183,7 +183,9 @@ class Driver:
     async def _handle(self, event: Event) -> None:
         if isinstance(event, HeadReceived):
             self._heads[event.lane] = event
-        for part in self._bites(event):
+        for index, part in enumerate(self._bites(event)):
+            if index:
+                await asyncio.sleep(0)  # a bite is as much as others may have to wait for
             commands = await self._step(part)
             if not commands and isinstance(event, HeadReceived):
                 # The head's answer is withheld until more of the message is here.

@@ -320,6 +320,16 @@ def test_coded_bytes_are_taken_in_small_parts() -> None:
     assert p.session.bite_bytes == 4096 < whole
 
 
+@pytest.mark.parametrize(("masks", "bite"), [(ALL_MASKS, 512), ((), 1 << 20)])
+def test_masked_events_are_taken_in_small_parts(masks: tuple[Mask, ...], bite: int) -> None:
+    """Few bytes of them can be much work, where they are looked at."""
+    p = play()
+    p.feed(*request(head()))
+    p.decided(grant(masks))
+    p.feed(HeadReceived(Lane.RESPONSE, response_head(200, ("content-type", "text/event-stream")), False))
+    assert p.session.bite_bytes == bite
+
+
 def test_a_mask_for_one_lane_leaves_the_other_alone() -> None:
     """A mask says which way it works."""
     p = play()

@@ -1,7 +1,9 @@
 """Ways to cut a stream, and material to put values together from."""
 
+import json
 from collections.abc import Callable, Iterable
 
+import yaml
 from hypothesis import strategies as st
 
 from extproc.masking.engine.engine import Engine
@@ -28,9 +30,9 @@ def unmarked(case: str) -> str:
 def made(*rules: str) -> Engine:
     """An engine of rules that are written as members of a YAML mapping (`kind: a, pattern: 'x'`); those that a rule
     needs and a test does not care about are filled in."""
-    needed = "family: secret, positive: [x], negative: [x]"
-    text = "".join(f"  - {{id: r{i}, {needed}, {members}}}\n" for i, members in enumerate(rules))
-    return Engine(read(f"rules:\n{text}", "test"))
+    needed = {"family": "secret", "positive": ["x"], "negative": ["x"]}
+    given = [{"id": f"r{i}", **needed, **yaml.safe_load(f"{{{members}}}")} for i, members in enumerate(rules)]
+    return Engine(read(json.dumps({"rules": given}), "test"))
 
 
 def planned(*rules: str) -> Plan:

@@ -91,6 +91,14 @@ MASKED = [
         b"data: ghp_a1B2a1B2a1B2a1B2a1B2\n\n: c\n\ndata: a1B2a1B2a1B2a1B2x9\n\ndata: zz .\n\n",
         b": c\n\ndata: [masked:github-token]\n\ndata: \n\ndata:  .\n\n",
     ),
+    (  # it touches the word before, and goes on for more events than are read together
+        b"data:x\n\ndata:eyJhbGciOiJIUzI1NiJ9.\n\n" + b"data:ab\n\n" * 6 + b"data:c so\n\n",
+        b"data:x\n\ndata:[masked:jwt]\n\n" + b"data:\n\n" * 6 + b"data: so\n\n",
+    ),
+    (  # the same, and what follows it is a value, too
+        b"data:x\n\ndata:eyJhbGciOiJIUzI1NiJ9.\n\n" + b"data:ab\n\n" * 6 + b"data:AKIAIOSFODNN7EXAMPLE so\n\n",
+        b"data:x\n\ndata:[masked:jwt]\n\n" + b"data:\n\n" * 6 + b"data: so\n\n",
+    ),
     (
         b"data: -----BEGIN PRIVATE KEY-----\n\ndata: MII\n\ndata: x-----END PRIVATE KEY----- ok\n\n",
         b"data: [masked:private-key]\n\ndata: \n\ndata:  ok\n\n",

@@ -70,12 +70,22 @@ def read_json(data: bytes) -> Any:
     except UnicodeEncodeError:
         raise MalformedRequest("the JSON has half a surrogate pair") from None
     except ValueError as error:
-        raise NotJson("the body says it is JSON and is not") from error
+        raise NotJson(f"the body says it is JSON and is not: {_why(error)}") from error
     if faults:
         raise MalformedRequest(f"the JSON has {faults[0]}")
     if _many(data) and _too_many(parsed):
         raise MalformedRequest(f"the JSON has more than {MOST_VALUES} values")
     return parsed
+
+
+def _why(error: ValueError) -> str:
+    """What and where, without a word of the body."""
+    match error:
+        case json.JSONDecodeError():
+            return f"{error.msg[:1].lower()}{error.msg[1:]}, line {error.lineno}, column {error.colno}"
+        case UnicodeDecodeError():
+            return f"byte {error.start + 1} is not UTF-8, in which JSON has to be"
+    return "a number with too many digits"
 
 
 def _many(data: bytes) -> bool:

@@ -12,7 +12,7 @@ from extproc.masking.structure.coding import WORKSPACE, Decoded, Same, UnknownCo
 from extproc.protocols.http import headers
 from extproc.protocols.http.message import RequestHead
 from extproc.protocols.http.refuse import problem
-from extproc.protocols.session import Abort, Command, Head, Send, SendHead, SendTrailers
+from extproc.protocols.session import BITE, Abort, Command, Head, Send, SendHead, SendTrailers
 
 # They speak of the body as it was before the masks.
 _BODY_BOUND = ("content-digest", "content-length", "content-md5", "digest", "etag", "repr-digest")
@@ -21,17 +21,22 @@ _STREAMED = "text/event-stream"
 CODED_BITE = 4 << 10
 """Bytes of a coded body at once. They mean 4 MiB at most, and 1 MiB more once (see coding.RATIO)."""
 
+EVENTS_BITE = 512
+"""Bytes of an event stream at once. Each event is work of its own, and where it touches its neighbours it is read with
+them, in several ways: of text in tiny events 4 KiB may take 20 ms, so much of it some 4."""
+
 
 class Masked:
     """Bytes through a stage, counted. Without a stage, bytes through. `held` estimates what the stage holds back.
-    `known` is what can be found in heads and trailers."""
+    `known` is what can be found in heads and trailers. `bite` is how much of the body it takes at once."""
 
-    def __init__(self, stage: Stage | None, known: Knowledge) -> None:
+    def __init__(self, stage: Stage | None, known: Knowledge, content_type: str) -> None:
         self.stage = stage
         self.known = known
         self.bytes = 0
-        self.coded = isinstance(stage, Decoded)
-        self._workspace = WORKSPACE if self.coded else 0
+        coded, events = isinstance(stage, Decoded), stage is not None and content_type.lower().startswith(_STREAMED)
+        self.bite = CODED_BITE if coded else EVENTS_BITE if events else BITE
+        self._workspace = WORKSPACE if coded else 0
         self.held = self._workspace
         self.header_counts: dict[str, int] = {}
 
@@ -74,7 +79,7 @@ class RequestLane(Masked):
         stage = build(grant.decision.masks, Lane.REQUEST.value, head.content_type_value, in_bodies)
         if (read or stage is not None) and (applied := codings([head.content_encoding])):
             stage = Decoded(stage or Same(), applied)
-        super().__init__(stage, known)
+        super().__init__(stage, known, head.content_type_value)
         self._in_bodies = in_bodies
         self._grant = grant
         self._head = head
@@ -116,16 +121,16 @@ class ResponseLane(Masked):
         kind = named.get("content-type", "")
         self.status = int(named.get(":status", "0"))
         stage = None if end else build(grant.decision.masks, Lane.RESPONSE.value, kind, in_bodies)
-        self.unreadable = False
+        self.unreadable = ""
         try:
             # Every one of them counts: the last may say `identity` and the first not.
             applied = codings(v for n, v in head.headers if n == "content-encoding")
-        except UnknownCoding:
-            self.unreadable = stage is not None
+        except UnknownCoding as error:
+            self.unreadable = str(error) if stage is not None else ""
         else:
             # Coded though it was asked for uncoded: it goes on as it was asked for.
             stage = Decoded(stage, applied, plain=True) if stage is not None and applied else stage
-        super().__init__(stage, known)
+        super().__init__(stage, known, kind)
         masked = any(Lane.RESPONSE.value in m.lanes for m in grant.decision.masks)
         # Where credentials alone are looked for, no body is refused, and a watch's head must not wait for its body.
         self._withheld = masked and self.stage is not None and not kind.lower().startswith(_STREAMED)
@@ -136,7 +141,7 @@ class ResponseLane(Masked):
             # Nobody asked for another protocol: what follows is no answer, and nobody would read it.
             return [_bad_gateway("unasked-switch", "The upstream changes to a protocol that nobody asked for.")]
         if self.unreadable:
-            return [_bad_gateway("unreadable-coding", "The upstream's content-encoding can't be masked.")]
+            return [_bad_gateway("unreadable-coding", f"The upstream's answer can't be masked: {self.unreadable}.")]
         return [] if self._withheld else [self._send_head(None)]
 
     def more(self, data: bytes, end: bool) -> list[Command]:

@@ -21,7 +21,7 @@ from extproc.masking.stage import MaskError
 from extproc.masking.structure.coding import WORKSPACE, TooLong, UnknownCoding, codings, decoded
 from extproc.protocols.http.chat_response import ChatObserver
 from extproc.protocols.http.interpret import Body, interpret
-from extproc.protocols.http.lanes import CODED_BITE, RequestLane, ResponseLane, unmaskable
+from extproc.protocols.http.lanes import RequestLane, ResponseLane, unmaskable
 from extproc.protocols.http.llm import Chat
 from extproc.protocols.http.message import MalformedRequest, RequestHead, read_head
 from extproc.protocols.http.prefer import wait_seconds
@@ -107,8 +107,7 @@ class HttpSession:
     @property
     def bite_bytes(self) -> int:
         """See protocols.session.Session."""
-        coded = any(lane is not None and lane.coded for lane in (self._request, self._response))
-        return CODED_BITE if coded else BITE
+        return min((lane.bite for lane in (self._request, self._response) if lane is not None), default=BITE)
 
     @property
     def completed(self) -> bool:

@@ -6,7 +6,7 @@ from extproc.masking.engine.scanner import SLICE
 from extproc.masking.engine.span import add
 from extproc.masking.plan import Plan
 from extproc.masking.stage import MaskError, Stage
-from extproc.masking.structure.llm.deltas import Deltas, Document
+from extproc.masking.structure.llm.deltas import Deltas, Document, Look
 from extproc.masking.structure.llm.items import Items
 from extproc.masking.structure.llm.places import read
 from extproc.masking.structure.llm.shapes import JSON, TEXT, shape_of
@@ -103,10 +103,12 @@ class AnswerStage:
         if self._text is not None:
             return self._text.feed(data) + (self._text.finish() if final else b"")
         out: list[bytes] = []
-        for gap, item in self._cut(data, final):
+        pairs = [*self._cut(data, final)]
+        looks = iter(self._deltas.look([item for _, item in pairs if item], whole=True))
+        for gap, item in pairs:
             self._between(gap, out)
             if item:
-                self._item(item, out)
+                self._item(next(looks), out)
         if self._broken or (final and not self._items.array):
             rest = b"".join(document.payload + b"\n" for document in self._deltas.end())
             out.append(b"\n" * (self._open_line and rest != b"") + rest)
@@ -124,16 +126,15 @@ class AnswerStage:
             self._broken = True
 
     def _between(self, gap: bytes, out: list[bytes]) -> None:
-        if self._items.ended and gap.strip(b" \t\r\n") and (rest := self._deltas.end()):
-            at = gap.rfind(b"]")
+        if (at := gap.rfind(b"]")) >= 0 and (rest := self._deltas.end()):
             out += (gap[:at], *(b"," + document.payload for document in rest), gap[at:])
         else:
             out.append(gap)
         if gap:
             self._open_line = not gap.endswith(b"\n")
 
-    def _item(self, item: bytes, out: list[bytes]) -> None:
-        documents: list[Document] | None = self._deltas.take(item)
+    def _item(self, look: Look, out: list[bytes]) -> None:
+        documents: list[Document] | None = self._deltas.take(look)
         if documents is None:
             raise MaskError("malformed JSON in a stream of documents")
         between = b"," if self._items.array else b"\n"

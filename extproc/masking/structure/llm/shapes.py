@@ -192,13 +192,6 @@ SHAPES = (
 )
 
 
-def hint() -> str:
-    """A regular expression that occurs in the text of every document that has one of the shapes, unless its names are
-    spelt with escapes."""
-    known = [rf'"{s.member}"[ \t\r\n]*:' + (rf'[ \t\r\n]*"(?:{s.value})"' if s.value else "") for s in SHAPES]
-    return "|".join(dict.fromkeys(known))
-
-
 def shape_of(document: Mapping[str, object]) -> Shape | None:
     """The first shape that a document has."""
     for member in _MEMBERS:

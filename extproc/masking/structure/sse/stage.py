@@ -5,12 +5,13 @@ masked within its event and across consecutive ones.
 """
 
 import re
+from collections.abc import Iterator
 
 from extproc.masking.engine.scanner import scan
 from extproc.masking.engine.span import add
 from extproc.masking.plan import Plan
 from extproc.masking.stage import MaskError
-from extproc.masking.structure.llm.deltas import Deltas, Document
+from extproc.masking.structure.llm.deltas import Deltas, Document, Look
 from extproc.masking.structure.sse.textrun import TextRun
 from extproc.masking.structure.sse.wire import EVENT, Cutter, Event, Line
 from extproc.masking.text import paint
@@ -20,6 +21,7 @@ CONTROL = frozenset((b"endpoint", b"ping", b"open", b"ready", b"error", b"done",
 first thing an MCP server says)."""
 
 _TYPES, _TYPE_LENGTH = 64, 64
+_DONE = b"[DONE]"
 _LIKE_JSON = re.compile(rb'(?:\xef\xbb\xbf)?[ \t\r\n]*(?:[{\[]|"[^\\]*\\)')  # a string only where its escapes matter
 _WITH_NAMES = re.compile(rb'(?:\xef\xbb\xbf)?[\[ \t\r\n]*\{[ \t\r\n]*"')
 
@@ -60,10 +62,12 @@ class SseStage:
 
     def _take(self, found: list[Event | bytes]) -> bytes:
         out: list[bytes] = []
+        events = [item for item in found if isinstance(item, Event)]
+        looks = iter(self._deltas.look([event.data for event in events if event.data and _is_json(event.data)]))
         for item in found:
             if isinstance(item, Event):
                 self._queued = False
-                out.append(self._event(item))
+                out.append(self._event(item, looks))
             elif self._queued and self._run.waiting:
                 self._run.follow(item)
             else:
@@ -71,9 +75,9 @@ class SseStage:
         out.append(self._run.settle())
         return b"".join(out)
 
-    def _event(self, event: Event) -> bytes:
-        event = self._other_lines(event)
+    def _event(self, event: Event, looks: Iterator[Look]) -> bytes:
         payload = event.data
+        event = self._other_lines(event)
         if payload is None:
             out = self._run.settle()
             if event.lines() or not self._run.waiting:
@@ -81,10 +85,10 @@ class SseStage:
             self._queued = True
             self._run.follow(event.raw)
             return out
-        if payload.strip() == b"[DONE]":
+        if payload.strip() == _DONE:
             return self._run.end() + _events(self._deltas.end(), event.close or b"\n") + event.raw
-        if _LIKE_JSON.match(payload):
-            documents = self._deltas.take(payload, event.name)
+        if _is_json(payload):
+            documents = self._deltas.take(next(looks), event.name)
             if documents is not None:
                 before = _events(documents[:-1], event.close or b"\n")
                 return self._run.end() + before + event.with_data(documents[-1].payload).raw
@@ -109,6 +113,10 @@ class SseStage:
     def _alone(self, data: bytes) -> bytes:
         spans = scan(self._plan.detector, data)
         return paint(self._plan, data, spans, self._counts) if spans else data
+
+
+def _is_json(payload: bytes) -> bool:
+    return _LIKE_JSON.match(payload) is not None and payload.strip() != _DONE
 
 
 def _events(documents: list[Document], eol: bytes) -> bytes:

@@ -2,9 +2,8 @@
 only while a value may still be unfinished in it."""
 
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from extproc.masking.engine.span import tally
 from extproc.masking.plan import Plan
 from extproc.masking.stage import MaskError
 from extproc.masking.structure.sse.readings import RUN, Found, Piece, Readings
@@ -93,12 +92,13 @@ class TextRun:
     def _take(self, found: list[Found]) -> None:
         waits = self._queue[0].piece.start if self._queue else self._end
         for item in found:
-            span, last = item.span, self._last.get(item.reading)
+            last = self._last.get(item.reading)
             if item.reading == RUN:
-                tally(self._counts, span)
-            if not span.first and last is not None and last.span.end == span.start > waits:
-                last.span = replace(last.span, end=span.end)
-            elif span.end > waits:
+                for kind in (item.kind, *item.more) if item.first else item.more:
+                    self._counts[kind] = self._counts.get(kind, 0) + 1
+            if not item.first and last is not None and last.end == item.start > waits:
+                last.end = item.end
+            elif item.end > waits:
                 self._found.append(item)
                 self._last[item.reading] = item
 
@@ -126,21 +126,20 @@ class TextRun:
         out: list[bytes] = []
         later: list[Found] = []
         at = piece.start
-        while found and found[0].span.start < piece.end:
+        while found and found[0].start < piece.end:
             item = found.popleft()
-            span = item.span
-            if span.end > piece.end:
-                item.span = replace(span, start=piece.end, first=False)
+            start, end, first = item.start, item.end, item.first
+            if end > piece.end:
+                item.start, item.first = piece.end, False
                 later.append(item)
-            if span.start > at:
-                out.append(piece.text[at - piece.start : span.start - piece.start])
-            if span.first and span.start >= at:
-                cover = self._plan.cover(span.kind)
-                value = piece.text[span.start - piece.start : min(span.end, piece.end) - piece.start]
-                out += (cover.feed(value), cover.end())
+            if start > at:
+                out.append(piece.text[at - piece.start : start - piece.start])
+            if first and start >= at:
+                cover = self._plan.cover(item.kind)
+                out += (cover.feed(piece.text[start - piece.start : min(end, piece.end) - piece.start]), cover.end())
                 if item.reading != RUN:
-                    self._counts[span.kind] = self._counts.get(span.kind, 0) + 1
-            at = max(at, min(span.end, piece.end))
+                    self._counts[item.kind] = self._counts.get(item.kind, 0) + 1
+            at = max(at, min(end, piece.end))
         out.append(piece.text[at - piece.start :])
         found.extendleft(reversed(later))
         return b"".join(out)
@@ -148,4 +147,4 @@ class TextRun:
 
 def _place(found: Found) -> tuple[int, bool, bool, int]:
     """What goes on from the event before comes first, then what is in the run's text, then what is longest."""
-    return found.span.start, found.span.first, found.reading != RUN, -found.span.end
+    return found.start, found.first, found.reading != RUN, -found.end
