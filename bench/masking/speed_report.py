@@ -58,12 +58,13 @@ class SpeedReport:
         return head, rows
 
     def _stall(self) -> Table:
-        head = ("worst step, ms", "4 KiB", "mean", "aim", "16 KiB", "mean")
+        head = ("worst step, ms", "on the loop", "aim", "of 4 KiB", "mean", "of 16 KiB", "mean")
         rows = []
         for name in dict.fromkeys(each.input for each in self.stalls):
             small, large = (each for each in self.stalls if each.input == name)
+            loop = max(small.loop_ms, large.loop_ms)
             rows.append((
-                name, millis(small.worst_ms), millis(small.mean_ms), met(small.worst_ms <= stalls.AIM_MS),
+                name, millis(loop), met(loop <= stalls.AIM_MS), millis(small.worst_ms), millis(small.mean_ms),
                 millis(large.worst_ms), millis(large.mean_ms),
             ))  # fmt: skip
         return head, rows
@@ -83,10 +84,9 @@ class SpeedReport:
                     f"{each.corpus}: {each.ratio:,.0f} times as fast as presidio's patterns, aim {speed.PEER_AIM:g}: "
                     f"{met(each.ratio >= speed.PEER_AIM)}"
                 )
-        for size in dict.fromkeys(each.size for each in self.stalls):
-            worst = max((each for each in self.stalls if each.size == size), key=lambda each: each.worst_ms)
-            said.append(
-                f"worst step of {length(size)}: {millis(worst.worst_ms)} ms ({worst.input}), aim {stalls.AIM_MS:g}: "
-                f"{met(worst.worst_ms <= stalls.AIM_MS)}"
-            )
+        worst = max(self.stalls, key=lambda each: each.loop_ms)
+        said.append(
+            f"worst step on the event loop: {millis(worst.loop_ms)} ms ({worst.input}), aim {stalls.AIM_MS:g}: "
+            f"{met(worst.loop_ms <= stalls.AIM_MS)}"
+        )
         return said

@@ -12,7 +12,9 @@ from extproc.domain.decision import Mask, Operator
 from extproc.domain.grant import Lane, RefusalKind
 from extproc.domain.target import Inspect
 from extproc.protocols.http.headers import NOT_FOR_AGENTS
+from extproc.protocols.http.lanes import EVENTS_BITE
 from extproc.protocols.session import (
+    BITE,
     Abort,
     Answer,
     Decide,
@@ -320,7 +322,7 @@ def test_coded_bytes_are_taken_in_small_parts() -> None:
     assert p.session.bite_bytes == 4096 < whole
 
 
-@pytest.mark.parametrize(("masks", "bite"), [(ALL_MASKS, 512), ((), 1 << 20)])
+@pytest.mark.parametrize(("masks", "bite"), [(ALL_MASKS, EVENTS_BITE), ((), BITE)])
 def test_masked_events_are_taken_in_small_parts(masks: tuple[Mask, ...], bite: int) -> None:
     """Few bytes of them can be much work, where they are looked at."""
     p = play()
