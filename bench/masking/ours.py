@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from bench.masking.score import Found
 from extproc import masking
-from extproc.domain.decision import Mask, Operator
+from extproc.domain.mask import Mask, Operator
 from extproc.masking.build import build, warm
 from extproc.masking.engine.engine import Detector, Engine
 from extproc.masking.rules import pattern

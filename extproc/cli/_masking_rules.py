@@ -8,7 +8,7 @@ from extproc.app.rule_files import RulesRefused, compiled, load
 from extproc.cli._common import CommandError, load_settings
 from extproc.config import Settings
 from extproc.config.kinds import suggestion
-from extproc.domain.decision import EVERY, GROUPS, among
+from extproc.domain.mask import EVERY, GROUPS, among
 from extproc.masking.engine.engine import Engine
 from extproc.masking.rules import shipped
 from extproc.masking.rules.model import Rule

@@ -13,7 +13,7 @@ from extproc.cli._common import OK, CommandError
 from extproc.cli._masking_input import guessed_type, opened, pieces
 from extproc.cli._masking_rules import engine_of, kinds_of, settings_of
 from extproc.config.kinds import suggestion
-from extproc.domain.decision import KEY_LENGTH, Mask, Operator
+from extproc.domain.mask import KEY_LENGTH, Mask, Operator
 from extproc.masking.build import build
 from extproc.masking.engine.scanner import Scanner, whole
 from extproc.masking.engine.span import Span, tally

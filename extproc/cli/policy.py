@@ -25,18 +25,8 @@ from extproc.cli._common import (
 )
 from extproc.cli._control_client import add_access
 from extproc.cli._sessions_source import source
-from extproc.domain.decision import (
-    EVERY,
-    GROUPS,
-    Decision,
-    Effect,
-    MalformedDecision,
-    Mask,
-    Mode,
-    Operator,
-    Reason,
-    parse,
-)
+from extproc.domain.decision import Decision, Effect, MalformedDecision, Mode, Reason, parse
+from extproc.domain.mask import EVERY, GROUPS, Mask, Operator
 
 _LARGEST_INPUT = 16 << 20
 _GATEWAY = "holdpoint"

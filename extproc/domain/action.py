@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from extproc.domain.decision import Mask
 from extproc.domain.json import JSON, Document
+from extproc.domain.mask import Mask
 from extproc.domain.target import Protocol
 
 

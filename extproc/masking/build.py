@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 
-from extproc.domain.decision import EVERY, GROUPS, KEY_LENGTH, SECRET, Mask, Operator
+from extproc.domain.mask import EVERY, GROUPS, KEY_LENGTH, SECRET, Mask, Operator
 from extproc.masking.engine.fingerprint import CREDENTIAL
 from extproc.masking.engine.scanner import SLICE, counts
 from extproc.masking.plan import Knowledge, Plan

@@ -3,7 +3,7 @@
 from hashlib import blake2b
 from typing import Protocol
 
-from extproc.domain.decision import Operator
+from extproc.domain.mask import Operator
 
 _KEPT = 4
 _SHORT = 8

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
 
-from extproc.domain.decision import Operator
+from extproc.domain.mask import Operator
 from extproc.masking.engine.engine import Detector, Engine
 from extproc.masking.engine.fingerprint import NONE, Fingerprints
 from extproc.masking.operators import Cover, cover

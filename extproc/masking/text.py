@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from extproc.domain.decision import Operator
+from extproc.domain.mask import Operator
 from extproc.masking.engine.scanner import NOTHING, SLICE, Scanner, scan
 from extproc.masking.engine.span import Span, bounds, counted, tally
 from extproc.masking.operators import Cover, cover

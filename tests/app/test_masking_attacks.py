@@ -7,7 +7,7 @@ import pytest
 
 from extproc.app.masking_rules import collect
 from extproc.app.rule_files import RulesRefused
-from extproc.domain.decision import Mask, Operator
+from extproc.domain.mask import Mask, Operator
 from extproc.masking.build import build, forget, mask_value
 from extproc.masking.engine.engine import Engine
 from extproc.masking.plan import Knowledge

@@ -20,8 +20,8 @@ from extproc.approvals.service import (
     Holds,
 )
 from extproc.domain.action import Action
-from extproc.domain.decision import Mask, Operator
 from extproc.domain.hold import Hold, HoldState
+from extproc.domain.mask import Mask, Operator
 from tests.approvals.making import DBA, NOW, SECURITY, Clock, action, agent, decision, person
 from tests.approvals.serving import ISSUER, console
 from tests.approvals.test_holds_cli import command

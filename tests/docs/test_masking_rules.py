@@ -10,7 +10,7 @@ import pytest
 
 from extproc.app.rule_files import compiled, failing, load
 from extproc.config import load as load_config
-from extproc.domain.decision import PERSONAL
+from extproc.domain.mask import PERSONAL
 from extproc.masking.rules.model import Family
 from extproc.masking.rules.reading import _RULE
 

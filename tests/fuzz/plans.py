@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
-from extproc.domain.decision import Mask, Operator
+from extproc.domain.mask import Mask, Operator
 from extproc.masking.build import build
 from extproc.masking.engine.engine import Engine
 from extproc.masking.engine.fingerprint import Fingerprints, fingerprints_of

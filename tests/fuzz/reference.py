@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from extproc.domain.decision import Operator
+from extproc.domain.mask import Operator
 from extproc.masking.engine.scanner import NOTHING, scan
 from extproc.masking.operators import mask_text
 from extproc.masking.plan import Plan

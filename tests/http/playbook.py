@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from extproc.domain.decision import Decision, Effect, Mask, Mode, Operator, Reason, Severity
+from extproc.domain.decision import Decision, Effect, Mode, Reason, Severity
 from extproc.domain.grant import Grant, Lane, Refusal, RefusalKind
+from extproc.domain.mask import Mask, Operator
 from extproc.domain.principal import Kind, Principal
 from extproc.domain.target import Inspect, Protocol, Target
 from extproc.masking.shipped import knowledge

@@ -6,8 +6,8 @@ import zlib
 
 import pytest
 
-from extproc.domain.decision import Mask
 from extproc.domain.grant import Lane
+from extproc.domain.mask import Mask
 from extproc.domain.target import Inspect
 from extproc.masking.structure.coders import CODERS
 from extproc.masking.structure.coding import decoded

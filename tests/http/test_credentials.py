@@ -2,8 +2,8 @@
 
 import pytest
 
-from extproc.domain.decision import Mask
 from extproc.domain.grant import Lane
+from extproc.domain.mask import Mask
 from extproc.domain.target import Inspect
 from extproc.masking.engine.fingerprint import Fingerprints, fingerprints_of
 from extproc.masking.plan import Knowledge

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extproc.domain.action import Unrenderable
-from extproc.domain.decision import Mask, Operator
 from extproc.domain.grant import Lane, RefusalKind
+from extproc.domain.mask import Mask, Operator
 from extproc.domain.target import Inspect
 from extproc.protocols.http.headers import NOT_FOR_AGENTS
 from extproc.protocols.http.lanes import EVENTS_BITE

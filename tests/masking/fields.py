@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from extproc.domain.decision import Operator
+from extproc.domain.mask import Operator
 from extproc.masking.engine.engine import Engine
 from extproc.masking.plan import Plan
 from extproc.masking.rules.reading import read

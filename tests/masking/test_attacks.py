@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from extproc.domain.decision import Mask, Operator
+from extproc.domain.mask import Mask, Operator
 from extproc.masking.build import build
 from extproc.masking.plan import Plan
 from extproc.masking.stage import MaskError

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.domain.decision import Operator
+from extproc.domain.mask import Operator
 from extproc.masking.stage import MaskError
 from extproc.masking.structure.csvstage import HEADER, LONG, CsvStage
 from extproc.masking.text import mask_whole

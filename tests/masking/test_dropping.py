@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.domain.decision import Operator
+from extproc.domain.mask import Operator
 from extproc.masking.plan import Plan
 from extproc.masking.stage import MaskError
 from extproc.masking.structure.dropping import HELD, DropStage

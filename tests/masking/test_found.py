@@ -2,7 +2,7 @@
 
 import pytest
 
-from extproc.domain.decision import Operator
+from extproc.domain.mask import Operator
 from extproc.masking.engine.scanner import scan, whole
 from extproc.masking.plan import Knowledge, Plan
 from extproc.masking.rules.reading import RulesInvalid, read

@@ -2,7 +2,7 @@
 
 import pytest
 
-from extproc.domain.decision import Operator
+from extproc.domain.mask import Operator
 from extproc.masking.plan import Plan
 from extproc.masking.stage import MaskError
 from extproc.masking.structure.lenient import LenientStage

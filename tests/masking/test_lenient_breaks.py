@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.domain.decision import Mask, Operator
+from extproc.domain.mask import Mask, Operator
 from extproc.masking.build import build
 from extproc.masking.plan import Knowledge, Plan
 from extproc.masking.stage import MaskError

@@ -18,7 +18,7 @@ import pytest
 
 from extproc.cli import _masking_explain, _masking_input, _masking_run, main
 from extproc.cli._masking_list import as_yaml, checks, folded
-from extproc.domain.decision import Operator
+from extproc.domain.mask import Operator
 from extproc.masking.rules import shipped
 from extproc.masking.rules.reading import expand, read
 from tests.masking.streams import RULES

@@ -2,7 +2,7 @@
 
 import pytest
 
-from extproc.domain.decision import Mask, Operator
+from extproc.domain.mask import Mask, Operator
 from extproc.masking.build import build
 from extproc.masking.operators import cover
 from extproc.masking.plan import Knowledge

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.domain.decision import Operator
+from extproc.domain.mask import Operator
 from extproc.masking.plan import Plan
 from extproc.masking.stage import MaskError, Stage
 from extproc.masking.structure.multipart import HEAD, MultipartStage

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.domain.decision import Mask, Operator
 from extproc.domain.json import JSON
+from extproc.domain.mask import Mask, Operator
 from extproc.masking.build import build, mask_value
 from extproc.masking.operators import cover
 from extproc.masking.plan import Knowledge, Plan

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extproc.app.redaction import redact_record
-from extproc.domain.decision import Mask, Operator
 from extproc.domain.json import JSON
+from extproc.domain.mask import Mask, Operator
 from extproc.masking.build import build, found_in, mask_value
 from extproc.masking.engine.scanner import SLICE, START
 from extproc.masking.plan import Plan

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.domain.decision import Operator
+from extproc.domain.mask import Operator
 from extproc.masking.stage import MaskError
 from extproc.masking.structure.pieces import HELD
 from extproc.masking.structure.xmlstage import XmlStage

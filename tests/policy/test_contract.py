@@ -7,7 +7,8 @@ import jsonschema
 import pytest
 
 from extproc import resources
-from extproc.domain.decision import MalformedDecision, Mask, Operator, parse
+from extproc.domain.decision import MalformedDecision, parse
+from extproc.domain.mask import Mask, Operator
 
 SCHEMA = json.loads((resources.policies() / "schemas" / "decision.json").read_text())
 SELECT = {"kinds": ["card"], "keys": []}

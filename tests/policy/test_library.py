@@ -9,7 +9,7 @@ from extproc import resources
 from extproc.adapters.counters import Wanted
 from extproc.adapters.opa import bundle, check, library
 from extproc.adapters.opa.refused import PolicyRefused
-from extproc.domain.decision import EVERY, GROUPS
+from extproc.domain.mask import EVERY, GROUPS
 from extproc.masking.engine.fingerprint import CREDENTIAL
 from extproc.masking.rules.shipped import rules
 

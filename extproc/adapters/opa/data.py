@@ -12,8 +12,9 @@ import orjson
 
 from extproc.adapters.opa.refused import PolicyRefused, Problem
 from extproc.config.source import Items, Members, Node, Scalar, ScalarType, Unreadable, read_tree
-from extproc.domain.decision import Mode, Operator, Recording
+from extproc.domain.decision import Mode, Recording
 from extproc.domain.json import JSON
+from extproc.domain.mask import Operator
 
 SUFFIXES = (".yaml", ".yml", ".json")
 # Settings that every policy has, beside those of its own data file.

@@ -7,7 +7,7 @@ for the values below it, or selects them whole. Cells that nothing is found in k
 import re
 from functools import lru_cache
 
-from extproc.domain.decision import Operator
+from extproc.domain.mask import Operator
 from extproc.masking.engine._re2 import Pattern
 from extproc.masking.engine.scanner import NOTHING, SLICE, scan
 from extproc.masking.engine.span import add

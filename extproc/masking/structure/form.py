@@ -4,7 +4,7 @@ from bisect import bisect_left, bisect_right
 from itertools import accumulate
 from urllib.parse import quote_plus, unquote_to_bytes
 
-from extproc.domain.decision import Operator
+from extproc.domain.mask import Operator
 from extproc.masking.engine.fingerprint import CREDENTIAL
 from extproc.masking.engine.scanner import NOTHING, scan
 from extproc.masking.engine.span import add

@@ -9,7 +9,7 @@ import codecs
 import re
 from decimal import Decimal, InvalidOperation
 
-from extproc.domain.decision import Operator
+from extproc.domain.mask import Operator
 from extproc.masking.engine.scanner import NOTHING, scan
 from extproc.masking.engine.span import add, tally
 from extproc.masking.operators import Cover, mask_text

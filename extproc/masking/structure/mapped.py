@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from itertools import accumulate
 
-from extproc.domain.decision import Operator
+from extproc.domain.mask import Operator
 from extproc.masking.engine.scanner import NOTHING, scan
 from extproc.masking.engine.span import bounds, sole
 from extproc.masking.operators import Cover, cover

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from enum import Enum, auto
 
-from extproc.domain.decision import Operator
+from extproc.domain.mask import Operator
 from extproc.masking.engine.scanner import NOTHING, SLICE, scan
 from extproc.masking.engine.span import add
 from extproc.masking.plan import Plan

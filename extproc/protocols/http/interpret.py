@@ -12,9 +12,9 @@ from urllib.parse import parse_qsl, unquote
 import orjson
 
 from extproc.domain.action import Action, Unrenderable
-from extproc.domain.decision import SECRET, Mask, Operator
 from extproc.domain.grant import Lane
 from extproc.domain.json import JSON
+from extproc.domain.mask import SECRET, Mask, Operator
 from extproc.domain.principal import Principal
 from extproc.domain.target import Protocol, Target
 from extproc.masking.build import build, found_in, mask_value

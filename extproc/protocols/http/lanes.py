@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from extproc.domain.decision import Mask
 from extproc.domain.grant import Grant, Lane
+from extproc.domain.mask import Mask
 from extproc.masking.build import build, mask_value
 from extproc.masking.engine.span import add
 from extproc.masking.plan import Knowledge

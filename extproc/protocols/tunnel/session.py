@@ -6,9 +6,9 @@ exchange stays open for as long as the tunnel, so that it can be ended.
 """
 
 from extproc.domain.action import Action
-from extproc.domain.decision import Mask
 from extproc.domain.grant import Grant, Lane, Refusal
 from extproc.domain.json import JSON
+from extproc.domain.mask import Mask
 from extproc.domain.principal import Principal
 from extproc.domain.target import Inspect, Protocol, Target
 from extproc.protocols.digest import keyed

@@ -3,7 +3,7 @@ spells it."""
 
 import random
 
-from extproc.domain.decision import Operator
+from extproc.domain.mask import Operator
 from extproc.masking.stage import Stage
 from extproc.masking.structure.coding import Decoded, decoded
 from tests.fuzz.formats import FORMATS, NAMELESS, Site

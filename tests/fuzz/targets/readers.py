@@ -3,7 +3,7 @@ means what RE2 takes it to mean."""
 
 import contextlib
 
-from extproc.domain.decision import Mask, Operator
+from extproc.domain.mask import Mask, Operator
 from extproc.masking.build import build
 from extproc.masking.engine._re2 import Pattern
 from extproc.masking.engine.engine import Engine

@@ -7,7 +7,7 @@ import re
 from itertools import chain
 from urllib.parse import unquote_to_bytes
 
-from extproc.domain.decision import Operator
+from extproc.domain.mask import Operator
 from extproc.masking.engine.scanner import scan
 from extproc.masking.plan import Plan
 from extproc.masking.structure.coding import Decoded, decoded

@@ -2,7 +2,7 @@
 
 import cProfile
 
-from extproc.domain.decision import Operator
+from extproc.domain.mask import Operator
 from extproc.masking.stage import MaskError, Stage
 from tests.fuzz.plans import KEYS, STAGES, plan
 from tests.fuzz.source import Source
