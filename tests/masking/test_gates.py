@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.masking.engine._re2 import Pattern
+from extproc.masking.engine._re2 import Pattern, PatternSet
 from extproc.masking.engine.context import Context, Mentions
 from extproc.masking.engine.scanner import START, scan
 from extproc.masking.rules import pattern
@@ -91,3 +91,10 @@ def test_a_part_of_a_word_is_no_mention(text: str, mentioned: bool) -> None:
     wanted = {index for index, rule in CONTEXTS.items() if "tel" in rule.context}
     assert wanted
     assert (wanted <= set(MENTIONS.match(text.encode()))) is mentioned
+
+
+@pytest.mark.parametrize("patterns", [["a", "("], [f"{i:04}[a-z]{{300}}" for i in range(2000)]])
+def test_patterns_that_are_too_many_are_refused_as_one_is(patterns: list[str]) -> None:
+    """No automaton: nothing is ever found by one that could not be made."""
+    with pytest.raises(ValueError, match="re2 can't take"):
+        PatternSet(patterns)

@@ -123,6 +123,16 @@ def test_inside_a_long_string(behind: bytes, expected: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    "raw", [b'[1 "' + b"c-1234 " * LONG, b'{"a" "' + b"c-1234 " * LONG, b'["a""' + b"c-1234 " * LONG]
+)
+def test_a_long_string_where_none_may_stand(raw: bytes) -> None:
+    """It is text from its quote on, whole as in pieces."""
+    assert b"1234" not in run(_lenient, raw)[0]
+    for step in (1, 7, 501):
+        assert run(_lenient, raw, range(0, len(raw), step)) == run(_lenient, raw)
+
+
+@pytest.mark.parametrize(
     "raw",
     [
         b'{"pin": {"a": "secret" oops secret',

@@ -102,6 +102,11 @@ def test_repetitions_in_cases(case: str, expected: str) -> None:
 ERRORS = [
     ("rules: [", r"^mine\.yaml: not YAML: "),
     ("{", r"^mine\.yaml: not YAML: "),
+    (_rule("negative: [2024-02-31]"), "not YAML: `2024-02-31` is no timestamp; text stands in quotes, line"),
+    (_rule("score: !!int x"), "not YAML: `x` is no int; text stands in quotes"),
+    (_rule("score: !!bool x"), "not YAML: `x` is no bool"),
+    (_rule("score: !!set [a]"), "not YAML: expected a mapping node"),
+    (f"rules: {'{<<: ' * 3000}{{}}{'}' * 3000}", "not YAML: nested too deep"),
     ("", "top level: expected `rules:` and `words:`"),
     ("- a", "top level: expected `rules:` and `words:`"),
     ("rule: []", "top level: expected `rules:` and `words:`"),

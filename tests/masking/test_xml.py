@@ -18,7 +18,7 @@ from extproc.masking.structure.pieces import HELD
 from extproc.masking.structure.xmlstage import XmlStage
 from extproc.masking.text import mask_whole
 from tests.masking.fields import CARD, EMAIL, SSN, plan
-from tests.masking.streams import every_cut, planned, run
+from tests.masking.streams import PLAN, every_cut, planned, run
 
 
 def _make(*keys: str, html: bool = False, **more: object) -> Callable[[], XmlStage]:
@@ -444,3 +444,34 @@ def test_memory_is_bounded(begin: str, filler: str) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 200_000
+
+
+@pytest.mark.parametrize("html", [False, True])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("<password>Xy7>q2#k</password>", "<password>[masked:password]</password>"),
+        ("<client_secret>Qx7Rt>9fLmZ2</client_secret>", "<client_secret>[masked:secret-assignment]</client_secret>"),
+        ("<password>x]]>; </password>", "<password>[masked:password]</password>"),
+        ("<p>a -> b</p><password>Xy7>q2#k</password>", "<p>a -> b</p><password>[masked:password]</password>"),
+    ],
+)
+def test_an_angle_bracket_in_a_text_ends_none(text: str, expected: str, html: bool) -> None:
+    """`>` may stand in a text as it is; however the text comes, it is one value."""
+    every_cut(lambda: XmlStage(PLAN, html), text.encode())
+    assert run(lambda: XmlStage(PLAN, html), text.encode())[0] == expected.encode()
+
+
+@pytest.mark.parametrize(
+    ("html", "text", "expected"),
+    [
+        (False, "<password><![CDATA[Xy>7<q2#k]]></password>", "<password><![CDATA[[masked:password]]]></password>"),
+        (True, "<token><![CDATA[nter2!x]]></token>", "<token><![CDATA[[masked:secret-assignment]></token>"),
+        (False, "<a><!--secret='a1=?>&amp;--> </a>", None),
+        (True, "<secret></!9Q->-a1!></secret>", None),
+    ],
+)
+def test_a_section_is_the_same_however_it_comes(html: bool, text: str, expected: str | None) -> None:
+    """What ends a section may be a part of what one look at all of a buffer takes for it."""
+    every_cut(lambda: XmlStage(PLAN, html), text.encode())
+    assert expected is None or run(lambda: XmlStage(PLAN, html), text.encode())[0] == expected.encode()

@@ -81,15 +81,20 @@ class Groups:
 
 
 class PatternSet:
-    """Several patterns at once: which of them occur anywhere in the data."""
+    """Several patterns at once: which of them occur anywhere in the data. Raises ValueError for patterns that re2
+    refuses, each or all together."""
 
     __slots__ = ("_match",)
 
     def __init__(self, patterns: list[str]) -> None:
         compiled = re2.Set.SearchSet(_options())
-        for pattern in patterns:
-            compiled.Add(pattern.encode("latin-1"))
-        compiled.Compile()
+        try:
+            for pattern in patterns:
+                compiled.Add(pattern.encode("latin-1"))
+            compiled.Compile()
+        except re2.error:
+            size = sum(map(len, patterns))
+            raise ValueError(f"re2 can't take {len(patterns)} patterns of {size} characters together") from None
         self._match = compiled._set.Match
 
     def match(self, data: bytes) -> list[int]:

@@ -42,9 +42,17 @@ class RulesInvalid(ValueError):
 class _Loader(_Safe):  # type: ignore[misc]
     """YAML in which a name stands once: of two `rules:` the first would go unread, and what it finds would pass."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):  # of 2024-02-31, or `!!int x`
+            what = f"`{str(node.value)[:40]}` is no {node.tag.rpartition(':')[2]}; text stands in quotes"
+            raise yaml.constructor.ConstructorError(None, None, what, node.start_mark) from None
+
+    def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
-        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+        pairs = node.value if isinstance(node, yaml.MappingNode) else []  # of anything else it is said below
+        for key in (key for key, _ in pairs if isinstance(key, yaml.ScalarNode)):
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"a second `{key.value}:`", key.start_mark)
             seen.add(key.value)
@@ -61,6 +69,8 @@ def load(text: str, where: str) -> Any:
         what = " ".join(str(error).replace(_STREAM, "").split()).replace(" , ", ", ")
         hint = " (YAML is indented with spaces)" if "\t" in text and "cannot start any token" in what else ""
         raise RulesInvalid(f"{where}: not YAML: {what}{hint}") from None
+    except RecursionError:  # `<<: {<<: {…`
+        raise RulesInvalid(f"{where}: not YAML: nested too deep") from None
 
 
 def _too_deep(text: str) -> bool:

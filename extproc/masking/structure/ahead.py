@@ -71,7 +71,11 @@ class Ahead:
                 token, start, end, sound = Token.MORE, len(data) - len(data[at:].lstrip(_BLANK)), at, False
             if token is not Token.MORE:
                 at = end
-            elif data[start : start + 1] == b'"' and _BODY(data, start + 1, len(data)) - start >= LONG:
+            elif (
+                data[start : start + 1] == b'"'
+                and self._grammar.takes_string
+                and _BODY(data, start + 1, len(data)) - start >= LONG
+            ):
                 at, self._inside = start + 1, True
             else:
                 return start, sound

@@ -4,6 +4,7 @@ Several documents may follow each other (NDJSON). NaN and Infinity are let by, s
 """
 
 import re
+from collections.abc import Callable
 from enum import IntEnum
 from functools import cache
 
@@ -64,6 +65,9 @@ _NUMBER = re.compile(_NUM.encode())
 _WORDS = frozenset((b"true", b"false", b"null", b"NaN", b"Infinity", b"-Infinity"))
 _CLOSED = frozenset(b'"]}')  # the last byte of a value that has an end of its own
 _DELIMITERS = frozenset(b" \t\r\n,]}")
+_HALF = SCALAR // 2
+_DIGITS = frozenset(b"-+.0123456789eE")
+_HALF_RUN = re.compile(rb"[-+.0-9eE]{%d}" % _HALF).match
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _NOT_OPENERS = bytes(set(range(256)) - set(b"{["))
 _CLOSER_OF = bytes.maketrans(b"{[", b"}]")
@@ -119,6 +123,11 @@ class Grammar:
         return self._at is _At.TOP
 
     @property
+    def takes_string(self) -> bool:
+        """Whether a name or a string value may stand here."""
+        return self._at not in (_At.AFTER, _At.COLON)
+
+    @property
     def expects_key(self) -> bool:
         """Whether a string here would be a member's name."""
         return self._at in (_At.MEMBER, _At.KEY)
@@ -145,7 +154,7 @@ class Grammar:
         if self._at is not _At.AFTER:
             if self._at is _At.COLON:
                 return at
-            end = (steps.member if self.expects_key else steps.value)(data, at, limit)
+            end = _over(steps.member if self.expects_key else steps.value, data, at, limit)
             if end < 0 or not _ended(data, end):
                 return at
             at = end
@@ -154,7 +163,7 @@ class Grammar:
             self._at = _At.AFTER
         record = self._stack[-1] == _OBJECT
         step = steps.members if record else steps.items
-        end = step(data, at, limit)
+        end = _over(step, data, at, limit)
         if end > at and not _ended(data, end):
             # The last value is a number or a word that may go on: stop before it. Nothing follows its mark but itself.
             end = step(data, at, data.rfind(b":" if record else b",", at, end))
@@ -248,6 +257,23 @@ class Grammar:
             raise MaskError("malformed JSON: expected a value")
         self._at = _At.AFTER if self._stack else _At.TOP
         return token, start, end
+
+
+def _over(step: Callable[[bytes, int, int], int], data: bytes, at: int, limit: int) -> int:
+    """As far as a step goes, but not over a number of more than SCALAR bytes: in pieces it would be refused."""
+    end = step(data, at, limit)
+    while end - at > SCALAR and (long := _long(data, at, end)) >= 0:
+        end = step(data, at, long)
+    return end
+
+
+def _long(data: bytes, at: int, end: int) -> int:
+    """Where something is that may be a number of more than SCALAR bytes, or -1. Each such number has two of the places
+    that are looked at, and all between them."""
+    for start in range(at, end - _HALF, _HALF):
+        if data[start] in _DIGITS and data[start + _HALF] in _DIGITS and _HALF_RUN(data, start):
+            return start
+    return -1
 
 
 def _ended(data: bytes, end: int) -> bool:

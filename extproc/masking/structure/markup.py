@@ -51,6 +51,7 @@ ATTRIBUTE = re.compile(rb"""[\s/]*([^\s/>][^\s/>=]*)\s*=\s*(["']|(?=[^\s"'>]))""
 EMPTY = re.compile(rb"[\s/]*[^\s/>][^\s/>=]*\s*=\s*(?=>)")
 BARE = re.compile(rb"[\s/]*[^\s/>][^\s/>=]*(?=(\s+[^\s=]|[/>]))")
 TARGET = re.compile(rb"<\?[^\s?>]*(?=[\s?>])")
+ANGLE = re.compile(rb"[<>]")
 NAMES = re.compile(rb"<([^\s/>]+)|[\s/]([^\s/>=\"'<]+)[\s]*=")
 """What may be the name of an element or attribute, and all that is."""
 
@@ -109,11 +110,13 @@ _TAG = (
     rf"(?:{_NAME})?(?:{_GAP}{{1,64}}(?:{_QUOTED}{_GAP}{{1,64}}|{_BARE}[{_BLANK}]{_GAP}{{0,64}})*"
     rf"(?:{_QUOTED}{_GAP}{{0,64}}|{_BARE})?)?>"
 )
-_COMMENT = "<!--(?:[^->][^-]*(?:-[^-]+)*)?-->"
-_CDATA = r"<!\[CDATA\[(?:[^\]]|\][^\]]|\]\]+[^\]>])*\]\]+>"
+# Nowhere in a text or a section is an angle bracket: a look at many texts takes it for the end of one (see `lines`).
+_WORDS = "[^<>]*"
+_COMMENT = "<!--(?:[^-<>][^-<>]*(?:-[^-<>]+)*)?-->"
+_CDATA = r"<!\[CDATA\[(?:[^\]<>]|\][^\]<>]|\]\]+[^\]<>])*\]\]+>"
 PLAIN_TAGS = (
-    Pattern(rf"(?:[^<]*(?:(?:{_COMMENT}|{_CDATA})[^<]*)*</?[A-Za-z_:\x80-\xff]{_TAG})*").match_end,
-    Pattern(rf"(?:[^<]*(?:{_COMMENT}[^<]*)*</?[A-Za-z]{_TAG})*").match_end,
+    Pattern(rf"(?:{_WORDS}(?:(?:{_COMMENT}|{_CDATA}){_WORDS})*</?[A-Za-z_:\x80-\xff]{_TAG})*").match_end,
+    Pattern(rf"(?:{_WORDS}(?:{_COMMENT}{_WORDS})*</?[A-Za-z]{_TAG})*").match_end,
 )
 """Steps over tags of XML, or of HTML, with the texts and sections before them, where they are written as they mostly
 are."""
@@ -121,9 +124,9 @@ are."""
 _BLANKS = rf"[{_BLANK}]*(?:{_COMMENT}[{_BLANK}]*)*"
 LONE_TEXTS = (
     Pattern(
-        rf"(?:(?:(?:{_COMMENT})*(?:[^<]*|{_CDATA})(?:{_COMMENT})*|{_BLANKS})</?[A-Za-z_:\x80-\xff]{_TAG})*"
+        rf"(?:(?:(?:{_COMMENT})*(?:{_WORDS}|{_CDATA})(?:{_COMMENT})*|{_BLANKS})</?[A-Za-z_:\x80-\xff]{_TAG})*"
     ).match_end,
-    Pattern(rf"(?:(?:(?:{_COMMENT})*[^<]*(?:{_COMMENT})*|{_BLANKS})</?[A-Za-z]{_TAG})*").match_end,
+    Pattern(rf"(?:(?:(?:{_COMMENT})*{_WORDS}(?:{_COMMENT})*|{_BLANKS})</?[A-Za-z]{_TAG})*").match_end,
 )
 """The same, where no text goes on behind a section."""
 

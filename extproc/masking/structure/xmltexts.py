@@ -47,7 +47,7 @@ class Texts:
         if self._words is None:
             if start == end:
                 return
-            if ended and self._look.clean(start, end, asked.named):
+            if ended and self._clean(buffer, start, end, asked):
                 out.append(buffer[start:end])
                 return
             # A mask ends in the first of the three characters that end CDATA, and that no text may have (XML 2.4).
@@ -90,6 +90,11 @@ class Texts:
 
     def _whole(self, buffer: bytes, start: int, end: int, asked: Asked, spelling: Spelling) -> bytes:
         raw = buffer[start:end]
-        if self._look.clean(start, end, asked.named):
+        # To a look, what begins and ends a section may be part of it.
+        if spelling is not PLAIN and self._clean(buffer, start, end, asked):
             return raw
         return mask_mapped(self._plan, raw, self._counts, spelling, asked.named)[0]
+
+    def _clean(self, buffer: bytes, start: int, end: int, asked: Asked) -> bool:
+        """Whether one look at all has told that there is no value here; of a text with angle brackets it can't."""
+        return markup.ANGLE.search(buffer, start, end) is None and self._look.clean(start, end, asked.named)

@@ -5,7 +5,7 @@ from extproc.masking.plan import Plan
 from extproc.masking.stage import Stage
 from extproc.masking.structure.ahead import Ahead
 from extproc.masking.structure.dropping import DropStage
-from extproc.masking.structure.jsonstage import JsonStage
+from extproc.masking.structure.jsonstage import SLICE, JsonStage
 from extproc.masking.text import TextStage
 
 
@@ -30,7 +30,7 @@ class Arguments:
 
     def feed(self, data: bytes) -> bytes:
         """Take the next bytes, give those that are final."""
-        return self._step(data, final=False)
+        return b"".join(self._step(data[at : at + SLICE], final=False) for at in range(0, len(data), SLICE))
 
     def finish(self) -> bytes:
         """The input has ended: give the rest."""
