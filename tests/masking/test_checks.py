@@ -67,6 +67,7 @@ ACCEPTED: list[tuple[str, str]] = [
     ("vin", "1M8GDM9AXKP042788"),
     ("mrz", "L898902C36UTO7408122F1204159ZE184226B<<<<<10"),
     ("licence", "D123-4567-8901"),
+    ("stdnum:de.handelsregisternummer", "Aachen HRA 11223"),
     ("stdnum:pl.pesel", "44021202551"),
     ("stdnum:in_.aadhaar", "2341:2341:2346"),
     ("stdnum:br.cpf", "390.143.825-45"),

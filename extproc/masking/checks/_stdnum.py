@@ -20,6 +20,9 @@ _PROBABLE: dict[str, Callable[[bytes], bool]] = {
 """What is true of every number of a module, without its separators: for one that takes its time, and is asked about
 every number of six digits and four."""
 
+_AS_WRITTEN = frozenset({"de.handelsregisternummer"})
+"""Modules that want the blanks, though they leave them out to compare."""
+
 
 @lru_cache(maxsize=256)
 def stdnum(name: str) -> Callable[[bytes, int, int], int]:
@@ -45,7 +48,7 @@ def stdnum(name: str) -> Callable[[bytes, int, int], int]:
                 return 0
             valid = is_valid(plain)
             # A few numbers have a separator that means something; for the others it would be the same again.
-            if not valid and text != plain and compact(text) != compact(plain):
+            if not valid and text != plain and (name in _AS_WRITTEN or compact(text) != compact(plain)):
                 valid = is_valid(text)
             return end if valid else 0
         except Exception:  # a number that its module did not foresee is not one of its numbers
