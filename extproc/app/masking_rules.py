@@ -231,5 +231,6 @@ def _stamp(paths: Iterable[Path]) -> _Stamp:
         except OSError:
             found.append((str(path), 0, 0, 0))
         else:
-            found.append((str(path), there.st_ino, there.st_mtime_ns, there.st_size))
+            # Who may write it counts, too, and changes no time but this one.
+            found.append((str(path), there.st_ino, there.st_ctime_ns, there.st_size))
     return tuple(found)

@@ -60,6 +60,8 @@ _EXIT_CODES = """exit codes:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code and raises nothing. Arguments default to the process's own."""
+    if sys.stderr is None:  # closed by a shell; without one, what is said to it would go to stdout
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - as long as the process
     arguments = list(sys.argv[1:] if argv is None else argv)
     word = next((a for a in arguments if not a.startswith("-")), None)
     debug = "--debug" in (arguments if word is None else arguments[: arguments.index(word)])

@@ -14,6 +14,7 @@ from extproc.app.layout import Layout, StateUnusable
 from extproc.app.masking_rules import MaskingRules, collect
 from extproc.app.rule_files import RulesRefused
 from extproc.config import Settings
+from extproc.domain.json import Document
 from extproc.masking.build import warm
 from extproc.masking.engine.engine import Engine
 from extproc.masking.engine.scanner import scan
@@ -246,6 +247,31 @@ def test_whoever_heard_of_a_refusal_hears_of_its_end(tmp_path: Path, caplog: pyt
         asyncio.run(rules.reload(journal))
     assert [r["what"] for r in journal.of("config")] == ["rules-refused", "rules-changed"]
     assert [line.split(";")[0] for line in caplog.messages] == ["new rules REFUSED", "rules are in force"]
+
+
+def test_whoever_may_write_a_file_counts(tmp_path: Path) -> None:
+    """A file that everybody may write is refused as soon as it is one."""
+    made, layout = laid_out(tmp_path, "{rules: [acme.yaml]}")
+    rules = MaskingRules(made, layout)
+    rules.start()
+    heard = asyncio.Event()
+
+    class Heard(Records):
+        def append(self, kind: str, body: Document) -> int:
+            heard.set()
+            return super().append(kind, body)
+
+    records = Heard()
+
+    async def follow() -> None:
+        task = asyncio.create_task(rules.keep(records))
+        (tmp_path / "acme.yaml").chmod(0o666)
+        async with asyncio.timeout(20):
+            await heard.wait()
+        task.cancel()
+
+    asyncio.run(follow())
+    assert [r["what"] for r in records.of("config")] == ["rules-refused"]
 
 
 def test_words_without_cases_are_warmed_up(tmp_path: Path) -> None:
