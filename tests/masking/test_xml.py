@@ -454,12 +454,14 @@ def test_memory_is_bounded(begin: str, filler: str) -> None:
         ("<client_secret>Qx7Rt>9fLmZ2</client_secret>", "<client_secret>[masked:secret-assignment]</client_secret>"),
         ("<password>x]]>; </password>", "<password>[masked:password]</password>"),
         ("<p>a -> b</p><password>Xy7>q2#k</password>", "<p>a -> b</p><password>[masked:password]</password>"),
+        ("<i>a<\x060<client_secret>Qx7Rt9fLmZ2</client_secret>", None),
     ],
 )
-def test_an_angle_bracket_in_a_text_ends_none(text: str, expected: str, html: bool) -> None:
-    """`>` may stand in a text as it is; however the text comes, it is one value."""
+def test_an_angle_bracket_in_a_text_ends_none(text: str, expected: str | None, html: bool) -> None:
+    """`>` may stand in a text as it is, and `<` before what begins no name; however the text comes, it is one value."""
     every_cut(lambda: XmlStage(PLAN, html), text.encode())
-    assert run(lambda: XmlStage(PLAN, html), text.encode())[0] == expected.encode()
+    out = run(lambda: XmlStage(PLAN, html), text.encode())[0]
+    assert out == expected.encode() if expected is not None else b"Qx7R" not in out
 
 
 @pytest.mark.parametrize(

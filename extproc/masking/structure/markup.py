@@ -52,8 +52,8 @@ EMPTY = re.compile(rb"[\s/]*[^\s/>][^\s/>=]*\s*=\s*(?=>)")
 BARE = re.compile(rb"[\s/]*[^\s/>][^\s/>=]*(?=(\s+[^\s=]|[/>]))")
 TARGET = re.compile(rb"<\?[^\s?>]*(?=[\s?>])")
 ANGLE = re.compile(rb"[<>]")
-NAMES = re.compile(rb"<([^\s/>]+)|[\s/]([^\s/>=\"'<]+)[\s]*=")
-"""What may be the name of an element or attribute, and all that is."""
+NAMES = re.compile(rb"<([^\s/<>]+)|[\s/]([^\s/>=\"'<]+)[\s]*=")
+"""What may be the name of an element or attribute, and all that is; but for what has an angle bracket in it."""
 
 CALLS = (b"name", b"key", b"id")
 """Attributes whose value is a name for what another one has, the first two also for what the element has."""

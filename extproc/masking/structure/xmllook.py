@@ -93,12 +93,12 @@ class Look:
         return end
 
     def clean(self, start: int, end: int, named: frozenset[int] = NOTHING) -> bool:
-        """Whether there is no value in this part of the buffer, under a name that is context for these rules; asked of
-        one part after the other."""
+        """Whether it is known that there is no value in this part of the buffer, under a name that is context for these
+        rules; asked of one part after the other."""
         values = self._values
         while values and values[-1][1] <= start:
             values.pop()
-        return not (values and values[-1][0] < end) and not (self._wide and named)
+        return not (values and values[-1][0] < end) and named <= self._named
 
     def _join(self, at: int) -> None:
         """Learn how far nothing but tags, texts and sections follow that are written as they mostly are, and which of
