@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from tests.support.envoy import read_reply
 from tests.support.flows import Asking, Slow, ended, tunnel, until
 from tests.support.gateway import Gateway
 from tests.support.jwt import TokenIssuer
@@ -37,6 +38,9 @@ def test_what_it_let_in_ends(gateway: Gateway, other: TokenIssuer) -> None:
     token, stays = other.token("leaver"), gateway.agents.token("stayer")
     authority = f"crm.holdpoint.internal:{gateway.upstream.port}"
     tunnels = [tunnel(gateway, authority, t) for t in (token, stays)]
+    # One through which nothing comes is closed after ten seconds.
+    tunnels[1].sendall(f"GET /first HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode())
+    assert read_reply(tunnels[1]).status == 200
     slow = gateway.upstream.answer = Slow()
 
     def agent(bearer: str) -> httpx.Client:
