@@ -19,6 +19,7 @@ from extproc.audit.index import Index, Query
 from tests.support.envoy_upstream import Seen
 from tests.support.flows import PIECE, Asking, Slow, until
 from tests.support.gateway import Gateway
+from tests.support.masked import sent
 
 CARD = "4111111111111111"
 HEAD_BYTES = 1024
@@ -96,14 +97,7 @@ def document(data: bytes, kind: str = "application/json") -> bytes:
 
 def received(gateway: Gateway) -> bytes:
     """The body that the upstream got last."""
-    seen = gateway.upstream.seen[-1]
-    if "transfer-encoding" not in seen.headers:
-        return seen.body
-    found, rest = b"", seen.body
-    while size := int(rest.split(b"\r\n")[0], 16):
-        start = rest.index(b"\r\n") + 2
-        found, rest = found + rest[start : start + size], rest[start + size + 2 :]
-    return found
+    return sent(gateway.upstream.seen[-1])
 
 
 def delivery(gateway: Gateway, path: str) -> dict[str, Any]:
