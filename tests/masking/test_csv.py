@@ -158,6 +158,17 @@ def test_operators(operator: Operator, expected: str) -> None:
     assert run(make, table)[0].decode() == expected
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("value", [EMAIL, "x" * 5000])
+def test_an_emptied_row_stays_a_row(value: str, end: str) -> None:
+    """A line with nothing in it is none to most readers, and between a CR and an LF there is none for anybody."""
+    raw = f"secret{end}{value}\nb\n".encode()
+    make = _make("secret", operators={"email": Operator.NULL, "key:secret": Operator.NULL})
+    out = run(make, raw)[0]
+    assert list(csv.reader(io.StringIO(out.decode(), newline=""))) == [["secret"], [""], [""]]
+    assert run(make, raw, range(1, len(raw), 7))[0] == out
+
+
 @pytest.mark.parametrize("where", ["{},b", "a,{}", '"{}",b', 'a,"{}"', 'a;,"{}",b'])
 def test_rules_that_mind_what_stands_beside_a_value(where: str) -> None:
     """To them, a cell is a line of its own."""

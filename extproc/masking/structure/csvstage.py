@@ -37,6 +37,7 @@ _MANY = 24
 """Rules for which names of columns may be context, for them to be looked for in all cells at once."""
 
 _GONE = (Operator.NULL, Operator.DROP)
+_EMPTY = b'""'
 _QUOTED = re.compile(rb'[^"]*(?:""[^"]*)*')
 _LINE = Pattern(r"(?:[^\x22\r\n]|\x22[^\x22]*\x22)*[\r\n]")
 
@@ -238,6 +239,9 @@ class CsvStage:
             # One that comes in pieces does not wait for its end.
             if kind and self._plan.operator(kind) in _GONE and cell.end() - cell.start() <= LONG + 1:
                 raw = b""
+        if not raw and cell[2] and not self._column and cell[3] in b"\r\n":
+            # Of a line that is empty nobody sees that it is a row, least of all between a CR and an LF.
+            return _EMPTY
         return b'"' + raw + b'"' if quoted else raw
 
     def _select(self, kind: str) -> None:
@@ -263,7 +267,8 @@ class CsvStage:
         column = self._here()
         self._quoted = quoted
         self._stream = self._masker(column, quoted)
-        out.append(b'"' if quoted else b"")
+        emptied = not quoted and column.kind is not None and self._plan.operator(column.kind) in _GONE
+        out.append(b'"' if quoted else _EMPTY if emptied and not self._column else b"")
         return int(quoted)
 
     def _more(
