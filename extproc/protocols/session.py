@@ -10,6 +10,7 @@ from typing import Protocol
 
 from extproc.domain.action import Action
 from extproc.domain.grant import Grant, Lane, Refusal
+from extproc.domain.hold import Hold
 from extproc.domain.json import JSON
 
 
@@ -51,7 +52,7 @@ class Pending:
     """The decision waits for people, under this hold."""
 
     ask: int
-    hold: str
+    hold: Hold
 
 
 @dataclass(frozen=True, slots=True)

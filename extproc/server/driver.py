@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from extproc.audit.bodies.recorder import Recording
 from extproc.audit.bodies.writer import RecordingFailed
 from extproc.domain.grant import Grant, Lane, Refusal
+from extproc.domain.hold import Hold
 from extproc.domain.json import JSON
 from extproc.domain.target import Inspect
 from extproc.domain.target import Protocol as Speaks
@@ -289,7 +290,7 @@ class Driver:
             self._refused = outcome.kind.value
         await self._execute_all(await self._step(Decided(command.ask, outcome)))
 
-    async def _pend(self, hold: str) -> None:
+    async def _pend(self, hold: Hold) -> None:
         """People are asked: tell the peer, and notice when it leaves."""
         self._session.handle(Pending(0, hold))
         await self._keep_waiting(Lane.REQUEST)

@@ -69,10 +69,10 @@ class Gate:
         asker: Asker,
         action: Action,
         wait_seconds: float,
-        pending: Callable[[str], Awaitable[None]],
+        pending: Callable[[Hold], Awaitable[None]],
         turn: asyncio.Lock | None = None,
     ) -> Grant | Refusal:
-        """A Grant or a Refusal; never raises but for cancellation. `pending` is called with the hold's id once
+        """A Grant or a Refusal; never raises but for cancellation. `pending` is called with the hold once
         people are waited for, `wait_seconds` long at most. With a `turn`, policy is asked when it is this one's."""
         ruling = _Ruling(self, asker, action, pending, turn)
         try:
@@ -156,7 +156,7 @@ class _Ruling:
         gate: Gate,
         asker: Asker,
         action: Action,
-        pending: Callable[[str], Awaitable[None]],
+        pending: Callable[[Hold], Awaitable[None]],
         turn: asyncio.Lock | None,
     ) -> None:
         self._turn = turn if turn is not None else contextlib.nullcontext()
@@ -198,7 +198,7 @@ class _Ruling:
         try:
             self._gate.records.held(self._asker, hold)
             if hold.state is HoldState.PENDING:
-                await self._pending(hold.id)
+                await self._pending(hold)
                 hold = await self._wait(hold)
             if hold.state is HoldState.PENDING:
                 hold, settled = await holds.detach(hold.id), True

@@ -14,30 +14,25 @@ import orjson
 from extproc.domain.action import Action, Unrenderable
 from extproc.domain.grant import Lane
 from extproc.domain.json import JSON
-from extproc.domain.mask import SECRET, Mask, Operator
+from extproc.domain.mask import SECRET, Mask
 from extproc.domain.principal import Principal
 from extproc.domain.target import Protocol, Target
 from extproc.masking.build import build, found_in, mask_value
 from extproc.masking.engine.scanner import counts
 from extproc.masking.plan import Knowledge
-from extproc.masking.redact import redact
 from extproc.masking.stage import MaskError
 from extproc.protocols.http import headers
 from extproc.protocols.http.digest import digest
 from extproc.protocols.http.document import NotJson, like_json, otherwise_encoded, read_json, says_json
 from extproc.protocols.http.llm import Chat, read_chat
 from extproc.protocols.http.message import MalformedRequest, RequestHead, segments
+from extproc.protocols.shown import HIDDEN, MARGIN, RENDER_BYTES, excerpt
 
 _FORM = "application/x-www-form-urlencoded"
 _TEXTUAL = ("xml", "javascript", "graphql")
-_EXCERPT_CHARACTERS = 1000
 # Of what a record keeps of a chat: names of tools, and characters of a name.
 _MOST_NAMES = 64
 _NAME_CHARACTERS = 128
-# Longer than any one value that a rule matches in full, so that cutting leaves no half of one behind.
-_EXCERPT_MARGIN = 4000
-_RENDER_BYTES = 1 << 20
-_HIDDEN = Mask("holdpoint", (SECRET, "card", "identity", "health"), (), Operator.REDACT, (Lane.REQUEST.value,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,14 +164,8 @@ def _summary(
             "prompt": excerpt(chat.last_user, known),
         }
     elif data and ("json" in shown or "text" in shown or "form" in shown):
-        summary["body"] = excerpt(data[: 4 * _EXCERPT_MARGIN].decode("utf-8", "replace"), known)
+        summary["body"] = excerpt(data[: 4 * MARGIN].decode("utf-8", "replace"), known)
     return summary
-
-
-def excerpt(text: str, known: Knowledge, most: int = _EXCERPT_CHARACTERS) -> str:
-    """The start of a text for a record: masked first, cut after, so that no half of a value is left."""
-    masked = redact(text[: most + _EXCERPT_MARGIN], known)[0]
-    return masked if len(masked) <= most else masked[:most] + "…"
 
 
 def _some(kept: list[JSON], names: tuple[str, ...]) -> list[JSON]:
@@ -189,9 +178,9 @@ def _render(head: RequestHead, data: bytes | None, known: Knowledge, masks: tupl
     read in a list of requests. Names and accounts stay: a payee must be told from another."""
     if data is None:
         raise Unrenderable("This target does not read bodies, so nobody could say which one they approve")
-    if len(data) > _RENDER_BYTES:
-        raise Unrenderable(f"The body has more than the {_RENDER_BYTES} bytes that a person is shown")
-    hidden = (*masks, _HIDDEN)
+    if len(data) > RENDER_BYTES:
+        raise Unrenderable(f"The body has more than the {RENDER_BYTES} bytes that a person is shown")
+    hidden = (*masks, HIDDEN)
     lines = [f"{head.method} {mask_value(hidden, Lane.REQUEST.value, head.target_path, known)[0]}"]
     for name, value in head.binding_headers():
         shown = mask_value(hidden, Lane.REQUEST.value, value, known)[0] if headers.masked(name) else "(not shown)"

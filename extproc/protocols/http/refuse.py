@@ -6,9 +6,9 @@ it gets a 200 whose message explains and whose finish_reason is `content_filter`
 
 import orjson
 
-from extproc.domain.decision import Effect, Mode
 from extproc.domain.grant import Refusal, RefusalKind
 from extproc.protocols.http.llm import Chat
+from extproc.protocols.refusal import TITLE, grounds
 from extproc.protocols.session import Answer, Cause, Stopped
 
 _STATUS = {
@@ -18,14 +18,6 @@ _STATUS = {
     RefusalKind.PENDING: 202,
     RefusalKind.UNAVAILABLE: 503,
     RefusalKind.LIMITED: 429,
-}
-_TITLE = {
-    RefusalKind.BLOCKED: "Blocked by policy",
-    RefusalKind.DENIED: "Denied by an approver",
-    RefusalKind.EXPIRED: "Nobody approved in time",
-    RefusalKind.PENDING: "Held for approval",
-    RefusalKind.UNAVAILABLE: "No decision could be made, so nothing passes",
-    RefusalKind.LIMITED: "Too much at one time",
 }
 _NEXT = {
     RefusalKind.BLOCKED: "Sending it again will not help; do something else, or ask the owner of the policy.",
@@ -59,18 +51,17 @@ def refusal_document(refusal: Refusal, status: int) -> dict[str, object]:
     """The problem details: RFC 9457 members first, then ours."""
     reasons = [
         {"policy": r.policy, "code": r.code, "message": r.message, "severity": r.severity.value}
-        for r in refusal.decision.reasons
-        if r.mode is Mode.ENFORCE and r.effect is not Effect.ALLOW
+        for r in grounds(refusal.decision)
     ]
     detail = " ".join(str(r["message"]).rstrip(".") + "." for r in reasons)
     document: dict[str, object] = {
         "type": f"urn:holdpoint:refusal:{refusal.kind.value}",
-        "title": _TITLE[refusal.kind],
+        "title": TITLE[refusal.kind],
         "status": status,
         "detail": detail,
         "instance": f"urn:holdpoint:decision:{refusal.decision.id}",
         "next": _NEXT[refusal.kind],
-        "message": f"{_TITLE[refusal.kind]}: {detail}",
+        "message": f"{TITLE[refusal.kind]}: {detail}",
         "decision": refusal.decision.id,
         "reasons": reasons,
     }

@@ -1,0 +1,117 @@
+"""What a session of a whole connection adds to the contract of `protocols.session`.
+
+An HTTP exchange asks once. A connection (PostgreSQL, a shell, a WebSocket) asks again and again, each time with a
+Grant of its own, and the gateway itself connects, logs in and counts what was done under which Grant.
+"""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from extproc.domain.grant import Grant, Lane
+from extproc.domain.json import JSON
+from extproc.protocols.session import Abort, Decide, Decided, Lost, Pending, Received, Send, Stopped
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The upstream let us in. `told` is what its login said: a type of the protocol's own."""
+
+    told: object
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectFailed:
+    """The upstream can't be had. `message` is for the client, `code` for the trail."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAsked:
+    """The client wants what it waits for to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """The answer to a Learn; None where it can't be known."""
+
+    question: object
+    answer: object | None
+
+
+Event = Received | Decided | Pending | CancelAsked | Connected | ConnectFailed | Learned | Lost | Stopped
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """Connect to the target and log in, under this Grant. Answered by Connected or ConnectFailed."""
+
+    under: Grant
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Words of the gateway's own for the client: none of them is the upstream's."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Words of the gateway's own for the upstream: none of them is the client's. Only under a Grant is there one."""
+
+    data: bytes
+    under: Grant
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Take a Decide back: whoever asked waits for it no longer, and it is never answered."""
+
+    ask: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Ask the upstream to end what it does now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learn:
+    """Find something out that the session needs to go on. Answered by Learned."""
+
+    question: object
+
+
+@dataclass(frozen=True, slots=True)
+class Conclude:
+    """All that was to be done under a Grant is done, or never will be: write what became of it."""
+
+    under: Grant
+    outcome: str
+    facts: dict[str, JSON] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """The connection has ended as its protocol says; what was sent still arrives."""
+
+
+Command = Decide | Withdraw | Send | Abort | Connect | Tell | Ask | Cancel | Learn | Conclude | Close
+
+
+class Connection(Protocol):
+    """One connection. `handle` is total, as a session's."""
+
+    def handle(self, event: Event) -> list[Command]:
+        """Take one event, give the commands it leads to, in order."""
+        ...
+
+    def credit(self, lane: Lane) -> bool:
+        """Whether more of a lane is wanted now; while not, nobody reads from it."""
+        ...
+
+    def heavy(self, lane: Lane) -> bool:
+        """Whether a step over more than a few KiB of this lane is more work than an event loop should do."""
+        ...
