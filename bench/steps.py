@@ -13,11 +13,11 @@ from extproc.adapters.counters import Counters, Wanted
 from extproc.adapters.holds import SqliteHolds
 from extproc.adapters.signals_history import PolicyHistory
 from extproc.adapters.signals_reader import SignalsReader
+from extproc.app.deciding import may_go_on
 from extproc.app.engine import engine
 from extproc.app.identities import Doorkeeper
 from extproc.app.knowledge import Known
 from extproc.app.layout import Layout
-from extproc.app.processes import may_go_on
 from extproc.app.redaction import redact_record
 from extproc.approvals.service import Holds
 from extproc.audit.bodies.recorder import Recorder
@@ -31,9 +31,9 @@ from extproc.domain.json import JSON, Document
 from extproc.domain.ports import Journal, PolicyEngine
 from extproc.masking.build import found_in, warm
 from extproc.masking.plan import Knowledge
-from extproc.protocols.http.interpret import excerpt
 from extproc.protocols.http.session import HttpSession
 from extproc.protocols.session import Command, Decide, Decided, Event, HeadReceived, Send, SendHead
+from extproc.protocols.shown import excerpt
 from extproc.server.arrival import arrival_of
 from extproc.server.gate import Gate
 from extproc.server.metrics import Metrics

@@ -62,7 +62,7 @@ def _ports(settings: Settings) -> Finding:
 
 def _credentials(settings: Settings) -> Finding:
     """Whether each credential would be known again in an answer that repeats it."""
-    count = sum(target.credential is not None for target in settings.targets)
+    count = sum(len(target.secrets) for target in settings.targets)
     return Finding("credentials", f"{count} files", "\n".join(collect(settings, bytes(32)).problems) or None)
 
 

@@ -263,8 +263,8 @@ def _named(file: Path) -> tuple[Path, ...]:
         targets = load(file, files=False).targets
     except SettingsError:
         return ()
-    credentials = (target.credential.file for target in targets if target.credential is not None)
-    return (*credentials, *(target.ca for target in targets if target.ca is not None))
+    secrets = (file for target in targets for file in target.secrets)
+    return (*secrets, *(target.ca for target in targets if target.ca is not None))
 
 
 def _stamp(paths: Iterable[Path]) -> _Stamp:

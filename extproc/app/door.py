@@ -40,8 +40,7 @@ _log = logging.getLogger("holdpoint.config")
 def write_addresses(folder: Path, target: TargetSettings, addresses: Sequence[str]) -> bool:
     """Write down for Envoy where a target is, below its working directory; True if something changed. Raises
     OSError."""
-    key = f"{target.name}-{target.revision}"
-    return write_endpoints(folder, key, [(address, target.upstream.port) for address in addresses])
+    return write_endpoints(folder, target.key, [(address, target.upstream.port) for address in addresses])
 
 
 @dataclass(frozen=True, slots=True)

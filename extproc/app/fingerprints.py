@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,19 +47,17 @@ def collect(settings: Settings, key: bytes, former: bytes = b"") -> Collected:
     known for one more change, since answers on their way may hold a credential that was replaced a moment ago."""
     found: dict[Fingerprint, None] = {}
     problems: list[str] = []
-    for target in settings.targets:
-        if target.credential is None:
-            continue
+    for shown in _shown(settings):
         try:
-            secret = target.credential.file.read_bytes().strip(b"\r\n")
+            secret = shown.file.read_bytes().strip(b"\r\n")
         except OSError as error:
-            problems.append(f"targets.{target.name}.credential: {target.credential.file}: {error.strerror}")
+            problems.append(f"{shown.setting}: {shown.file}: {error.strerror}")
             continue
-        made = fingerprints_of(secret, target.credential.prefix, key)
+        made = fingerprints_of(secret, shown.prefix, key)
         if not made:
             problems.append(
-                f"targets.{target.name}.credential: a secret of less than {SHORTEST} bytes is not recognised when an "
-                "answer echoes it; use a longer one"
+                f"{shown.setting}: a secret of less than {SHORTEST} bytes is not recognised when an answer echoes it; "
+                "use a longer one"
             )
         found |= dict.fromkeys(made)
     previous: tuple[Fingerprint, ...] = ()
@@ -133,12 +132,30 @@ class Credentials:
 
     def _stamps(self) -> frozenset[tuple[str, int, int, int]]:
         found = set()
-        for target in self._settings.targets:
-            if target.credential is not None:
-                with contextlib.suppress(OSError):
-                    there = target.credential.file.stat()
-                    found.add((str(target.credential.file), there.st_ino, there.st_mtime_ns, there.st_size))
+        for shown in _shown(self._settings):
+            with contextlib.suppress(OSError):
+                there = shown.file.stat()
+                found.add((str(shown.file), there.st_ino, there.st_mtime_ns, there.st_size))
         return frozenset(found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A secret that is shown to a target: the setting that names its file, and what stands before it there."""
+
+    setting: str
+    file: Path
+    prefix: str
+
+
+def _shown(settings: Settings) -> Iterator[_Shown]:
+    """What could be echoed. Of a certificate's key nothing is ever sent."""
+    for target in settings.targets:
+        if target.credential is not None:
+            yield _Shown(f"targets.{target.name}.credential", target.credential.file, target.credential.prefix)
+        for index, login in enumerate(target.logins):
+            if login.password is not None:
+                yield _Shown(f"targets.{target.name}.logins[{index}].password", login.password, "")
 
 
 def _former(path: Path) -> bytes:

@@ -156,6 +156,10 @@ class Layout:
         """Where worker `index` listens."""
         return self.workers / f"worker-{index}.sock"
 
+    def postgres_socket(self, index: int) -> Path:
+        """Where `postgres-<index>` takes connections: beside the workers, for who may speak to one may to the other."""
+        return self.workers / f"postgres-{index}.sock"
+
     def beat(self, program: str) -> Path:
         """What a program of ours touches while its event loop runs."""
         return self.run / f"{program}.beat"

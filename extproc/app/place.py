@@ -20,7 +20,7 @@ class Taken(Exception):
 def addresses(settings: Settings) -> tuple[Address, ...]:
     """Where the gateway listens."""
     listen = settings.listen
-    ours = (listen.address, listen.proxy, listen.ops) if listen.managed else (listen.ops,)
+    ours = (listen.address, listen.proxy, listen.postgres, listen.ops) if listen.managed else (listen.ops,)
     return tuple(address for address in ours if address is not None)
 
 

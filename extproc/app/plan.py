@@ -2,21 +2,35 @@
 
 from pathlib import Path
 
-from extproc.adapters.envoy.plan import Credential, EnvoyPlan, ProxyPlan, Scheme, TargetPlan, TlsFiles, Upstream
+from extproc.adapters.envoy.plan import (
+    Credential,
+    EnvoyPlan,
+    PostgresPlan,
+    ProxyPlan,
+    Scheme,
+    TargetPlan,
+    TlsFiles,
+    Upstream,
+    is_address,
+)
 from extproc.config import Settings, TargetSettings, Tls
+from extproc.domain.target import Protocol
 
 
 def envoy_plan(settings: Settings) -> EnvoyPlan:
     """The plan of these settings. Raises adapters.envoy.plan.BadPlan."""
     listen = settings.listen
+    databases = [t for t in settings.targets if t.protocol is Protocol.POSTGRES]
     return EnvoyPlan(
         address=listen.address.host,
         port=listen.address.port,
         domain=listen.domain,
-        targets=tuple(_target(t, listen.domain) for t in settings.targets),
+        targets=tuple(_target(t, listen.domain) for t in settings.targets if t.protocol is Protocol.HTTP),
         workers=settings.workers,
         tls=_tls(listen.tls) if listen.tls is not None else None,
         proxy=ProxyPlan(listen.proxy.host, listen.proxy.port) if listen.proxy is not None else None,
+        postgres=PostgresPlan(listen.postgres.host, listen.postgres.port) if listen.postgres is not None else None,
+        dialled=tuple(t.key for t in databases if not is_address(t.upstream.host)),
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from prometheus_client import multiprocess
 
 from extproc import resources
+from extproc.adapters.envoy.connections import POSTGRES_LISTENER
 from extproc.adapters.envoy.files import command as envoy_command
 from extproc.adapters.envoy.listener import LISTENER, PROXY_LISTENER
 from extproc.adapters.opa.server import prepare as prepare_opa
@@ -17,6 +18,7 @@ from extproc.app import probe
 from extproc.app.engine import managed_opa
 from extproc.app.layout import Layout
 from extproc.app.plan import program_environment
+from extproc.app.programs import HELPERS, database_workers, following, workers
 from extproc.app.snapshot import active
 from extproc.config import Settings
 from extproc.server.supervisor import Program
@@ -24,12 +26,7 @@ from extproc.server.supervisor import Program
 # A decision leaves a lot of garbage. Collected less often it costs a fifth less CPU and half the p99; the limit keeps a
 # large policy library from taking the machine.
 _OPA_MEMORY = {"GOGC": "400", "GOMEMLIMIT": "512MiB"}
-_ACTIVE = re.compile(r"downstream_rq_active: [1-9]")
-
-
-def following(settings: Settings) -> tuple[str, ...]:
-    """The names of the programs that take a new configuration while they run."""
-    return (*(f"worker-{i}" for i in range(settings.workers)), "control", "archivist")
+_ACTIVE = re.compile(r"(downstream_rq|upstream_cx)_active: [1-9]")
 
 
 def stages(settings: Settings, layout: Layout) -> list[list[Program]]:
@@ -44,18 +41,27 @@ def stages(settings: Settings, layout: Layout) -> list[list[Program]]:
         found.append(
             Program("opa", opa.argv(), alive, env=_OPA_MEMORY, before_start=partial(_unlink, layout.opa_socket))
         )
-    found += [ours(f"worker-{i}", "worker", "--index", str(i)) for i in range(settings.workers)]
-    found += [ours(name, name) for name in ("control", "watcher", "shipper", "archivist")]
+    found += [ours(name, "worker", "--index", str(i)) for i, name in enumerate(workers(settings))]
+    found += [ours(name, name) for name in HELPERS]
+    # They stop together with the door, which stays open for what is under way: a session has no end of its own, so
+    # that only its worker can say when it may be ended.
+    databases = [ours(name, "postgres", "--index", str(i)) for i, name in enumerate(database_workers(settings))]
     door = Program(
         "envoy",
         envoy_command(str(resources.executable("envoy"))),
-        partial(_envoy_alive, layout.envoy_admin, settings.listen.proxy is not None),
+        partial(_envoy_alive, layout.envoy_admin, _listeners(settings)),
         cwd=layout.envoy,
         ready_seconds=60.0,
         before_stop=partial(_drain, layout.envoy_admin),
         before_start=partial(_unlink, layout.envoy_admin),
     )
-    return [found, [door]] if settings.listen.managed else [found]
+    return [found, [*databases, door]] if settings.listen.managed else [[*found, *databases]]
+
+
+def _listeners(settings: Settings) -> tuple[str, ...]:
+    listen = settings.listen
+    proxy = (PROXY_LISTENER,) if listen.proxy is not None else ()
+    return (LISTENER, *proxy, *((POSTGRES_LISTENER,) if listen.postgres is not None else ()))
 
 
 def _ours(settings: Settings, layout: Layout, environment: dict[str, str], name: str, *words: str) -> Program:
@@ -89,19 +95,23 @@ async def _opa_alive(where: Path, token: str) -> bool:
     return await probe.http(where, "GET /health", token) == 200
 
 
-async def _envoy_alive(where: Path, proxy: bool) -> bool:
+async def _envoy_alive(where: Path, listeners: tuple[str, ...]) -> bool:
     # It is ready without its listeners too, where it could not have a port.
-    wanted = {f"{name}::" for name in ((LISTENER, PROXY_LISTENER) if proxy else (LISTENER,))}
     if await probe.http(where, "GET /ready") != 200:
         return False
     listening = await probe.text(where, "GET /listeners")
-    return all(name in listening for name in wanted)
+    return all(f"{name}::" in listening for name in listeners)
 
 
 async def _drain(where: Path) -> None:
     """Stop taking connections, and let what runs finish; the caller bounds how long."""
     await probe.http(where, "POST /drain_listeners?graceful&skip_exit")
-    active = "GET /stats?filter=^http.(agents|proxy|tunnels).downstream_rq_active$"
+    # Connections of databases go as soon as their workers have ended them.
+    requests, connections = (
+        "http.(agents|proxy|tunnels).downstream_rq_active",
+        "cluster.postgres-workers.upstream_cx_active",
+    )
+    active = f"GET /stats?filter=^({requests}|{connections})$"
     while _ACTIVE.search(await probe.text(where, active)):  # noqa: ASYNC110 - Envoy has no event for it
         await asyncio.sleep(0.1)
 

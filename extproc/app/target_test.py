@@ -7,13 +7,15 @@ import ssl
 
 from extproc.adapters.resolve import Resolver, Unresolved
 from extproc.app.upstreams import is_named, refusals
-from extproc.config import Credential, Settings, TargetSettings
-from extproc.config.files import read_credential
+from extproc.config import Credential, Login, ServerTls, Settings, TargetSettings
+from extproc.config.files import certificates, private_key, read_credential
 from extproc.config.values import Wrong
 from extproc.domain.json import JSON, Document
+from extproc.domain.target import Protocol
 
 _SECONDS = 5.0
 _HEAD_BYTES = 16_384
+_SSL_REQUEST = bytes([0, 0, 0, 8, 4, 210, 22, 47])
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9])[ \r]")
 
 
@@ -25,7 +27,7 @@ class _Failed(Exception):
 
 async def run(target: TargetSettings, path: str, settings: Settings) -> Document:
     """Resolve, check, connect, prove the server's name, send one GET with the credential: `{"ok", "steps"}`. Nothing
-    of the credential is in it, and of the answer the status alone."""
+    of the credential is in it, and of the answer the status alone. Of a database it stops before a login."""
     steps: list[JSON] = []
 
     def passed(step: str, detail: str) -> None:
@@ -33,6 +35,9 @@ async def run(target: TargetSettings, path: str, settings: Settings) -> Document
 
     try:
         secret = await asyncio.to_thread(_secret, target.credential)
+        for login in target.logins:
+            await asyncio.to_thread(_login, login)
+            passed("login", f"as {login.user}, with {', '.join(map(str, login.files))}")
         if target.credential is not None:
             passed("credential", f"{target.credential.file} goes into {target.credential.header}")
         addresses = await _addresses(target, settings)
@@ -40,7 +45,10 @@ async def run(target: TargetSettings, path: str, settings: Settings) -> Document
         reader, writer, address = await _connected(target, addresses)
         try:
             passed("connection", f"to {address}, port {target.upstream.port}{_proved(target)}")
-            if not target.opaque:
+            if target.protocol is Protocol.POSTGRES:
+                if target.tls is ServerTls.VERIFY_FULL:
+                    passed("tls", await _encrypted(target, reader, writer))
+            elif not target.opaque:
                 status = await _asked(target, path, secret, reader, writer)
                 passed("answer", f"status {status}")
         finally:
@@ -59,6 +67,17 @@ def _secret(credential: Credential | None) -> bytes | None:
         return credential.prefix.encode() + read_credential(credential.file)
     except Wrong as error:
         raise _Failed("credential", str(error)) from None
+
+
+def _login(login: Login) -> None:
+    try:
+        if login.password is not None:
+            read_credential(login.password)
+        if login.certificate is not None and login.key is not None:
+            certificates(login.certificate)
+            private_key(login.key)
+    except Wrong as error:
+        raise _Failed("login", str(error)) from None
 
 
 async def _addresses(target: TargetSettings, settings: Settings) -> tuple[str, ...]:
@@ -97,6 +116,26 @@ async def _connected(
         except (ssl.SSLError, OSError) as error:
             why = f"{address}, port {upstream.port}: {error.strerror or type(error).__name__}"
     raise _Failed("connection", why)
+
+
+async def _encrypted(target: TargetSettings, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
+    """Ask for TLS as a client of PostgreSQL does (its documentation, "SSL Session Encryption"), and see who answers.
+    Nobody logs in."""
+    context, host = ssl.create_default_context(cafile=str(target.ca) if target.ca else None), target.upstream.host
+    try:
+        async with asyncio.timeout(_SECONDS):
+            writer.write(_SSL_REQUEST)
+            await writer.drain()
+            if await reader.readexactly(1) != b"S":
+                raise _Failed("tls", "the server has none, or is no PostgreSQL; `tls: off` is for where that is right")
+            await writer.start_tls(context, server_hostname=host)
+    except ssl.SSLCertVerificationError as error:
+        raise _Failed("tls", f"it did not prove to be {host}: {error.verify_message}") from None
+    except TimeoutError:
+        raise _Failed("tls", f"no answer came within {_SECONDS:g} s") from None
+    except (asyncio.IncompleteReadError, ssl.SSLError, OSError):
+        raise _Failed("tls", "the connection ended before there was TLS; is it a PostgreSQL server?") from None
+    return f"it proved to be {host}"
 
 
 def _proved(target: TargetSettings) -> str:

@@ -21,15 +21,16 @@ from extproc.app import probe
 from extproc.app.config_watch import ConfigKeeper, ConfigRefused
 from extproc.app.door import Door, write_addresses
 from extproc.app.fingerprints import Credentials
+from extproc.app.journals import journal
 from extproc.app.knowledge import Known
 from extproc.app.layout import Layout
 from extproc.app.logs import Console, ConsoleHandler
 from extproc.app.masking_rules import MaskingRules
 from extproc.app.place import Taken, addresses, check_free
 from extproc.app.policy_watch import PolicyKeeper
-from extproc.app.processes import journal
+from extproc.app.programs import following
 from extproc.app.rule_files import RulesRefused
-from extproc.app.stages import following, stages
+from extproc.app.stages import stages
 from extproc.app.upstreams import Upstreams
 from extproc.audit.journal import FileJournal, refuse_old
 from extproc.config import Settings

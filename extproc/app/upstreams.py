@@ -47,7 +47,7 @@ def refusals(target: TargetSettings, addresses: Sequence[str], settings: Setting
 
 def _refusal(target: TargetSettings, address: str, settings: Settings) -> str | None:
     listen, host = settings.listen, target.upstream.host
-    listeners = [(a.host, a.port) for a in (listen.address, listen.ops, listen.proxy) if a is not None]
+    listeners = [(a.host, a.port) for a in (listen.address, listen.ops, listen.proxy, listen.postgres) if a is not None]
     if not is_named(target):
         why = None
     else:

@@ -85,23 +85,35 @@ def who_and_where(body: Mapping[str, Any]) -> Attributes:
 
 
 def action(body: Mapping[str, Any]) -> Attributes:
-    """What was asked for: HTTP, and GenAI where it was a chat."""
+    """What was asked for: HTTP, and GenAI where it was a chat; or a statement."""
     asked, summary, target = part(body, "action"), part(body, "action", "summary"), part(body, "target")
     host, path = summary.get("host"), asked.get("resource")
-    http = target.get("protocol", asked.get("protocol")) == "http"
+    protocol = target.get("protocol", asked.get("protocol"))
     llm = part(summary, "llm")
     pairs: dict[str, object] = {
         "server.address": host or target.get("name"),
         "holdpoint.action.digest": asked.get("digest"),
         "holdpoint.action.protocol": asked.get("protocol"),
     }
-    if http:
+    if protocol == "http":
         pairs |= {"http.request.method": asked.get("verb"), "url.path": path, "url.query": summary.get("query")}
         if isinstance(host, str) and isinstance(path, str):
             query = summary.get("query")
             pairs["url.full"] = f"http://{host}{path}" + (f"?{query}" if isinstance(query, str) and query else "")
         if isinstance(summary.get("size"), int):
             pairs["http.request.body.size"] = summary["size"]
+    elif protocol == "postgres":
+        pairs |= {
+            "db.system.name": "postgresql",
+            "db.namespace": summary.get("database"),
+            "db.operation.name": asked.get("verb"),
+            "db.collection.name": path if summary.get("statement") else None,
+            "db.query.text": summary.get("statement"),
+            **{f"db.query.parameter.{n}": _parameter(v) for n, v in enumerate(_listed(summary.get("values")))},
+            "holdpoint.db.user": summary.get("user"),
+            "holdpoint.db.application": summary.get("application"),
+            "holdpoint.db.phase": summary.get("phase"),
+        }
     else:
         pairs |= {"holdpoint.action.verb": asked.get("verb"), "holdpoint.action.resource": path}
     if llm:
@@ -152,12 +164,10 @@ def decision(body: Mapping[str, Any], masked: Mapping[str, Any]) -> Attributes:
 
 def delivery(body: Mapping[str, Any]) -> Attributes:
     """What became of an allowed action."""
-    size, llm = part(body, "bytes"), part(body, "llm")
+    llm = part(body, "llm")
     usage = {**part(llm, "usage"), **llm}
     pairs: dict[str, object] = {
-        "http.response.status_code": body.get("status"),
-        "http.request.body.size": size.get("request"),
-        "http.response.body.size": size.get("response"),
+        **(_answered(body) if "tags" in body else _responded(body)),
         "holdpoint.outcome": body.get("outcome"),
         "gen_ai.response.model": llm.get("response_model") or llm.get("model"),
         "gen_ai.response.id": llm.get("response_id") or llm.get("id"),
@@ -169,6 +179,39 @@ def delivery(body: Mapping[str, Any]) -> Attributes:
     for lane in ("request", "response"):
         pairs[f"holdpoint.body.{lane}"] = part(body, "bodies", lane).get("address")
     return keep(pairs)
+
+
+def _responded(body: Mapping[str, Any]) -> dict[str, object]:
+    """How an HTTP exchange ended."""
+    size = part(body, "bytes")
+    return {
+        "http.response.status_code": body.get("status"),
+        "http.request.body.size": size.get("request"),
+        "http.response.body.size": size.get("response"),
+    }
+
+
+def _answered(body: Mapping[str, Any]) -> dict[str, object]:
+    """What a database answered: rows, and the SQLSTATE that a statement ended with."""
+    size = part(body, "bytes")
+    return {
+        "db.response.returned_rows": body.get("rows"),
+        "db.response.status_code": body.get("sqlstate"),
+        "holdpoint.db.tags": words(body.get("tags")),
+        "holdpoint.db.bytes_in": size.get("request"),
+        "holdpoint.db.bytes_out": size.get("response"),
+    }
+
+
+def _listed(value: object) -> list[object]:
+    return value[:MOST] if isinstance(value, list) else []
+
+
+def _parameter(value: object) -> object:
+    """A bind value as its record has it: text, masked; or how much of what could not be read."""
+    if isinstance(value, Mapping):
+        return f"({value.get('bytes')} bytes, {value.get('why')})"
+    return "NULL" if value is None else value
 
 
 def checkpoint(body: Mapping[str, Any]) -> Attributes:

@@ -116,13 +116,19 @@ _TEXTS = ("time", "method", "authority", "response_flags", "details", "upstream_
 _NUMBERS = ("status", "bytes_in", "bytes_out", "duration_ms")
 
 
+_UNREACHED = frozenset({"UF", "UH", "UO", "URX", "NC", "OM"})
+# The ways (`via`) on which connections go to a worker whole, and where its socket is.
+_HANDED_OVER = {"postgres": re.compile(r"(.*/)?postgres-[0-9]+\.sock")}
+
+
 def judge(line: bytes) -> Judged | None:
     """A line of Envoy's access log as a record, or None where a decision of ours covers it and says all.
 
     A tunnel that a decision let open is a `tunnel`: how much went through it, and for how long, only Envoy knows. No
-    decision is a `refusal`; no decision and yet an upstream is an `alarm`. A line that is not the JSON object that
-    was asked for is a refusal of its own code, with its hash in place of its content. The query is left out of the
-    path: nothing has looked for secrets in it."""
+    decision is a `refusal`; no decision and yet an upstream is an `alarm`. Of a connection that was handed over to a
+    worker the worker's own records tell, and there is none here; where no worker could be reached it is a `refusal`.
+    A line that is not the JSON object that was asked for is a refusal of its own code, with its hash in place of its
+    content. The query is left out of the path: nothing has looked for secrets in it."""
     try:
         entry = orjson.loads(line)
     except orjson.JSONDecodeError:
@@ -138,7 +144,12 @@ def judge(line: bytes) -> Judged | None:
     tunnel = bool(decided) and _text(entry, "method") == "CONNECT"
     if not tunnel and (decided or (len(ours) == 3 and ours[0] == "holdpoint" and ours[1])):
         return None
-    alarm = bool(_text(entry, "upstream_host"))
+    upstream, worker = _text(entry, "upstream_host"), _HANDED_OVER.get(_text(entry, "via"))
+    unreached = not _UNREACHED.isdisjoint(re.split(r"[,\s]+", _text(entry, "response_flags")))
+    to_worker = worker is not None and (not upstream or worker.fullmatch(upstream) is not None)
+    if to_worker and upstream and not unreached:
+        return None
+    alarm = bool(upstream) and not to_worker
     body: dict[str, Any] = {name: _text(entry, name) for name in _TEXTS}
     body |= {name: entry.get(name) if isinstance(entry.get(name), int) else None for name in _NUMBERS}
     body["request"] = _text(entry, "request_id")
@@ -147,7 +158,11 @@ def judge(line: bytes) -> Judged | None:
     body["principal"] = {"issuer": issuer, "subject": who} if who and issuer else None
     if tunnel:
         return Judged("tunnel", body | {"decision": decided, "session": _text(entry, "session")})
-    body["code"] = (Code.UNDECIDED_UPSTREAM if alarm else code_of(details, body["response_flags"])).value
+    code = Code.UNDECIDED_UPSTREAM if alarm else code_of(details, body["response_flags"])
+    if to_worker and unreached:
+        # To Envoy the worker is an upstream.
+        code = Code.PROCESSOR_ERROR
+    body["code"] = code.value
     return Judged("alarm" if alarm else "refusal", body)
 
 

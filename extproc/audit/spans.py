@@ -257,6 +257,9 @@ def _error(body: dict[str, Any], done: dict[str, Any], unknown: bool) -> str | N
         return say.clip(outcome)
     if isinstance(status, int) and status >= 500:
         return f"{status}"
+    sqlstate = done.get("sqlstate")
+    if isinstance(sqlstate, str):
+        return say.clip(sqlstate)
     return None
 
 

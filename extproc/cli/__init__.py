@@ -45,6 +45,7 @@ COMMANDS = (
     Command("envoy", "extproc.cli.envoy", "put the gateway's filters into an Envoy of your own"),
     Command("doctor", "extproc.cli.doctor", "find ways round the gateway, on its host and on an agent's"),
     Command("worker", "extproc.cli.internal"),
+    Command("postgres", "extproc.cli.internal"),
     Command("shipper", "extproc.cli.internal"),
     Command("archivist", "extproc.cli.internal"),
     Command("control", "extproc.cli.internal"),

@@ -68,6 +68,8 @@ def _snippet(arguments: argparse.Namespace) -> int:
         if arguments.target:
             there = {target.name: target for target in plan.targets}
             unknown = [name for name in arguments.target if name not in there]
+            for name in sorted({target.name for target in settings.targets}.intersection(unknown)):
+                raise CommandError(f"--target: {name!r} is a database; the listener of all of them is always in")
             if unknown:
                 raise CommandError(f"--target: there is no target {unknown[0]!r}; there are: {', '.join(there)}")
             plan = replace(plan, targets=tuple(there[name] for name in dict.fromkeys(arguments.target)))

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 
 def register(subparsers: Subparsers) -> None:
-    """Add `worker`, `control`, `watcher`, `shipper` and `archivist`."""
-    for name in ("worker", "control", "watcher", "shipper", "archivist"):
+    """Add `worker`, `postgres`, `control`, `watcher`, `shipper` and `archivist`."""
+    for name in ("worker", "postgres", "control", "watcher", "shipper", "archivist"):
         parser = add_command(subparsers, name, f"run the {name} process (started by `holdpoint up`)", _run)
         parser.set_defaults(process=name)
         add_config(parser)
@@ -45,6 +45,14 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _start(arguments: argparse.Namespace, settings: "Settings") -> None:
+    if arguments.process == "postgres":
+        from functools import partial
+
+        from extproc.app.postgres_terminator import terminator
+        from extproc.app.postgres_worker import postgres
+
+        postgres(settings, arguments.index, partial(terminator, arguments.index))
+        return
     from extproc.app import processes
 
     if arguments.process == "worker":

@@ -11,6 +11,7 @@ from extproc.config.checks import cross_check
 from extproc.config.folder import Replaced, with_folder
 from extproc.config.identity import AgentIssuer, Identity, Issuer
 from extproc.config.masking import MaskingSettings
+from extproc.config.postgres import Login, ServerTls
 from extproc.config.reading import Reading, Reported
 from extproc.config.sections import literal
 from extproc.config.settings import Dns, Limits, Listen, PolicySettings, Settings, Tls, root
@@ -29,6 +30,7 @@ __all__ = [
     "Issuer",
     "Limits",
     "Listen",
+    "Login",
     "MaskingSettings",
     "Network",
     "ObjectStoreSettings",
@@ -37,6 +39,7 @@ __all__ = [
     "Problem",
     "RecordSettings",
     "RoleSettings",
+    "ServerTls",
     "Settings",
     "SettingsError",
     "TargetSettings",

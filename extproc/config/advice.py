@@ -2,6 +2,7 @@
 
 from ipaddress import ip_address
 
+from extproc.config.postgres import ServerTls
 from extproc.config.settings import Settings
 from extproc.config.values import Url
 
@@ -13,6 +14,14 @@ def advice(settings: Settings) -> tuple[str, ...]:
         lines.append("listen.tls: agents' tokens cross the network in clear text; name a certificate")
     if settings.listen.tls is None and settings.listen.proxy is not None and not _local(settings.listen.proxy.host):
         lines.append("listen.proxy: agents' tokens cross the network in clear text; name a certificate (listen.tls)")
+    if (
+        settings.listen.tls is None
+        and settings.listen.postgres is not None
+        and not _local(settings.listen.postgres.host)
+    ):
+        lines.append(
+            "listen.postgres: no token is taken from another machine without TLS; name a certificate (listen.tls)"
+        )
     if not _local(settings.listen.ops.host):
         lines.append("listen.ops: metrics and health are open to other machines; keep agents from them")
     if not settings.identity.approvers:
@@ -20,6 +29,10 @@ def advice(settings: Settings) -> tuple[str, ...]:
     for target in settings.targets:
         if target.credential and _in_clear(target.upstream):
             lines.append(f"targets.{target.name}.upstream: its credential crosses the network in clear text; use https")
+        if target.tls is ServerTls.OFF and not _local(target.upstream.host):
+            lines.append(
+                f"targets.{target.name}.tls: what the database is asked and answers crosses the network in clear text"
+            )
         if any(network.prefixlen == 0 for network in target.networks):
             lines.append(f"targets.{target.name}.networks: any address at all; name the one that is meant")
     if isinstance(settings.policy.engine, Url) and _in_clear(settings.policy.engine):

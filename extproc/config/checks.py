@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
 
-from extproc.config import audit_checks
+from extproc.config import audit_checks, postgres
+from extproc.config.postgres import ServerTls
 from extproc.config.reading import Reading, Seen
 from extproc.config.settings import CONTROL_SOCKET
 from extproc.config.source import Problem, quote
 from extproc.config.values import Address, Inspection, Url, size_text
-from extproc.domain.target import Inspect
+from extproc.domain.target import Inspect, Protocol
 
-LISTENERS = ("listen.address", "listen.ops", "listen.proxy")
+LISTENERS = ("listen.address", "listen.ops", "listen.proxy", "listen.postgres")
 LONGEST_SOCKET = 107  # bytes in sockaddr_un.sun_path on Linux, without its closing NUL
 
 
@@ -85,6 +86,8 @@ def _opaque(reading: Reading) -> Iterator[_Finding]:
         if seen.value is not True:
             continue
         target = path.removesuffix(".opaque")
+        if reading.value(f"{target}.protocol") is Protocol.POSTGRES:
+            continue
         if "listen.proxy" in reading.seen and reading.value("listen.proxy") is None:
             yield path, seen, "a tunnel is reached through the forward proxy only; set listen.proxy too"
         if reading.value(f"{target}.credential") is not None:
@@ -129,9 +132,13 @@ def _authorities(reading: Reading) -> Iterator[_Finding]:
         if address is None:
             continue
         https = isinstance(address, Url) and address.scheme == "https"
-        if https and seen.value is None:
+        database = isinstance(address, Url) and address.scheme == "postgres"
+        proved = https or (database and reading.value(f"{section}.tls") is ServerTls.VERIFY_FULL)
+        if proved and seen.value is None:
             yield path, seen, "the system's certificate authorities were not found; name them in a PEM file"
-        if seen.value is not None and not https:
+        if seen.value is not None and database and reading.value(f"{section}.tls") is ServerTls.OFF:
+            yield path, seen, "is for checking the server's certificate, and tls is off; leave one of the two out"
+        if seen.value is not None and not https and not database:
             yield path, seen, f"is for checking an https address, and {address} is not one; leave it out, or use https"
 
 
@@ -142,7 +149,7 @@ def _own_files(reading: Reading) -> Iterator[_Finding]:
         return
     own = os.path.realpath(state)
     for path, seen in reading.matching(
-        r"targets\.[^.]+\.(credential\.file|ca)|identity\..+\.ca|audit\..+\.(ca|access_key|secret_key)"
+        r"targets\.[^.]+\.(credential\.file|ca|logins\[\d+\]\.(password|certificate|key))|identity\..+\.ca|audit\..+\.(ca|access_key|secret_key)"
     ):
         # Links count as what they lead to.
         if seen.value and os.path.commonpath([own, os.path.realpath(seen.value)]) == own:
@@ -175,7 +182,10 @@ def _sockets(reading: Reading) -> Iterator[_Finding]:
 
 def _socket_names(reading: Reading) -> Iterator[str]:
     yield from (CONTROL_SOCKET.name, "envoy-admin.sock", "opa.sock")
-    yield f"workers/worker-{(reading.value('workers') or 1) - 1}.sock"
+    last = (reading.value("workers") or 1) - 1
+    yield f"workers/worker-{last}.sock"
+    if reading.value("listen.postgres") is not None:
+        yield f"workers/postgres-{last}.sock"
 
 
 def _own_envoy(reading: Reading) -> Iterator[_Finding]:
@@ -213,5 +223,14 @@ def _reaches(url: Url, address: Address) -> bool:
 
 _CHECKS = (
     *(_audiences, _issuers, _certificates, _hosts, _listeners, _loops, _opaque, _bodies, _authorities),
-    *(_own_envoy, _own_files, _engine, _sockets, audit_checks.witnesses, audit_checks.keeping),
+    *(
+        _own_envoy,
+        _own_files,
+        _engine,
+        _sockets,
+        postgres.only_here,
+        postgres.logins,
+        audit_checks.witnesses,
+        audit_checks.keeping,
+    ),
 )

@@ -13,9 +13,13 @@ from extproc.config import files, values
 from extproc.config.reading import Reading, Reported
 from extproc.config.source import Items, Members, Node, Refused, Scalar, ScalarType, quote
 from extproc.config.values import Address, Inspection, Network, Url, Wrong
+from extproc.domain.target import Protocol
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
+
+URL_PATTERN = "[Hh][Tt][Tt][Pp][Ss]?://.+"
+_UPSTREAM = rf"({URL_PATTERN}|[Pp][Oo][Ss][Tt][Gg][Rr][Ee][Ss]([Qq][Ll])?://.+/.+)"
 
 
 class Kind(ABC, Generic[T]):
@@ -135,6 +139,23 @@ class File(Text[Path]):
         if self._check and reading.files:
             self._check(path)
         return path
+
+
+class Upstream(Text[Url]):
+    """Where a target is, in the way of the protocol that it speaks: the setting `protocol` beside this one."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "an http:// or https:// address, or postgres://host:port/database", values.parse_upstream, pattern=_UPSTREAM
+        )
+
+    def read(self, node: Node, reading: Reading) -> Url:
+        protocol = reading.value(f"{reading.path.rpartition('.')[0]}.protocol")
+        if protocol is Protocol.POSTGRES:
+            return self._checked(node, reading, values.parse_database)
+        if protocol is Protocol.HTTP and isinstance(node, Scalar) and re.match("(?i)postgres(ql)?://", node.text):
+            reading.fail(node, "is the address of a database; write `protocol: postgres` too")
+        return self._checked(node, reading, values.parse_upstream)
 
 
 class FileOrUrl(Kind[Path | Url]):
@@ -263,17 +284,17 @@ def inspection(largest: str) -> Text[Inspection]:
 
 
 FLAG = Flag()
-URL_PATTERN = "[Hh][Tt][Tt][Pp][Ss]?://.+"
 ADDRESS: Text[Address] = Text("an IP address and a port", values.parse_address, pattern=r".+:[0-9]{1,5}")
 URL: Text[Url] = Text("an http:// or https:// address", values.parse_url, pattern=URL_PATTERN)
 TRUSTED_URL: Text[Url] = Text("an https:// address", values.parse_trusted_url, pattern=URL_PATTERN)
-UPSTREAM: Text[Url] = Text("an http:// or https:// address", values.parse_upstream, pattern=URL_PATTERN)
+UPSTREAM = Upstream()
 NETWORK: Text[Network] = Text(
     "a network, such as 10.1.0.0/16", values.parse_network, pattern=r"[0-9A-Fa-f.:]+/[0-9]{1,3}"
 )
 HOST: Text[str] = Text("a host name in lower case", values.parse_host, pattern=values.HOST_PATTERN)
 NAME = matching("1 to 40 of the characters a-z, 0-9 and, inside, -", r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 WORD = matching("text without spaces", r"\S{1,512}")
+ROLE = matching("the name of a role: 1 to 63 characters", r"[^\x00-\x1f\x7f]{1,63}")
 HEADER: Text[str] = Text("the name of a header", values.parse_header, pattern=values.HEADER_PATTERN)
 PREFIX = matching("up to 40 plain characters", r"[ -~]{0,40}")
 PATH = File("a path", None)

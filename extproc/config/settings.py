@@ -92,6 +92,17 @@ class Listen:
             off="there is no forward proxy",
         ),
     ]
+    postgres: Annotated[
+        Address | None,
+        Setting(
+            kinds.ADDRESS,
+            "Where agents connect to the targets with `protocol: postgres`, as if each were its server. With `tls` "
+            "clients may ask for TLS; a token as the password is taken in TLS, or from this machine itself.",
+            "0.0.0.0:5432",
+            default=None,
+            off="no database can be reached",
+        ),
+    ]
     domain: Annotated[
         str,
         Setting(

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from extproc.config import kinds
+from extproc.config import files, kinds
 from extproc.config.audit import TargetRecordSettings
-from extproc.config.identity import authorities_for
+from extproc.config.postgres import Login, ServerTls
 from extproc.config.reading import Reading
 from extproc.config.sections import Derived, ListOf, Section, Setting
 from extproc.config.values import Inspection, Network, Url
@@ -17,6 +17,19 @@ from extproc.domain.target import Inspect, Protocol, Target
 
 def _host(reading: Reading) -> str:
     return f"{reading.path.split('.')[1]}.{reading.value('listen.domain')}"
+
+
+def _tls(reading: Reading) -> ServerTls | None:
+    database = reading.value(reading.path.rpartition(".")[0] + ".protocol") is Protocol.POSTGRES
+    return ServerTls.VERIFY_FULL if database else None
+
+
+def _authorities(reading: Reading) -> Path | None:
+    target = reading.path.rpartition(".")[0]
+    url, tls = reading.value(f"{target}.upstream"), reading.value(f"{target}.tls")
+    database = isinstance(url, Url) and url.scheme == "postgres" and tls is ServerTls.VERIFY_FULL
+    proved = database or (isinstance(url, Url) and url.scheme == "https")
+    return files.system_authorities() if proved else None
 
 
 def _prefix(reading: Reading) -> str:
@@ -69,7 +82,12 @@ class TargetSettings:
     protocol: Annotated[
         Protocol,
         Setting(
-            kinds.Choice(Protocol, [Protocol.HTTP]), "The protocol that the target speaks.", "http", default="http"
+            kinds.Choice(Protocol, [Protocol.HTTP, Protocol.POSTGRES]),
+            "The protocol that the target speaks. A `postgres` one is reached at `listen.postgres`: by its name as the "
+            "database that a client asks for (`crm-db`, or `crm-db/other` for another database there), or over TLS by "
+            "the server name `<name>.<listen.domain>`.",
+            "postgres",
+            default="http",
         ),
     ]
     upstream: Annotated[
@@ -77,7 +95,8 @@ class TargetSettings:
         Setting(
             kinds.UPSTREAM,
             "Where its requests go, always under this host's name. A path is put before the request's own. With https "
-            "the server has to prove its name.",
+            "the server has to prove its name. Of a database: `postgres://host:port/database`, with the database that "
+            "is meant where a client names none.",
             "https://crm.example.com/api",
         ),
     ]
@@ -95,7 +114,7 @@ class TargetSettings:
         Setting(
             kinds.HOST,
             "A host of your own choice by which agents may ask for it, beside `<name>.<listen.domain>` and the path "
-            "`/<name>/` on any other host.",
+            "`/<name>/` on any other host. Of a database: a server name of TLS.",
             "crm.example.com",
             default=Derived("`<name>.<listen.domain>`", _host),
         ),
@@ -110,14 +129,34 @@ class TargetSettings:
             off="nothing is added",
         ),
     ]
+    tls: Annotated[
+        ServerTls | None,
+        Setting(
+            kinds.Choice(ServerTls),
+            "Of a database: whether it is reached over TLS, in which the server has to prove its name.",
+            "off",
+            default=Derived("`verify-full` where `protocol` is `postgres`", _tls),
+            off="the default",
+        ),
+    ]
     ca: Annotated[
         Path | None,
         Setting(
             kinds.CERTIFICATES,
-            "The certificate authorities that an https upstream is checked against, in PEM.",
+            "The certificate authorities that an https upstream, or a database with TLS, is checked against, in PEM.",
             "tls/internal-ca.crt",
-            default=Derived("the system's, for an https upstream", authorities_for("upstream")),
+            default=Derived("the system's, where there is TLS", _authorities),
             off="the default",
+        ),
+    ]
+    logins: Annotated[
+        tuple[Login, ...],
+        Setting(
+            ListOf(Section(Login)),
+            "Of a database: the roles that the gateway logs in as, and for whom; the first that fits is used. Agents "
+            "never see what it takes.",
+            [{"user": "reader", "password": "secrets/crm-db"}],
+            default=[],
         ),
     ]
     inspect: Annotated[
@@ -126,7 +165,8 @@ class TargetSettings:
             kinds.inspection("64MiB"),
             "How much of a request's body policy reads. A size: up to so much, and a larger one is refused. `stream`: "
             "policy reads headers only, and masks work on bodies of any size. `headers`: policy reads headers only, "
-            "and bodies are neither read nor masked.",
+            "and bodies are neither read nor masked. Of a database a size alone: that of the longest statement with "
+            "its values.",
             "stream",
             default="1MiB",
         ),
@@ -157,7 +197,8 @@ class TargetSettings:
         float,
         Setting(
             kinds.duration("1s", "3540s"),
-            "How long a held request waits for people before it is answered 202, to be asked for again.",
+            "How long a held request waits for people before it is answered 202, or a held statement fails, to be "
+            "asked for again.",
             "5m",
             default="30s",
             key="wait",
@@ -174,6 +215,17 @@ class TargetSettings:
     ]
 
     @property
+    def database(self) -> str:
+        """The database that is meant where a client names none; empty where it is no database."""
+        return self.upstream.path[1:] if self.protocol is Protocol.POSTGRES else ""
+
+    @property
+    def secrets(self) -> tuple[Path, ...]:
+        """The files of what the gateway shows to it: credential, passwords, certificates and keys."""
+        own = (self.credential.file,) if self.credential is not None else ()
+        return (*own, *(file for login in self.logins for file in login.files))
+
+    @property
     def target(self) -> Target:
         """What the rest of the gateway, and policy, know of it."""
         return Target(
@@ -188,6 +240,11 @@ class TargetSettings:
             head_bytes=self.record.head_bytes,
             index=self.record.index,
         )
+
+    @property
+    def key(self) -> str:
+        """Names what leads to this very upstream with what it is shown: another after any change of it."""
+        return f"{self.name}-{self.revision}"
 
     @property
     def revision(self) -> str:

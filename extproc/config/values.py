@@ -2,7 +2,7 @@
 what is the matter and what would be right; it never repeats what may be a secret."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from extproc.config.source import quote
@@ -26,8 +26,8 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Url:
-    """An http or https address. `host` is lower case and without brackets, `port` always known, `path` as written
-    ("" or from its first slash on)."""
+    """An http, https or postgres address. `host` is lower case and without brackets, `port` always known, `path` as
+    written ("" or from its first slash on)."""
 
     scheme: str
     host: str
@@ -62,7 +62,7 @@ class Inspection:
 
 Network = IPv4Network | IPv6Network
 
-_PORTS = {"http": 80, "https": 443}
+_PORTS = {"http": 80, "https": 443, "postgres": 5432, "postgresql": 5432}
 _SIZES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _MILLISECONDS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
@@ -74,6 +74,7 @@ _RESERVED_HEADERS = re.compile(
     r"(?i)host|connection|content-length|content-type|transfer-encoding|te|trailer|upgrade|expect|x-envoy-.*|x-holdpoint-.*"
 )
 _BASE_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*/?")
+_DATABASE = re.compile(r"/[A-Za-z0-9._~$-]{1,63}")
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(?:[^/?#]*@)?(\[[^\]/?#]*\]|[^:/?#\[\]]*)(?::([^/?#]*))?(/[^?#]*)?")
 _URL_PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)*")
 
@@ -186,6 +187,21 @@ def parse_upstream(text: str) -> Url:
     if not _BASE_PATH.fullmatch(url.path):
         raise Wrong(f"the path {quote(url.path)} is not a plain path; write one of a-z, A-Z, 0-9, . _ ~ - and /")
     return url
+
+
+def parse_database(text: str) -> Url:
+    """A PostgreSQL server, and the database that is meant where nobody names one: `postgres://host:port/database`, as
+    libpq's connection URIs have it (its documentation, 34.1.1.2) without user, password and parameters. Raises
+    Wrong."""
+    wanted = "write postgres://host:port/database"
+    if "@" not in text and not re.match("(?i)postgres(ql)?://", text):
+        raise Wrong(f"{quote(text)} is not the address of a database; {wanted}")
+    url = parse_url(text, ("postgres", "postgresql"))
+    if not url.base:
+        raise Wrong(f"{quote(text)} names no database; {wanted}")
+    if not _DATABASE.fullmatch(url.path):
+        raise Wrong(f"{quote(url.path[1:])} is no name of a database that can be written here; {wanted}")
+    return replace(url, scheme="postgres")
 
 
 def parse_header(text: str) -> str:

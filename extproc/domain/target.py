@@ -12,12 +12,14 @@ class Protocol(StrEnum):
 
     HTTP = "http"
     TUNNEL = "tunnel"
+    POSTGRES = "postgres"
 
 
 class Inspect(StrEnum):
     """How much of a body the processor sees.
 
-    FULL: request bodies are read up to the limit before the decision; responses stream through the masks.
+    FULL: request bodies are read up to the limit before the decision; responses stream through the masks. Of databases,
+    what is limited is a statement with its values.
     STREAM: the decision reads headers only; bodies of any size stream through the masks.
     HEADERS: the decision reads headers only; bodies never come to the processor and can't be masked.
     OPAQUE: a tunnel whose bytes nobody reads; destination, amount and time are decided and recorded.

@@ -55,6 +55,12 @@ def check(masks: Sequence[Mask], knowledge: Knowledge) -> None:
         _planned(tuple(masks), lane, knowledge)
 
 
+def planned(masks: Sequence[Mask], lane: str, knowledge: Knowledge) -> tuple[Plan | None, Plan | None]:
+    """What the masks ask for on a lane, or None; and the plan that finds the credentials masked there and nothing else,
+    or None: for what has structure of its own, and no content type. Shared. Raises MaskError."""
+    return _planned(tuple(masks), lane, knowledge)
+
+
 def mask_value(masks: Sequence[Mask], lane: str, text: str, knowledge: Knowledge) -> tuple[str, dict[str, int]]:
     """One whole text (a header's value) as the stage for text/plain would mask it, and how many values by kind; the
     text itself where nothing is masked. Raises MaskError for a mask that can't be carried out."""

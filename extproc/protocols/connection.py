@@ -94,11 +94,22 @@ class Conclude:
 
 
 @dataclass(frozen=True, slots=True)
+class Refuse:
+    """Write that something was refused before there was an action to decide: what was asked, and a code and words for
+    the trail that quote no payload."""
+
+    verb: str
+    resource: str
+    code: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
 class Close:
     """The connection has ended as its protocol says; what was sent still arrives."""
 
 
-Command = Decide | Withdraw | Send | Abort | Connect | Tell | Ask | Cancel | Learn | Conclude | Close
+Command = Decide | Withdraw | Send | Abort | Connect | Tell | Ask | Cancel | Learn | Conclude | Refuse | Close
 
 
 class Connection(Protocol):

@@ -17,7 +17,7 @@ import grpc
 import grpc.aio
 
 from extproc.domain.grant import Lane
-from extproc.domain.identity import Identified, Identities, IdentityRefused, Why
+from extproc.domain.identity import Identified, IdentityRefused, Why
 from extproc.domain.json import JSON
 from extproc.domain.target import NOWHERE, Inspect, Target
 from extproc.masking.plan import Knowledge
@@ -27,8 +27,9 @@ from extproc.protocols.http.session import HttpSession
 from extproc.protocols.session import Answer, Cause, Event, HeadReceived, Session, Stopped
 from extproc.protocols.tunnel.session import TunnelSession
 from extproc.server.arrival import EXT_PROC, Arrival, arrival_of
-from extproc.server.caps import Capped, Caps, Knocks
+from extproc.server.caps import Capped, Caps
 from extproc.server.driver import Aborted, Driver
+from extproc.server.entrance import Entrance
 from extproc.server.gate import Gate
 from extproc.server.live import Exchanges
 from extproc.server.records import Asker
@@ -84,11 +85,10 @@ class Service:
 
     gate: Gate
     targets: Targets
-    identities: Identities
+    entrance: Entrance
     tickets: Tickets
     exchanges: Exchanges
     caps: Caps
-    knocks: Knocks
     known: Callable[[], Knowledge]
     digest_key: bytes
     epoch: str
@@ -161,8 +161,7 @@ class Service:
     async def _identify(self, route: Route, arrival: Arrival) -> tuple[Identified, str]:
         """Who asks, and from which address."""
         if route.via is not Via.TUNNEL:
-            found = self.identities.remembered(arrival.shown)
-            return found or await self._verify(arrival), arrival.shown.source
+            return await self.entrance.identify(arrival.shown), arrival.shown.source
         if arrival.ticket is None:
             raise IdentityRefused("the tunnel has no ticket", Why.MISSING)
         target, principal, source = self.tickets.read(arrival.ticket)
@@ -170,27 +169,7 @@ class Service:
             raise IdentityRefused("the tunnel was opened to another target")
         self.gate.check(principal, time.time())
         # A token of ours that the request inside shows counts for nothing, and is not for its upstream either.
-        return Identified(principal, self.identities.ours(arrival.shown)), source
-
-    async def _verify(self, arrival: Arrival) -> Identified:
-        """Who it is that can't be told from memory; a peer that guesses gets only so many guesses a second. Who shows
-        nothing to check, or what was good before, costs little, and is nobody's neighbour's loss."""
-        shown = arrival.shown
-        if not self.identities.unproven(shown):
-            return await self.identities.identify(shown)
-        try:
-            take_back = self.knocks.knock(shown.source)
-        except Capped as error:
-            raise IdentityRefused(str(error).rstrip("."), Why.TOO_MANY) from error
-        try:
-            found = await self.identities.identify(shown)
-        except IdentityRefused as error:
-            # Keys that can't be had are not its fault, nor is who it is where it proved just that.
-            if error.why is Why.UNAVAILABLE or not self.identities.unproven(shown):
-                take_back()
-            raise
-        take_back()
-        return found
+        return Identified(principal, self.entrance.identities.ours(arrival.shown)), source
 
     async def _turn_away(self, wire: GrpcWire, route: Route, arrival: Arrival, error: IdentityRefused) -> None:
         """Nobody known asks: nothing but a refusal is said, and recorded."""

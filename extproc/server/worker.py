@@ -1,24 +1,16 @@
-"""One worker: one process, one event loop, one unix socket."""
+"""One worker of HTTP: one process, one event loop, one unix socket."""
 
 import asyncio
 import logging
 import os
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import grpc.aio
 
-from extproc.server import turnstile
 from extproc.server.ext_proc import Service
-from extproc.server.kept import keeping
-from extproc.server.metrics import Metrics
-from extproc.server.records import Records
+from extproc.server.upkeep import DRAIN_SECONDS, kept_up
 from extproc.server.wire import health
 
-# A hold outlives any drain; what else is under way ends by itself well within this.
-_DRAIN_SECONDS = 5.0
-_LAG_SECONDS = 0.1
 _log = logging.getLogger("holdpoint.worker")
 
 OPTIONS = (
@@ -40,38 +32,8 @@ async def serve(service: Service, socket: Path, stop: asyncio.Event) -> None:
         raise OSError(f"{socket}: can't listen there")
     await server.start()
     os.chmod(socket, 0o600)
-    async with keeping(
-        partial(watch_lag, service.gate.metrics), service.exchanges.watch, partial(_flush, service.gate.records)
-    ):
+    async with kept_up(service.gate, service.exchanges):
         _log.info("ready", extra={"socket": socket.name})
         await stop.wait()
-        await server.stop(_DRAIN_SECONDS)
+        await server.stop(DRAIN_SECONDS)
     service.gate.records.close()
-
-
-async def _flush(records: Records) -> None:
-    while True:
-        await asyncio.sleep(turnstile.SECONDS)
-        records.flush()
-
-
-async def watch_lag(metrics: Metrics) -> None:
-    """Measure how late the loop wakes: the time a callback kept it busy."""
-    loop = asyncio.get_running_loop()
-    worst, recent, ticks = 0.0, 0.0, 0
-    while True:
-        due = loop.time() + _LAG_SECONDS
-        await asyncio.sleep(_LAG_SECONDS)
-        late = max(0.0, loop.time() - due)
-        recent, ticks = max(recent, late), ticks + 1
-        if late > worst:
-            worst = late
-            metrics.loop_lag_worst.set(worst)
-        if ticks * _LAG_SECONDS >= 1.0:
-            metrics.loop_lag.set(recent)
-            recent, ticks = 0.0, 0
-
-
-def thread_pool() -> ThreadPoolExecutor:
-    """Where steps too long for the loop go. Two threads: more would only wait for the interpreter."""
-    return ThreadPoolExecutor(2, "holdpoint-heavy")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from extproc.access.model import AgentToken, Freeze
+from extproc.app.deciding import may_go_on
 from extproc.app.identities import Doorkeeper
-from extproc.app.processes import may_go_on
 from extproc.config import Settings, load
 from extproc.config.identity import CertificateIssuer
 from extproc.domain.identity import IdentityRefused, Shown, Why

@@ -50,6 +50,35 @@ def test_policies_of_obligations_are_found_too() -> None:
     assert say.decision(body, {"card": 1})["holdpoint.decision.effect"] == "mask"
 
 
+def test_a_statement_is_told_in_the_words_of_databases() -> None:
+    """What was run with which values, and what came of it; an error of the server's makes the span one in error."""
+    body = decision()
+    body["target"]["protocol"] = "postgres"
+    body["action"] |= {"protocol": "postgres", "verb": "UPDATE", "resource": "customers"}
+    values = ["7", None, {"bytes": 3, "why": "binary"}]
+    where = {"database": "crm", "user": "app", "phase": "execute"}
+    body["action"]["summary"] = {**where, "statement": "U", "values": values}
+    done = delivery(status=None, sqlstate="23505", tags=["UPDATE 0"], rows=0)
+    told = action_spans(record("decision", body), record("delivery", done), [], HERE)[0]
+    expected = {
+        "db.system.name": "postgresql",
+        "db.namespace": "crm",
+        "db.operation.name": "UPDATE",
+        "db.collection.name": "customers",
+        "db.query.text": "U",
+        "db.query.parameter.0": "7",
+        "db.query.parameter.1": "NULL",
+        "db.query.parameter.2": "(3 bytes, binary)",
+        "db.response.returned_rows": 0,
+        "db.response.status_code": "23505",
+        "holdpoint.db.user": "app",
+        "holdpoint.db.tags": ("UPDATE 0",),
+    }
+    assert {name: told.attributes.get(name) for name in expected} == expected
+    assert told.error == "23505"
+    assert not any(name.startswith(("http.", "url.")) for name in told.attributes)
+
+
 def test_a_chat_is_told_in_the_words_of_genai() -> None:
     """Model and use, from the summary and the delivery."""
     body = decision()

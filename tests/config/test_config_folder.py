@@ -148,7 +148,7 @@ TUNNELS = [
     ("opaque: yes", 'opaque: expected true or false, found "yes"'),
     ("networks: [10.0.0.1]", 'networks[0]: "10.0.0.1" is not a network; write its first address'),
     ("networks: [10.0.0.1/8]", 'networks[0]: "10.0.0.1/8" is not a network'),
-    ("protocol: tunnel", 'protocol: "tunnel" is not the word http'),
+    ("protocol: tunnel", 'protocol: "tunnel" is not one of: http, postgres'),
 ]
 
 

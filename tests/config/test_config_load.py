@@ -74,7 +74,7 @@ YAML = [
     ("listen: {addres: 1}", [':1:10: listen: there is no setting "addres"; did you mean "address"?']),
     (
         "listen: {x: 1}",
-        [f':1:10: listen: there is no setting "x"; {HERE}: address, envoy, ops, proxy, domain, tls, control'],
+        [f':1:10: listen: there is no setting "x"; {HERE}: address, envoy, ops, proxy, postgres, domain, tls, control'],
     ),
     ("listen: []", [":1:9: listen: expected a mapping, found a list"]),
     ("listen: {tls: {}}", [
@@ -133,7 +133,7 @@ TARGET = [
     ("inspect: 1MB", '"1MB" is neither a size, such as 1MiB, nor one of: stream, headers'),
     ("inspect: 0B", "0B is out of range; write 1B to 64MiB, or stream for bodies of any size"),
     ("inspect: 65MiB", "65MiB is out of range; write 1B to 64MiB, or stream for bodies of any size"),
-    ("protocol: htpp", '"htpp" is not the word http'),
+    ("protocol: htpp", '"htpp" is not one of: http, postgres; did you mean "http"?'),
     ("environment: Prod", '"Prod" is not 1 to 40 of the characters a-z, 0-9 and, inside, -'),
     ("ca: tls.crt", "is for checking an https address, and http://a is not one; leave it out, or use https"),
     ("ca: keys.json", "HOME/keys.json holds no certificate in PEM; it has a line -----BEGIN CERTIFICATE-----"),

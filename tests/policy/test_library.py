@@ -45,7 +45,7 @@ def test_the_shipped_library_is_good_and_formatted(opa: Path) -> None:
     loaded = library.load()
     checked = check.check(loaded, opa)
     assert check.unformatted(loaded, opa) == []
-    assert {p.id.split(".")[0] for p in checked.policies} == {"http", "tunnel", "any"}
+    assert {p.id.split(".")[0] for p in checked.policies} == {"http", "postgres", "tunnel", "any"}
 
 
 def test_every_shipped_policy_has_tests(opa: Path) -> None:

@@ -20,13 +20,15 @@ from extproc.domain.json import Document
 from extproc.domain.target import Inspect, Protocol, Target
 from extproc.masking.shipped import knowledge
 from extproc.server.caps import Caps, Knocks, Limits
+from extproc.server.entrance import Entrance
 from extproc.server.ext_proc import SERVICE, Service
 from extproc.server.gate import Gate
 from extproc.server.live import Exchanges
 from extproc.server.metrics import Metrics
 from extproc.server.tickets import TUNNEL_SECONDS, Tickets
+from extproc.server.upkeep import thread_pool
 from extproc.server.wire import ext_proc_pb2 as wire
-from extproc.server.worker import serve, thread_pool
+from extproc.server.worker import serve
 from tests.server.making import Checks, Known, NoHistory, OneRevision, recorder
 
 KEY = b"k" * 32
@@ -108,7 +110,7 @@ class Running:
         who, tickets, knocks = Known(), Tickets(KEY), Knocks(50)
         self.identities, self.knocks = who, knocks
         service = Service(
-            gate, targets, who, tickets, self.exchanges, caps, knocks, knowledge, KEY, "e1", thread_pool()
+            gate, targets, Entrance(who, knocks), tickets, self.exchanges, caps, knowledge, KEY, "e1", thread_pool()
         )
         await serve(service, self.socket, self._stop)
         await store.close()

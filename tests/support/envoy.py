@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from extproc.adapters.ca import ensure_ca, ensure_leaf
+from extproc.adapters.envoy.connections import POSTGRES_LISTENER
 from extproc.adapters.envoy.destinations import intercepted
 from extproc.adapters.envoy.endpoints import write_endpoints
 from extproc.adapters.envoy.files import command, write
@@ -70,6 +71,7 @@ class Gateway:
     processor: Processor | None
     port: int = 0
     proxy_port: int = 0
+    postgres_port: int = 0
     log: list[str] = field(default_factory=list, repr=False)
     follower: threading.Thread | None = None
 
@@ -232,6 +234,8 @@ def start(
     gateway.port = until(lambda: _port(gateway, LISTENER), "the listener")
     if plan.proxy is not None:
         gateway.proxy_port = until(lambda: _port(gateway, PROXY_LISTENER), "the proxy's listener")
+    if plan.postgres is not None:
+        gateway.postgres_port = until(lambda: _port(gateway, POSTGRES_LISTENER), "the databases' listener")
     until(lambda: gateway.admin("/ready").startswith("LIVE"), "Envoy to be ready")
     return gateway
 

@@ -45,6 +45,10 @@ There is no path: it may carry what nobody should read in a log, and nothing mas
 decision's record has it, masked."""
 
 
+CONNECTION_ID = "%STREAM_ID%"
+"""What Envoy calls a connection that it hands over whole, to the worker and in the access log: a UUID."""
+
+
 def exchanges_log(via: Via) -> AccessLog:
     """A line for each exchange."""
     return _log(via, {})
@@ -75,6 +79,13 @@ def connections_log(via: Via, target: str = "") -> AccessLog:
         )
     )
     return log
+
+
+def handed_over_log(via: Via) -> AccessLog:
+    """A line for each connection that was to be handed over, when it has ended. What was decided on it, and that
+    nothing was, the worker's records say, under the same `request_id`. `upstream_host` is the worker's socket."""
+    failed = "%RESPONSE_CODE_DETAILS%:%CONNECTION_TERMINATION_DETAILS%:%UPSTREAM_TRANSPORT_FAILURE_REASON%"
+    return _log(via, {"request_id": CONNECTION_ID, "details": f"handed-over:{failed}"})
 
 
 def _log(via: Via, changes: dict[str, str | None]) -> AccessLog:

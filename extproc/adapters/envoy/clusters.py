@@ -84,21 +84,7 @@ def workers_cluster(plan: EnvoyPlan) -> Cluster:
                 healthy_threshold=1,
             )
         ],
-        outlier_detection=OutlierDetection(
-            split_external_local_origin_errors=True,
-            consecutive_local_origin_failure=1,
-            enforcing_consecutive_local_origin_failure=100,
-            interval=seconds(0.5),
-            base_ejection_time=seconds(1),
-            max_ejection_time=seconds(10),
-            max_ejection_percent=100,
-            enforcing_consecutive_5xx=0,
-            enforcing_consecutive_gateway_failure=0,
-            enforcing_success_rate=0,
-            enforcing_local_origin_success_rate=0,
-            enforcing_failure_percentage=0,
-            enforcing_failure_percentage_local_origin=0,
-        ),
+        outlier_detection=ejecting(),
         typed_extension_protocol_options=_protocol(
             HttpProtocolOptionsExplicitHttpConfig(
                 http2_protocol_options=Http2ProtocolOptions(
@@ -161,6 +147,25 @@ def assigned(cluster: str, addresses: list[Address]) -> ClusterLoadAssignment:
     return ClusterLoadAssignment(
         cluster_name=cluster,
         endpoints=[LocalityLbEndpoints(lb_endpoints=[LbEndpoint(endpoint=Endpoint(address=a)) for a in addresses])],
+    )
+
+
+def ejecting() -> OutlierDetection:
+    """A worker that could not be connected to once gets nothing for a second; see `workers_cluster`."""
+    return OutlierDetection(
+        split_external_local_origin_errors=True,
+        consecutive_local_origin_failure=1,
+        enforcing_consecutive_local_origin_failure=100,
+        interval=seconds(0.5),
+        base_ejection_time=seconds(1),
+        max_ejection_time=seconds(10),
+        max_ejection_percent=100,
+        enforcing_consecutive_5xx=0,
+        enforcing_consecutive_gateway_failure=0,
+        enforcing_success_rate=0,
+        enforcing_local_origin_success_rate=0,
+        enforcing_failure_percentage=0,
+        enforcing_failure_percentage_local_origin=0,
     )
 
 

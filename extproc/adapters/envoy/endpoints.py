@@ -39,6 +39,22 @@ def endpoints_document(cluster: str, addresses: Sequence[tuple[str, int]]) -> st
     return json.dumps({"version_info": version, "resources": resources}, indent=1) + "\n"
 
 
+def read_endpoints(directory: Path, target: str) -> tuple[tuple[str, int], ...]:
+    """The addresses and ports that were last written for a target, in their order; none where none were. `directory` is
+    Envoy's working directory. Raises OSError, and ValueError for what `write_endpoints` did not write."""
+    try:
+        document = json.loads((directory / endpoints_file(target)).read_bytes())
+    except FileNotFoundError:
+        return ()
+    try:
+        (assignment,) = document["resources"]
+        found = [end for group in assignment.get("endpoints", ()) for end in group["lb_endpoints"]]
+        sockets = [end["endpoint"]["address"]["socket_address"] for end in found]
+        return tuple((str(socket["address"]), int(socket["port_value"])) for socket in sockets)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"{endpoints_file(target)}: not a document of addresses") from error
+
+
 def write_endpoints(directory: Path, target: str, addresses: Sequence[tuple[str, int]]) -> bool:
     """Bring a target to these addresses, in their order; `directory` is Envoy's working directory. True if something
     changed. Raises OSError."""

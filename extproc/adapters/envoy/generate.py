@@ -16,6 +16,7 @@ from envoy_data_plane.envoy.service.discovery.v3 import DiscoveryResponse
 from envoy_data_plane.google.protobuf import Any
 
 from extproc.adapters.envoy.clusters import http_cluster, opaque_cluster, workers_cluster
+from extproc.adapters.envoy.connections import connection_clusters, connection_listeners
 from extproc.adapters.envoy.destinations import intercepted
 from extproc.adapters.envoy.listener import listeners
 from extproc.adapters.envoy.modes import check_modes
@@ -51,7 +52,7 @@ _AS_WRITTEN = cast(Casing, str)
 class Resources:
     """Everything that Envoy reads, still typed. `secrets` and `routes` map a file name, relative to Envoy's working
     directory, to the one resource in it; a secret names files and never contains what is in them. `resolved` are the
-    targets whose addresses come from files that the resolver writes."""
+    targets whose addresses come from files that the resolver writes, also where workers read them and not Envoy."""
 
     listeners: tuple[Listener, ...]
     routes: Mapping[str, RouteConfiguration]
@@ -64,11 +65,11 @@ def generate(plan: EnvoyPlan) -> Resources:
     """The resources of a plan. Pure: reads no file. Raises UnsafeModes if they broke a rule that Envoy lets pass."""
     targets = [opaque_cluster(t) if t.opaque else http_cluster(t, upstream_filters(t)) for t in plan.targets]
     resources = Resources(
-        listeners=(*listeners(plan), *tunnel_listeners(plan)),
+        listeners=(*listeners(plan), *connection_listeners(plan), *tunnel_listeners(plan)),
         routes=_routes(plan),
-        clusters=(workers_cluster(plan), *targets, *tunnel_clusters(plan)),
+        clusters=(workers_cluster(plan), *connection_clusters(plan), *targets, *tunnel_clusters(plan)),
         secrets=_secrets(plan),
-        resolved=tuple(t.key for t in plan.targets if not is_address(t.upstream.host)),
+        resolved=(*(t.key for t in plan.targets if not is_address(t.upstream.host)), *plan.dialled),
     )
     check_modes(resources.listeners, tuple(resources.routes.values()))
     return resources

@@ -23,6 +23,7 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v
 from envoy_data_plane.envoy.extensions.filters.network.tcp_proxy.v3 import TcpProxy
 from envoy_data_plane.google.protobuf import Any
 
+from extproc.adapters.envoy.connections import POSTGRES_LISTENER, POSTGRES_WORKERS
 from extproc.adapters.envoy.handover import HAND_OVER
 from extproc.adapters.envoy.listener import PROXY_LISTENER
 from extproc.adapters.envoy.manager import ANSWERS, ROUTER
@@ -53,6 +54,10 @@ def _listener(listener: Listener) -> Iterator[str]:
             manager = network_filter.typed_config.unpack() if network_filter.typed_config else None
             if isinstance(manager, TcpProxy) and listener.internal_listener is not None:
                 # Only an opaque target's tunnels lead here, by a CONNECT that was decided.
+                continue
+            if isinstance(manager, TcpProxy) and listener.name == POSTGRES_LISTENER:
+                if manager.cluster != POSTGRES_WORKERS:
+                    yield f"{where}: leads to {manager.cluster!r}; its bytes go to {POSTGRES_WORKERS} or nowhere"
                 continue
             if not isinstance(manager, HttpConnectionManager):
                 yield f"{where}: {network_filter.name} is not an HTTP connection manager; its bytes have no decision"

@@ -28,12 +28,14 @@ class Scheme(StrEnum):
 
 
 class Via(StrEnum):
-    """The way on which an exchange comes; the processor is told it as `x-holdpoint-via`."""
+    """The way on which an exchange comes; the processor is told it as `x-holdpoint-via`. POSTGRES: a connection that is
+    handed over whole, of which there is no exchange."""
 
     DIRECT = "direct"
     PROXY = "proxy"
     CONNECT = "connect"
     TUNNEL = "tunnel"
+    POSTGRES = "postgres"
 
 
 class BadPlan(ValueError):
@@ -55,6 +57,14 @@ class TlsFiles:
 @dataclass(frozen=True, slots=True)
 class ProxyPlan:
     """Where agents connect that use the gateway as their forward proxy; port 0 lets the kernel choose."""
+
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresPlan:
+    """Where agents connect as if it were a PostgreSQL server; port 0 lets the kernel choose."""
 
     address: str
     port: int
@@ -112,7 +122,9 @@ class EnvoyPlan:
     """Everything that the generated configuration depends on.
 
     `address` and `port` are where agents connect (port 0 lets the kernel choose). `workers` is how many processor
-    sockets there are, `<run>/worker-0.sock` and so on; `run` is relative to Envoy's working directory.
+    sockets there are, `<run>/worker-0.sock` and so on, and with `postgres` as many `<run>/postgres-0.sock`; `run` is
+    relative to Envoy's working directory. `dialled` are the keys of targets that workers connect to themselves: Envoy
+    knows nothing of them, and what their names stand for is written down beside its own.
     Files may be absolute or relative to that directory. Raises BadPlan.
     """
 
@@ -124,6 +136,8 @@ class EnvoyPlan:
     tls: TlsFiles | None = None
     run: str = "../run/workers"
     proxy: ProxyPlan | None = None
+    postgres: PostgresPlan | None = None
+    dialled: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         faults = [*_listen_faults(self), *_target_faults(self)]
@@ -150,6 +164,12 @@ def _listen_faults(plan: EnvoyPlan) -> list[str]:
         faults.append(f"proxy.address: expected an IP address, found {plan.proxy.address!r}")
     if plan.proxy is not None and not 0 <= plan.proxy.port <= 65535:
         faults.append(f"proxy.port: expected 0 to 65535, found {plan.proxy.port}")
+    if plan.postgres is not None and not is_address(plan.postgres.address):
+        faults.append(f"postgres.address: expected an IP address, found {plan.postgres.address!r}")
+    if plan.postgres is not None and not 0 <= plan.postgres.port <= 65535:
+        faults.append(f"postgres.port: expected 0 to 65535, found {plan.postgres.port}")
+    if plan.dialled and plan.postgres is None:
+        faults.append("dialled: targets that workers connect to, and no listener that leads to such workers")
     if plan.tls is not None and plan.tls.crl is not None and plan.tls.client_ca is None:
         faults.append("tls.crl: a revocation list, and no client_ca whose certificates it could revoke")
     if not _HOST.fullmatch(plan.domain):

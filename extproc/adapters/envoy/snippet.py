@@ -76,10 +76,11 @@ def envoy_snippet(plan: EnvoyPlan, source: str, run: str, log: str) -> str:
 
 def istio_snippet(plan: EnvoyPlan, source: str, run: str, log: str) -> str:
     """The same as an EnvoyFilter document for an Istio gateway: hardening of its connection manager, the filters, what
-    each target's route tells the workers, and the workers' cluster. Routes and upstreams stay Istio's.
+    each target's route tells the workers, and the workers' cluster. Routes and upstreams stay Istio's. Databases are
+    left out: what a listener of Istio's does with their bytes first is not ours to say.
 
     Pure. Raises BadPlan, UnsafeModes."""
-    plan = _direct(plan, run)
+    plan = replace(_direct(plan, run), postgres=None, dialled=())
     resources = generate(plan)
     manager = as_document(resources.listeners[0].filter_chains[0].filters[0])
     config = manager["typed_config"]
@@ -107,7 +108,7 @@ def istio_snippet(plan: EnvoyPlan, source: str, run: str, log: str) -> str:
 
 def _direct(plan: EnvoyPlan, run: str) -> EnvoyPlan:
     """Without the forward proxy, whose tunnels end with certificates of the gateway's own authority."""
-    longest = f"{run}/worker-{plan.workers - 1}.sock"
+    longest = f"{run}/{'worker' if plan.postgres is None else 'postgres'}-{plan.workers - 1}.sock"
     if len(longest.encode()) > _LONGEST_SOCKET:
         raise BadPlan(
             f"{longest}: a unix socket's path has at most {_LONGEST_SOCKET} bytes; mount the folder elsewhere"
@@ -148,7 +149,7 @@ def _patch(apply_to: str, match: Document, operation: str, value: Document) -> D
 
 def _files(plan: EnvoyPlan, run: str, log: str) -> dict[str, str]:
     """Files by their names relative to our Envoy's working directory, and what they are called elsewhere."""
-    sockets = (f"worker-{index}.sock" for index in range(plan.workers))
+    sockets = (f"{kind}-{index}.sock" for kind in ("worker", "postgres") for index in range(plan.workers))
     return {ACCESS_LOG: log, **{f"{plan.run}/{name}": f"{run}/{name}" for name in sockets}}
 
 

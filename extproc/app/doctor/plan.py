@@ -147,17 +147,15 @@ def _sockets(settings: "Settings") -> list[Place]:
     engine = settings.policy.engine
     found.append(Place("the policy engine's socket", str(engine if isinstance(engine, Path) else run / "opa.sock")))
     found.append(Place("Envoy's admin socket", str(run / "envoy-admin.sock")))
-    return [
-        *found,
-        *(Place("a worker's socket", str(run / "workers" / f"worker-{i}.sock")) for i in range(settings.workers)),
-    ]
+    kinds = ("worker", "postgres") if settings.listen.postgres is not None else ("worker",)
+    names = [f"{kind}-{i}.sock" for kind in kinds for i in range(settings.workers)]
+    return [*found, *(Place("a worker's socket", str(run / "workers" / name)) for name in names)]
 
 
 def _files(settings: "Settings") -> list[Place]:
     found = [Place("the state folder", str(settings.state)), Place("the configuration", str(settings.file))]
     for target in settings.targets:
-        if target.credential is not None:
-            found.append(Place(f"the credential of {target.name}", str(target.credential.file)))
+        found += [Place(f"the credential of {target.name}", str(file)) for file in target.secrets]
     if settings.listen.tls is not None:
         found.append(Place("the gateway's TLS key", str(settings.listen.tls.key)))
     if settings.policy.token is not None:

@@ -1,0 +1,36 @@
+"""The program that serves databases: one process, one event loop, one unix socket that Envoy hands connections over
+on."""
+
+import asyncio
+from collections.abc import Callable
+
+from extproc.app.databases import LiveDatabases
+from extproc.app.deciding import Deciding, deciding
+from extproc.app.layout import Layout
+from extproc.app.program import Beat, Main, run
+from extproc.config import Settings
+from extproc.server.terminator.databases import Databases
+from extproc.server.terminator.front import Terminator, serve
+
+Make = Callable[[Settings, Deciding, Databases], Terminator]
+"""Makes what serves the connections, from the settings that it was started with (`listen` does not change while it
+runs), what decides, and the databases that there are."""
+
+
+def postgres(settings: Settings, index: int, make: Make) -> None:
+    """Run one worker until it is told to stop."""
+    run(main_of(settings, index, make), Layout(settings.state).beat(f"postgres-{index}"))
+
+
+def main_of(settings: Settings, index: int, make: Make) -> Main:
+    """What it does."""
+
+    async def main(stop: asyncio.Event, beat: Beat) -> None:
+        async with deciding(settings, f"postgres-{index}") as all_of_it:
+            live = all_of_it.live
+            terminator = make(settings, all_of_it, LiveDatabases(live))
+            beat.version = lambda: live.version
+            socket = Layout(settings.state).postgres_socket(index)
+            await serve(terminator, all_of_it.gate, all_of_it.exchanges, socket, stop)
+
+    return main

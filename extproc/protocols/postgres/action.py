@@ -1,0 +1,169 @@
+"""From a statement to the Action that policy decides. Pure."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+import orjson
+
+from extproc.domain.action import Action, Unrenderable
+from extproc.domain.grant import Lane
+from extproc.domain.json import JSON
+from extproc.domain.mask import SECRET, Mask
+from extproc.domain.principal import Principal
+from extproc.domain.target import Protocol, Target
+from extproc.masking.build import found_in, mask_value
+from extproc.masking.plan import Knowledge
+from extproc.protocols.digest import keyed
+from extproc.protocols.postgres.sql import Relation, Script
+from extproc.protocols.shown import HIDDEN, RENDER_BYTES, excerpt
+
+TRANSACTION = {"I": "idle", "T": "open", "E": "failed"}
+"""What ReadyForQuery says, in policy's words."""
+
+_CONTROL = frozenset({"begin", "commit", "rollback", "savepoint", "release", "set", "empty"})
+_SCRIPT = "SCRIPT"
+_MOST_NAMES = 5
+_MOST_SHOWN = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """All that gives a statement its meaning besides its text: who asks what target, in which database, as which user
+    and role of the server, by which search_path (None: not known any more), in which state of the transaction
+    (ReadyForQuery's letter). `application` is the client's own claim."""
+
+    principal: Principal
+    target: Target
+    database: str
+    user: str
+    role: str
+    search_path: str | None
+    transaction: str = "I"
+    application: str = ""
+
+    def with_state(self, transaction: str) -> "Scene":
+        """The same in another state of the transaction."""
+        return self if transaction == self.transaction else replace(self, transaction=transaction)
+
+    def facts(self, phase: str) -> dict[str, JSON]:
+        """The facts that every action of a connection has."""
+        return {
+            "phase": phase,
+            "database": self.database,
+            "user": self.user,
+            "role": self.role,
+            "search_path": self.search_path,
+            "transaction": TRANSACTION[self.transaction],
+            "application": self.application,
+        }
+
+    def parts(self) -> list[str]:
+        """What a digest binds of it."""
+        who, target = self.principal, self.target
+        path = "?" if self.search_path is None else f"={self.search_path}"
+        return [
+            "postgres", who.issuer, who.subject, who.acts_for or "", target.name, target.revision, self.database,
+            self.user, self.role, path, self.transaction,
+        ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked: a text, what it says, and the values that it is bound to, both as they go on (`raw`) and as policy
+    reads them. `prepared` says that it is not to be executed yet."""
+
+    sql: str
+    script: Script
+    values: tuple[JSON, ...] = ()
+    raw: bytes = b""
+    prepared: bool = False
+
+
+def connecting(scene: Scene, key: bytes) -> Action:
+    """The action of opening a connection. `key` keys its digest."""
+    facts: dict[str, JSON] = {**scene.facts("connect"), "statements": [], "complete": True}
+    summary: dict[str, JSON] = {"database": scene.database, "user": scene.user, "application": scene.application}
+
+    def render(_: tuple[Mask, ...]) -> str:
+        return f"CONNECT to {scene.database} as {scene.user}\n(each statement is decided by itself)"
+
+    digest = keyed(key, [*scene.parts(), "connect"])
+    return Action(Protocol.POSTGRES, "CONNECT", scene.database, facts, summary, render, digest)
+
+
+def action_of(asked: Asked, scene: Scene, known: Knowledge, key: bytes) -> Action:
+    """The action of a statement, or of all in one Query. `key` keys its digest."""
+    script = asked.script
+    phase = "prepare" if asked.prepared else "execute"
+    facts: dict[str, JSON] = {
+        **scene.facts(phase),
+        "text": asked.sql,
+        "values": list(asked.values),
+        "sensitive": _sensitive(asked, known),
+        "statements": script.document(),
+        "complete": script.complete,
+    }
+    summary: dict[str, JSON] = {
+        "database": scene.database,
+        "user": scene.user,
+        "application": scene.application,
+        "phase": phase,
+        "statement": excerpt(asked.sql, known),
+    }
+    if asked.values:
+        shown = [_shown(value, known) for value in asked.values[:_MOST_SHOWN]]
+        more = len(asked.values) - len(shown)
+        summary["values"] = [*shown, f"… {more} more"] if more else shown
+    digest = keyed(key, [*scene.parts(), phase, asked.sql], asked.raw)
+    verb = "PREPARE" if asked.prepared else _verb(script)
+    render = partial(_render, asked, scene, known)
+    return Action(Protocol.POSTGRES, verb, _resource(script, scene), facts, summary, render, digest)
+
+
+def _verb(script: Script) -> str:
+    kinds = {s.kind for s in script.outer}
+    kinds = kinds - _CONTROL or kinds
+    return next(iter(kinds)).upper() if len(kinds) == 1 else _SCRIPT
+
+
+def _resource(script: Script, scene: Scene) -> str:
+    """What it is about: the relations that it writes or else reads, or the database."""
+    for chosen in (True, False):
+        found = (statement.writes if chosen else statement.reads for statement in script.statements)
+        names = dict.fromkeys(_named(relation) for relations in found for relation in relations)
+        if names:
+            more = [] if len(names) <= _MOST_NAMES else [f"… {len(names) - _MOST_NAMES} more"]
+            return ", ".join([*list(names)[:_MOST_NAMES], *more])
+    return scene.database
+
+
+def _named(relation: Relation) -> str:
+    return relation.name if relation.schema is None else f"{relation.schema}.{relation.name}"
+
+
+def _sensitive(asked: Asked, known: Knowledge) -> dict[str, JSON]:
+    values = "\n".join(value for value in asked.values if isinstance(value, str))
+    found: dict[str, dict[str, JSON]] = {"text": _found(asked.sql, known), "values": _found(values, known)}
+    families = {kind: known.engine.families.get(kind, SECRET) for part in found.values() for kind in part}
+    return {**found, "families": families}
+
+
+def _found(text: str, known: Knowledge) -> dict[str, JSON]:
+    return dict(found_in(text.encode("utf-8", "surrogatepass"), "text/plain", known)) if text else {}
+
+
+def _shown(value: JSON, known: Knowledge) -> JSON:
+    return excerpt(value, known, 128) if isinstance(value, str) else value
+
+
+def _render(asked: Asked, scene: Scene, known: Knowledge, masks: tuple[Mask, ...]) -> str:
+    """What an approver sees: all that will run, and where, without the values that nobody should read in a list."""
+    if len(asked.sql) + len(asked.raw) > RENDER_BYTES:
+        raise Unrenderable(f"The statement has more than the {RENDER_BYTES} bytes that a person is shown")
+    if any(not isinstance(value, str | None) for value in asked.values):
+        raise Unrenderable("A value of the statement is not text, so nobody could read what they approve")
+    where = f"-- database {scene.database}, user {scene.user}, role {scene.role}, search_path {scene.search_path}"
+    lines = [f"{where}, transaction {TRANSACTION[scene.transaction]}", asked.sql]
+    for number, value in enumerate(asked.values, 1):
+        lines.append(f"-- ${number} = {orjson.dumps(value).decode()}")
+    return mask_value((*masks, HIDDEN), Lane.REQUEST.value, "\n".join(lines), known)[0]

@@ -1,0 +1,287 @@
+"""The server's half of a session: each of its messages belongs to the oldest that was sent and not answered."""
+
+from collections import deque
+from collections.abc import Sequence
+
+from extproc.domain.grant import Grant, Lane
+from extproc.masking.stage import MaskError
+from extproc.protocols.connection import Learn
+from extproc.protocols.postgres import errors, look
+from extproc.protocols.postgres.link import Link
+from extproc.protocols.postgres.masks.copying import CopyMask
+from extproc.protocols.postgres.masks.notice import mask_notice
+from extproc.protocols.postgres.masks.question import Question
+from extproc.protocols.postgres.pipeline import Sent, Step
+from extproc.protocols.postgres.results import Result, copied
+from extproc.protocols.postgres.wire import backend
+from extproc.protocols.postgres.wire.fields import Malformed
+from extproc.protocols.postgres.wire.frame import Frame, Framer, Part, Unframed
+from extproc.protocols.postgres.wire.row import split_row
+from extproc.protocols.postgres.work import Work
+
+_LONGEST = 16 << 20
+"""Bytes of one message that is no row: the longest that has a use is a description of 1,600 columns, or an error."""
+
+_BULK = frozenset({backend.DataRow.kind, backend.CopyData.kind})
+_ANY_TIME = frozenset({backend.NoticeResponse.kind, backend.ParameterStatus.kind, backend.NotificationResponse.kind})
+_PINNED = {"client_encoding": "UTF8", "standard_conforming_strings": "on"}
+_PLAIN = {
+    backend.ParseComplete.kind: Step.PARSE,
+    backend.BindComplete.kind: Step.BIND,
+    backend.CloseComplete.kind: Step.CLOSE,
+}
+_RESULTS = (Step.QUERY, Step.EXECUTE)
+
+
+Rows = Sequence[Sequence[str | None]]
+
+
+class _Unforeseen(Exception):
+    """The server's message is no answer to what was sent; the message says which."""
+
+
+class Answering:
+    """Reads what the server sends, and passes it on through the masks."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._framer = Framer(_LONGEST, _BULK)
+        self._frames: deque[Frame] = deque()
+        self._asked: Result | None = None
+        self._copy: Work | None = None
+
+    @property
+    def full(self) -> bool:
+        """Whether something has to be found out before more can be passed on."""
+        return self._asked is not None
+
+    def receive(self, data: bytes) -> None:
+        """Bytes came."""
+        try:
+            self._frames += self._framer.feed(data)
+        except Unframed as error:
+            self._frames += error.before
+            self.go_on()
+            self._stop("upstream-malformed")
+            return
+        self.go_on()
+
+    def learned(self, question: Question, answer: Rows | None) -> None:
+        """What was to be found out of the columns is known now, or can't be."""
+        if self._asked is not None:
+            asked, self._asked = self._asked, None
+            try:
+                asked.learn(question, answer)
+                self._follows(asked)
+            except MaskError:
+                self._stop("unmaskable")
+            self.go_on()
+
+    def go_on(self) -> None:
+        """Pass on what can be passed on now."""
+        while self._frames and self._asked is None and not self._link.ended:
+            try:
+                self._take(self._frames.popleft())
+            except (Malformed, _Unforeseen):
+                self._stop("upstream-malformed")
+            except MaskError:
+                self._stop("unmaskable")
+
+    def _stop(self, why: str) -> None:
+        said = "The server sent what can't be passed on."
+        self._link.end(why, errors.fatal(errors.OPERATOR_INTERVENTION, said, f"Code {why}."))
+
+    def _take(self, frame: Frame) -> None:
+        link, kind = self._link, frame.kind
+        first = link.pipeline.first
+        if kind in _ANY_TIME:
+            self._at_any_time(frame, first)
+        elif kind == backend.ErrorResponse.kind:
+            self._error(frame, first)
+        elif first is None or (first.instead is not None and kind != backend.ReadyForQuery.kind):
+            # Above all: what stands in for a refused statement must fail.
+            raise _Unforeseen(f"kind {kind}")
+        elif first.silent and first.step is Step.QUERY:
+            self._looked(frame)
+        elif kind == backend.ReadyForQuery.kind:
+            self._ready(frame, first)
+        elif kind in _PLAIN:
+            self._plain(frame, first)
+        elif kind in (backend.RowDescription.kind, backend.NoData.kind, backend.ParameterDescription.kind):
+            self._described(frame, first)
+        else:
+            self._result(frame, first)
+
+    def _pass(self, data: bytes, under: Grant | None = None) -> None:
+        self._link.send(Lane.RESPONSE, data, under or self._link.granted)
+
+    # -- at any time ---------------------------------------------------------------------------------------------------
+
+    def _at_any_time(self, frame: Frame, first: Sent | None) -> None:
+        if frame.kind == backend.ParameterStatus.kind:
+            status = backend.ParameterStatus.decode(frame.body)
+            if _PINNED.get(status.name, status.value) != status.value:
+                said = f"{status.name} is {_PINNED[status.name]} through this gateway, and was changed."
+                self._link.end("pinned-setting", errors.fatal(errors.OPERATOR_INTERVENTION, said))
+                return
+        elif frame.kind == backend.NoticeResponse.kind:
+            notice = backend.NoticeResponse.decode(frame.body)
+            frame = Frame(frame.kind, backend.NoticeResponse(self._report(notice.fields, first)).encode())
+        if first is None or not first.silent:
+            self._pass(frame.data)
+
+    def _report(self, fields: tuple[tuple[str, str], ...], first: Sent | None) -> tuple[tuple[str, str], ...]:
+        """An error's or a notice's texts, masked as the rows of what it is about."""
+        work = first.work if first is not None else None
+        masks = work.grant.decision.masks if work is not None else self._link.granted.decision.masks
+        told, counts = mask_notice(fields, masks, self._link.known, work.sql if work is not None else None)
+        if work is not None:
+            work.count(counts)
+        return told
+
+    def _error(self, frame: Frame, first: Sent | None) -> None:
+        link = self._link
+        report = backend.ErrorResponse.decode(frame.body)
+        said = dict(report.fields)
+        if first is None or said.get("V", said.get("S")) in ("FATAL", "PANIC"):
+            self._pass(backend.ErrorResponse(self._report(report.fields, first)).encode())
+            link.end("upstream-ended")
+            return
+        if first.silent and first.step is Step.QUERY:
+            raise _Unforeseen("what only the server knows can't be asked for")
+        if first.instead is not None:
+            link.tell(first.instead)
+        else:
+            self._pass(backend.ErrorResponse(self._report(report.fields, first)).encode())
+        if first.work is not None:
+            first.work.sqlstate = said.get("C")
+        link.entering = link.copying = None
+        self._copy = None
+        for sent in link.pipeline.fail():
+            if sent.work is not None:
+                link.conclude(sent.work, "completed" if sent.work.sqlstate is not None else "aborted:skipped")
+
+    # -- answers -------------------------------------------------------------------------------------------------------
+
+    def _ready(self, frame: Frame, first: Sent) -> None:
+        link = self._link
+        if first.step not in (Step.QUERY, Step.SYNC):
+            raise _Unforeseen("ready although something is under way")
+        link.pipeline.done()
+        status = backend.ReadyForQuery.decode(frame.body).status
+        link.scene = link.scene.with_state(status)
+        link.entering = None
+        if first.work is not None:
+            link.conclude(first.work)
+        if status == "I":
+            link.idle()
+        self._pass(frame.data)
+
+    def _plain(self, frame: Frame, first: Sent) -> None:
+        link = self._link
+        if first.step is not _PLAIN[frame.kind]:
+            raise _Unforeseen(f"kind {frame.kind}")
+        link.pipeline.done()
+        self._pass(frame.data)
+        if first.final and first.work is not None:
+            link.conclude(first.work)
+
+    def _described(self, frame: Frame, first: Sent) -> None:
+        link = self._link
+        if frame.kind == backend.ParameterDescription.kind:
+            if first.prepared is None:
+                raise _Unforeseen("parameters of no statement")
+            first.prepared.types = backend.ParameterDescription.decode(frame.body).types
+            self._pass(frame.data)
+            return
+        if first.step is Step.DESCRIBE:
+            link.pipeline.done()
+        elif first.step is not Step.QUERY or frame.kind == backend.NoData.kind:
+            raise _Unforeseen("columns of no result")
+        if not first.silent:
+            self._pass(frame.data, first.work.grant if first.work is not None else None)
+        if frame.kind == backend.RowDescription.kind and first.work is not None:
+            fields = backend.RowDescription.decode(frame.body).fields
+            self._follows(Result(first.work, fields, link.catalogue))
+
+    def _follows(self, result: Result) -> None:
+        """Rows follow: choose what they go through, or find out first what has to be known for it."""
+        question = result.question
+        if question is None:
+            result.work.mask, result.work.described = result.mask(self._link.known), True
+        else:
+            self._asked = result
+            self._link.do(Learn(question))
+
+    def _result(self, frame: Frame, first: Sent) -> None:
+        link, work, kind = self._link, first.work, frame.kind
+        if first.step not in _RESULTS or work is None:
+            raise _Unforeseen(f"kind {kind}")
+        if kind == backend.DataRow.kind:
+            self._rows(frame, work)
+        elif kind == backend.CopyData.kind:
+            self._copied(frame, work)
+        elif kind == backend.CopyDone.kind and self._copy is work:
+            self._copy = None
+            if isinstance(work.mask, CopyMask):
+                self._pass(work.mask.finish(), work.grant)
+            self._pass(frame.data, work.grant)
+        elif kind == backend.CopyOutResponse.kind:
+            self._copy = work
+            self._pass(frame.data, work.grant)
+            self._follows(copied(work, backend.CopyOutResponse.decode(frame.body), link.catalogue))
+        elif kind == backend.CopyInResponse.kind and link.entering is work:
+            link.copying = work
+            self._pass(frame.data, work.grant)
+        elif kind == backend.CommandComplete.kind:
+            work.tags.append(backend.CommandComplete.decode(frame.body).tag)
+            self._complete(frame, first, work)
+        elif kind == backend.EmptyQueryResponse.kind:
+            self._complete(frame, first, work)
+        elif kind == backend.PortalSuspended.kind and first.step is Step.EXECUTE:
+            link.pipeline.done()
+            self._pass(frame.data, work.grant)
+        else:
+            raise _Unforeseen(f"kind {kind}")
+
+    def _rows(self, frame: Frame, work: Work) -> None:
+        if not work.described:
+            raise _Unforeseen("rows whose columns nobody told")
+        work.rows += frame.count
+        data = frame.data if work.mask is None else work.mask.feed(frame)
+        work.given += len(data)
+        self._pass(data, work.grant)
+
+    def _copied(self, frame: Frame, work: Work) -> None:
+        if self._copy is not work:
+            raise _Unforeseen("data of no COPY")
+        self._rows(frame, work)
+
+    def _complete(self, frame: Frame, first: Sent, work: Work) -> None:
+        """One statement is done."""
+        link = self._link
+        work.unmask()
+        link.ran(work)
+        self._pass(frame.data, work.grant)
+        if first.step is Step.EXECUTE:
+            link.pipeline.done()
+            link.entering = None
+            link.conclude(work)
+
+    def _looked(self, frame: Frame) -> None:
+        """The answer to what the gateway itself asked (`look`)."""
+        link = self._link
+        if frame.kind == backend.DataRow.kind and frame.part is Part.WHOLE and frame.count == 1:
+            scene = look.seen(link.scene, split_row(frame.body))
+            if scene is None:
+                raise _Unforeseen("role and path are not told as asked for")
+            link.scene, link.stale = scene, False
+        elif frame.kind == backend.ReadyForQuery.kind:
+            if link.stale:
+                raise _Unforeseen("role and path are not told")
+            link.pipeline.done()
+            if link.opening:
+                self._pass(frame.data)
+            link.looking = link.opening = False
+        elif frame.kind not in (backend.RowDescription.kind, backend.CommandComplete.kind):
+            raise _Unforeseen(f"kind {frame.kind}")

@@ -1,0 +1,346 @@
+"""The client's half of a session: its messages, in order, each under the Grant that it needs."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+
+from extproc.domain.grant import Grant, Lane, Refusal
+from extproc.protocols.connection import Cancel, Conclude, Withdraw
+from extproc.protocols.postgres import errors, values
+from extproc.protocols.postgres.action import Asked, action_of
+from extproc.protocols.postgres.link import Link
+from extproc.protocols.postgres.look import LOOK, unsure
+from extproc.protocols.postgres.pipeline import Sent, Step
+from extproc.protocols.postgres.sql import Reader, Script, Unparsable
+from extproc.protocols.postgres.wire import common, frontend
+from extproc.protocols.postgres.wire.fields import Malformed
+from extproc.protocols.postgres.wire.frame import Frame, Framer, Unframed
+from extproc.protocols.postgres.wire.frontend import Of
+from extproc.protocols.postgres.work import Portal, Prepared, Work
+from extproc.protocols.session import Decide
+
+_COPY = frozenset({common.CopyData.kind, common.CopyDone.kind, frontend.CopyFail.kind})
+_FLUSH = frontend.Flush().encode()
+_ENOUGH = 256 << 10
+"""Bytes of messages that wait for their turn, beyond which no more are read."""
+
+_FRAME_BYTES = 200
+"""What a message costs beside its bytes: a Sync has five."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A question that is not answered yet, the message that it is about, and what to do once it is granted."""
+
+    ask: int
+    step: Step
+    then: Callable[[Grant], None]
+
+
+class Asking:
+    """Reads what the client sends. `limit` is the longest message that may come at once (bytes), `key` keys digests."""
+
+    def __init__(self, link: Link, reader: Reader, key: bytes, limit: int) -> None:
+        self._link = link
+        self._reader = reader
+        self._key = key
+        self._framer = Framer(limit, frozenset({common.CopyData.kind}))
+        self._inbox: deque[Frame] = deque()
+        self._bytes = 0
+        self._fault: str | None = None
+        self._asks = count(1)
+        self._waiting: _Waiting | None = None
+        self._steps: dict[int, Callable[[Frame], None]] = {
+            frontend.Query.kind: self._query,
+            frontend.Parse.kind: self._parse,
+            frontend.Bind.kind: self._bind,
+            frontend.Describe.kind: self._describe,
+            frontend.Execute.kind: self._execute,
+            frontend.Close.kind: self._close,
+            frontend.Sync.kind: self._sync,
+            frontend.Flush.kind: self._flush,
+            frontend.FunctionCall.kind: self._function,
+        }
+
+    @property
+    def full(self) -> bool:
+        """Whether enough waits for its turn."""
+        return self._bytes > _ENOUGH
+
+    @property
+    def waiting(self) -> int | None:
+        """The question that a decision is waited for, if one is."""
+        return self._waiting.ask if self._waiting is not None else None
+
+    def receive(self, data: bytes) -> None:
+        """Bytes came."""
+        try:
+            frames = self._framer.feed(data)
+        except Unframed as error:
+            frames, self._fault = list(error.before), str(error)
+        self._inbox += frames
+        self._bytes += sum(map(_cost, frames))
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Take what can be taken now."""
+        link = self._link
+        while self._waiting is None and not link.ended:
+            if not self._inbox:
+                if self._fault is not None:
+                    link.broken(self._fault)
+                return
+            if not self._may(self._inbox[0]):
+                return
+            frame = self._inbox.popleft()
+            self._bytes -= _cost(frame)
+            try:
+                self._take(frame)
+            except Malformed as error:
+                link.broken(str(error))
+
+    def decided(self, ask: int, outcome: Grant | Refusal) -> None:
+        """The answer to a question."""
+        link, waiting = self._link, self._waiting
+        if waiting is None or waiting.ask != ask:
+            link.end("unexpected-decision", errors.fatal(errors.OPERATOR_INTERVENTION, "A decision nobody asked for."))
+            return
+        self._waiting = None
+        # What went before it in the same pipeline failed meanwhile: the server would skip it.
+        skipped = link.pipeline.skipping and waiting.step is not Step.QUERY
+        if isinstance(outcome, Refusal):
+            if not skipped:
+                link.refuse(waiting.step, errors.refused(outcome), f"decision {outcome.decision.id}")
+        elif skipped:
+            link.do(Conclude(outcome, "aborted:skipped"))
+        else:
+            waiting.then(outcome)
+        self.go_on()
+
+    def cancel(self) -> None:
+        """The client gave up what it waits for: a decision, or the server."""
+        link, waiting = self._link, self._waiting
+        if waiting is not None:
+            self._waiting = None
+            link.do(Withdraw(waiting.ask))
+            link.refuse(waiting.step, errors.error(errors.CANCELLED, "canceling statement due to user request"))
+            self.go_on()
+        elif link.pipeline.first is not None and not link.pipeline.first.silent:
+            link.do(Cancel())
+
+    def _may(self, frame: Frame) -> bool:
+        """Whether this message can be taken now; what it waits for is set in motion."""
+        link = self._link
+        if frame.kind == frontend.Terminate.kind or link.copying is not None:
+            return True
+        if link.entering is not None or link.looking:
+            return False
+        if link.pipeline.skipping:
+            return True
+        if frame.kind == frontend.Parse.kind and len(self._inbox) < 2 and self._fault is None:
+            # What follows says whether it is to be executed at once. Nobody is answered before it does.
+            return False
+        if frame.kind not in (frontend.Query.kind, frontend.Parse.kind, frontend.Bind.kind):
+            return True
+        if frame.kind == frontend.Query.kind and link.pipeline:
+            self._drain()
+            return False
+        if link.stale and link.scene.transaction != "E":
+            if not link.pipeline:
+                link.look(LOOK)
+                return False
+            link.scene = unsure(link.scene)
+        return True
+
+    def _take(self, frame: Frame) -> None:
+        link, kind = self._link, frame.kind
+        if kind == frontend.Terminate.kind:
+            link.send(Lane.REQUEST, frame.data, link.granted)
+            link.close()
+        elif link.copying is not None:
+            self._copy(link.copying, frame)
+        elif link.pipeline.skipping and kind != frontend.Sync.kind:
+            return
+        elif kind in _COPY:
+            # Left over from a COPY that failed: a server takes no notice either ("COPY Operations").
+            return
+        elif kind in self._steps:
+            self._steps[kind](frame)
+        else:
+            link.broken("This message may not come here.")
+
+    def _drain(self) -> None:
+        """Have the server answer what it has, which it may keep to itself until it is asked."""
+        if not self._link.pipeline.flushed:
+            self._link.flush(_FLUSH)
+
+    def _decide(self, asked: Asked, step: Step, then: Callable[[Grant], None]) -> None:
+        link = self._link
+        self._waiting = _Waiting(next(self._asks), step, then)
+        action = action_of(asked, link.scene, link.known, self._key)
+        link.do(Decide(self._waiting.ask, action, link.scene.target.wait_seconds))
+
+    def _read(self, sql: str, step: Step) -> Script | None:
+        """What a text says; None where it was refused because nobody can tell."""
+        try:
+            return self._reader.read(sql, self._link.scripts, self._link.cursors)
+        except Unparsable as error:
+            # As the server would say it, for that would not have parsed it either.
+            position = None if error.position is None else error.position + 1
+            self._link.refuse(step, errors.error(errors.SYNTAX_ERROR, error.message, position=position))
+            self._link.tell_of("UNREADABLE", "unparsable", "PostgreSQL's parser can't read the statement")
+            return None
+
+    def _query(self, frame: Frame) -> None:
+        link = self._link
+        sql = frontend.Query.decode(frame.body).text
+        script = self._read(sql, Step.QUERY)
+        if script is None:
+            return
+
+        def granted(grant: Grant) -> None:
+            work = link.begin(Work(grant, sql, script))
+            link.pipeline.push(Sent(Step.QUERY, work))
+            link.entering = work if script.copies_in else None
+            link.send(Lane.REQUEST, frame.data, grant)
+
+        self._decide(Asked(sql, script), Step.QUERY, granted)
+
+    def _parse(self, frame: Frame) -> None:
+        link = self._link
+        parse = frontend.Parse.decode(frame.body)
+        script = self._read(parse.text, Step.PARSE)
+        if script is None:
+            return
+        prepared = Prepared(parse.text, script, parse.types)
+        follows = self._inbox[0] if self._inbox else None
+        if follows is not None and follows.kind == frontend.Bind.kind:
+            bind = frontend.Bind.decode(follows.body)
+            if bind.statement == parse.statement:
+                self._inbox.popleft()
+                self._bytes -= _cost(follows)
+                self._bound(bind, follows, prepared, frame)
+                return
+
+        def granted(grant: Grant) -> None:
+            self._prepare(frame, parse.statement, prepared, link.begin(Work(grant, parse.text, script)), final=True)
+
+        self._decide(Asked(parse.text, script, prepared=True), Step.PARSE, granted)
+
+    def _prepare(self, frame: Frame, name: str, prepared: Prepared, work: Work, final: bool = False) -> None:
+        link = self._link
+        link.pipeline.push(Sent(Step.PARSE, work, undo=link.statements.put(name, prepared), final=final))
+        link.send(Lane.REQUEST, frame.data, work.grant)
+
+    def _bind(self, frame: Frame) -> None:
+        bind = frontend.Bind.decode(frame.body)
+        prepared = self._link.statements.get(bind.statement)
+        if prepared is None:
+            self._nothing(Step.BIND, errors.NO_STATEMENT, "prepared statement", bind.statement)
+        else:
+            self._bound(bind, frame, prepared, None)
+
+    def _bound(self, bind: frontend.Bind, frame: Frame, prepared: Prepared, parse: Frame | None) -> None:
+        """A statement is bound to values; where `parse` is given it is prepared just before, under the same Grant."""
+        link = self._link
+        types = prepared.types
+        told = tuple(
+            values.told(value, values.form_of(bind.formats, i), types[i] if i < len(types) else 0)
+            for i, value in enumerate(bind.values)
+        )
+
+        def granted(grant: Grant) -> None:
+            work = link.begin(Work(grant, prepared.sql, prepared.script))
+            if parse is not None:
+                self._prepare(parse, bind.statement, prepared, work)
+            portal = Portal(work)
+            link.pipeline.push(Sent(Step.BIND, work, undo=link.portals.put(bind.portal, portal)))
+            link.send(Lane.REQUEST, frame.data, grant)
+
+        # The portal's name is the client's own business; what it is bound to is what matters.
+        self._decide(Asked(prepared.sql, prepared.script, told, frame.data), Step.BIND, granted)
+
+    def _describe(self, frame: Frame) -> None:
+        link, describe = self._link, frontend.Describe.decode(frame.body)
+        if describe.of is Of.STATEMENT:
+            if link.statements.get(describe.name) is None:
+                self._nothing(Step.DESCRIBE, errors.NO_STATEMENT, "prepared statement", describe.name)
+                return
+            self._forward(frame, Sent(Step.DESCRIBE, prepared=link.statements.get(describe.name)))
+            return
+        portal = link.portals.get(describe.name)
+        if portal is None and describe.name in link.cursors:
+            # What DECLARE made is a portal too. Only FETCH gives its rows, which is decided by itself.
+            self._forward(frame, Sent(Step.DESCRIBE))
+            return
+        if portal is None:
+            self._nothing(Step.DESCRIBE, errors.NO_PORTAL, "portal", describe.name)
+            return
+        portal.asked = True
+        self._forward(frame, Sent(Step.DESCRIBE, portal.work, portal=portal))
+
+    def _execute(self, frame: Frame) -> None:
+        link, execute = self._link, frontend.Execute.decode(frame.body)
+        portal = link.portals.get(execute.portal)
+        if portal is None:
+            self._nothing(Step.EXECUTE, errors.NO_PORTAL, "portal", execute.portal)
+            return
+        work = portal.work
+        if not portal.asked:
+            # Its rows can't be masked, nor counted as what they are, before it is known which columns they have.
+            portal.asked = True
+            ask = frontend.Describe(Of.PORTAL, execute.portal).encode()
+            link.ask(ask, Sent(Step.DESCRIBE, work, silent=True, portal=portal))
+        link.entering = work if work.script.copies_in else None
+        self._forward(frame, Sent(Step.EXECUTE, work, portal=portal), work.grant)
+
+    def _close(self, frame: Frame) -> None:
+        link, close = self._link, frontend.Close.decode(frame.body)
+        names = link.statements if close.of is Of.STATEMENT else link.portals
+        self._forward(frame, Sent(Step.CLOSE, undo=names.drop(close.name)))
+
+    def _sync(self, frame: Frame) -> None:
+        self._forward(frame, Sent(Step.SYNC))
+
+    def _flush(self, frame: Frame) -> None:
+        self._link.flush(frame.data)
+
+    def _function(self, frame: Frame) -> None:
+        frontend.FunctionCall.decode(frame.body)
+        said = errors.error(
+            errors.NOT_SUPPORTED,
+            "Function calls by the fast path are not let through.",
+            hint="Call the function in a SELECT.",
+        )
+        self._link.refuse(Step.QUERY, said)
+        self._link.tell_of("CALL", "fast-path", "Function calls by the fast path are not let through")
+
+    def _copy(self, work: Work, frame: Frame) -> None:
+        """Data for the COPY that the server waits for ("COPY Operations")."""
+        link = self._link
+        if frame.kind not in _COPY:
+            if frame.kind not in (frontend.Flush.kind, frontend.Sync.kind):
+                link.broken("Only a COPY's data may come here.")
+            return
+        if frame.kind == common.CopyData.kind:
+            work.rows += frame.count
+            work.taken += len(frame.data)
+        else:
+            link.copying = None
+            if link.pipeline.first is not None and link.pipeline.first.step is Step.EXECUTE:
+                link.entering = None
+        link.send(Lane.REQUEST, frame.data, work.grant)
+
+    def _forward(self, frame: Frame, sent: Sent, under: Grant | None = None) -> None:
+        self._link.pipeline.push(sent)
+        self._link.send(Lane.REQUEST, frame.data, under or self._link.granted)
+
+    def _nothing(self, step: Step, state: str, what: str, name: str) -> None:
+        """What is named was never let through, or is gone."""
+        named = f'{what} "{name}"' if name else f"unnamed {what}"
+        self._link.refuse(step, errors.error(state, f"{named} does not exist"))
+
+
+def _cost(frame: Frame) -> int:
+    return _FRAME_BYTES + len(frame.data)

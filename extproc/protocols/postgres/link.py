@@ -1,0 +1,209 @@
+"""What both halves of a session share: what was sent, what names stand for, and what is to be done next."""
+
+from collections.abc import Iterator, Mapping
+
+from extproc.domain.grant import Grant, Lane
+from extproc.masking.plan import Knowledge
+from extproc.protocols.connection import Ask, Cancel, Close, Command, Conclude, Refuse, Tell
+from extproc.protocols.postgres import errors, look
+from extproc.protocols.postgres.action import Scene
+from extproc.protocols.postgres.masks.catalogue import Catalogue
+from extproc.protocols.postgres.pipeline import Names, Pipeline, Sent, Step
+from extproc.protocols.postgres.sql import Script, Statement
+from extproc.protocols.postgres.wire import frontend
+from extproc.protocols.postgres.work import Portal, Prepared, Work
+from extproc.protocols.session import Abort, Send
+
+_OURS = "holdpoint"
+"""Name of the statement that is never prepared: what stands in for a refused one is no SQL."""
+
+
+class _Scripts(Mapping[str, Script]):
+    """What prepared statements mean, by name: SQL can execute those of the protocol too."""
+
+    def __init__(self, statements: Names[Prepared]) -> None:
+        self._statements = statements
+
+    def __getitem__(self, name: str) -> Script:
+        prepared = self._statements.get(name)
+        if prepared is None:
+            raise KeyError(name)
+        return prepared.script
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._statements)
+
+    def __len__(self) -> int:
+        return len(self._statements)
+
+
+class Link:
+    """One connection's state. `grant` is the connection's own; it covers what belongs to no statement."""
+
+    def __init__(self, scene: Scene, known: Knowledge, catalogue: Catalogue) -> None:
+        self.scene = scene
+        self.known = known
+        self.catalogue = catalogue
+        self.grant: Grant | None = None
+        self.pipeline = Pipeline()
+        self.statements: Names[Prepared] = Names()
+        self.scripts = _Scripts(self.statements)
+        self.portals: Names[Portal] = Names()
+        self.cursors: dict[str, Script] = {}
+        self.copying: Work | None = None
+        """The COPY that the client sends data for."""
+        self.entering: Work | None = None
+        """What was sent and will ask the client for data: until it does, nobody knows what the next message means."""
+        self.stale = False
+        """Whether role or search_path may be others by now than the scene says."""
+        self.moved = False
+        """Whether they were changed in this transaction, whose end may change them back."""
+        self.looking = False
+        """Whether the server is being asked which they are."""
+        self.opening = False
+        """Whether the client waits for that, for it was never told that it may send statements."""
+        self.ended = False
+        self._under_way: dict[Work, None] = {}
+        self._commands: list[Command] = []
+        self._pieces: list[bytes] = []
+        self._lane = Lane.REQUEST
+        self._under: Grant | None = None
+
+    @property
+    def granted(self) -> Grant:
+        """The connection's Grant. Only what was connected sends."""
+        if self.grant is None:
+            raise RuntimeError("nothing is sent before the connection was granted")
+        return self.grant
+
+    def send(self, lane: Lane, data: bytes, under: Grant) -> None:
+        """Let bytes go on; neighbours under one Grant go together."""
+        if lane is not self._lane or under is not self._under:
+            self._gather()
+            self._lane, self._under = lane, under
+        self._pieces.append(data)
+
+    def tell(self, data: bytes) -> None:
+        """Words of our own for the client."""
+        self.do(Tell(data))
+
+    def do(self, command: Command) -> None:
+        """One more command, after those before it."""
+        self._gather()
+        self._commands.append(command)
+
+    def take(self) -> list[Command]:
+        """The commands so far."""
+        self._gather()
+        commands, self._commands = self._commands, []
+        return commands
+
+    def ask(self, message: bytes, sent: Sent) -> None:
+        """Words of our own for the server, which it answers."""
+        self.do(Ask(message, self.granted))
+        self.pipeline.push(sent)
+
+    def refuse(self, step: Step, instead: bytes, name: str = "") -> None:
+        """Have the server raise an error where a message was refused, and tell the client this one instead. What
+        transaction it is in, what it skips and when it is ready again stay the server's own to say so. `name` goes into
+        its log."""
+        text = f"{_OURS} refused this {name}".strip()
+        if step is Step.QUERY:
+            self.ask(frontend.Query(text).encode(), Sent(step, instead=instead))
+        else:
+            self.ask(frontend.Parse(_OURS, text).encode(), Sent(Step.PARSE, instead=instead))
+            self.pipeline.skipping = True
+
+    def tell_of(self, verb: str, code: str, title: str) -> None:
+        """Have a refusal recorded that nothing was decided for."""
+        self.do(Refuse(verb, self.scene.database, code, title))
+
+    def look(self, query: bytes, opening: bool = False) -> None:
+        """Ask the server what only it knows."""
+        self.looking, self.opening = True, opening
+        self.ask(query, Sent(Step.QUERY, silent=True))
+
+    def flush(self, message: bytes) -> None:
+        """Have the server send the answers that it has."""
+        self.pipeline.flushed = True
+        self.send(Lane.REQUEST, message, self.granted)
+
+    def begin(self, work: Work) -> Work:
+        """This is under way from now on."""
+        self._under_way[work] = None
+        return work
+
+    def conclude(self, work: Work, outcome: str = "completed") -> None:
+        """This is done, or never will be. Once is enough."""
+        if work in self._under_way:
+            del self._under_way[work]
+            self.do(Conclude(work.grant, outcome, work.facts()))
+
+    def conclude_all(self, outcome: str) -> None:
+        """Nothing that is under way goes on."""
+        for work in list(self._under_way):
+            self.conclude(work, outcome)
+
+    def ran(self, work: Work) -> None:
+        """One statement of it is done, and has changed what it changes."""
+        script, number = work.script, work.statement
+        work.statement += 1
+        if look.defines(script):
+            self.catalogue.forget()
+        if look.moves(script):
+            self.stale = self.moved = True
+        elif self.moved and look.ends(script):
+            self.stale = True
+        if number < len(script.outer):
+            self._rename(script, script.outer[number])
+
+    def _rename(self, script: Script, statement: Statement) -> None:
+        """SQL has names for statements and cursors too; those of statements are the protocol's own."""
+        kind, name = statement.kind, statement.name
+        if name is not None and kind == "prepare" and name in script.prepared:
+            self.statements.put(name, Prepared("", script.prepared[name], ()))
+        elif name is not None and kind == "declare" and name in script.cursors:
+            self.cursors[name] = script.cursors[name]
+        elif name is not None and kind == "deallocate":
+            self.statements.drop(name)
+        elif kind in ("deallocate", "discard"):
+            self.statements.clear()
+        if kind in ("declare", "close"):
+            # Portals and cursors share their names as well.
+            self.portals.clear()
+
+    def idle(self) -> None:
+        """The transaction is over, and with it every portal."""
+        self.stale, self.moved = self.stale or self.moved, False
+        self.portals.clear()
+        self.conclude_all("completed")
+
+    def end(self, why: str, said: bytes = b"") -> None:
+        """The connection ends: with these words for the client, and for this reason in the trail."""
+        if self.ended:
+            return
+        self.ended = True
+        if said:
+            self.tell(said)
+        if self.pipeline:
+            self.do(Cancel())
+        self.conclude_all(f"aborted:{why}")
+        self.do(Abort(why))
+
+    def close(self) -> None:
+        """The connection ends as it should."""
+        if not self.ended:
+            self.ended = True
+            self.conclude_all("completed")
+            self.do(Close())
+
+    def broken(self, why: str) -> None:
+        """What the client sent is no message of the protocol, or not one that may come here."""
+        self.end("malformed-request", errors.fatal(errors.PROTOCOL_VIOLATION, why))
+
+    def _gather(self) -> None:
+        if self._pieces and self._under is not None:
+            pieces = self._pieces
+            data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            self._commands.append(Send(self._lane, data, self._under, False))
+        self._pieces = []

@@ -1,0 +1,82 @@
+"""Masking of errors and notices: their words may have values in them ("Frontend/Backend Protocol", "Error and Notice
+Message Fields")."""
+
+import re
+from collections.abc import Sequence
+
+from extproc.domain.mask import Mask
+from extproc.masking.operators import mask_text
+from extproc.masking.plan import Knowledge
+from extproc.masking.text import mask_whole
+from extproc.protocols.postgres.masks.rows import masking_of
+from extproc.protocols.postgres.masks.whole import COLUMN
+
+_WORDS = frozenset("MDHWq")
+"""Message, detail, hint, where, and the query that the server made itself. All else is the server's own: codes, names
+of objects, positions."""
+
+_NAMES = frozenset("stcdn")
+"""Names of the objects that it is about, which may be said in the words, too."""
+
+_RAISED = re.compile(r"exec_stmt_raise|PLy_|plperl|pltcl|exec_stmt_assert")
+"""Routines (field R) of languages in which somebody else wrote the words."""
+
+# What is quoted, whatever the language of the messages.
+_QUOTED = re.compile(r"\"((?:[^\"]|\"\")*+)\"|«([^»]*+)»|“([^”]*+)”|„([^“”]*+)[“”]|'((?:[^']|'')*+)'")
+# `Key (email)=(jane@example.com) already exists.` and `Failing row contains (1, Jane, jane@example.com).`: to the last
+# parenthesis, for values may have those, too.
+_VALUE = re.compile(r"(?<=\)=)\((.*)\)", re.DOTALL)
+_ROW = re.compile(r"(?<!\S)\((?!.*\)=\()(.*)\)", re.DOTALL)
+_BEHIND = re.compile(r"(?<=: )(.+)$", re.MULTILINE)  # `JSON data, line 1: {"email": ...`
+
+_PATTERNS = {"D": (_VALUE, _ROW, _QUOTED), "W": (_BEHIND, _QUOTED)}
+
+Fields = tuple[tuple[str, str], ...]
+
+
+def mask_notice(
+    fields: Sequence[tuple[str, str]], masks: Sequence[Mask], known: Knowledge, sql: str | None
+) -> tuple[Fields, dict[str, int]]:
+    """The fields of an ErrorResponse or NoticeResponse as (code, text), masked, and how many values by kind.
+
+    Where a mask names columns, whatever an error may have put there of a row is masked, too: what is quoted or in
+    parentheses, unless it is a word of the client's own statement (`sql`; None where there is none) or the name of an
+    object that another field has, and all that somebody's function says. Raises MaskError for a mask that can't be
+    carried out.
+    """
+    masking = masking_of(masks, known)
+    if masking is None:
+        return tuple(fields), {}
+    counts = masking.counts
+    plan = masking.plan.in_text()
+    own = "\n".join([sql or "", *(text for code, text in fields if code in _NAMES)])
+    raised = any(code == "R" and _RAISED.match(text) for code, text in fields)
+
+    def covered(found: re.Match[str]) -> str:
+        inner = next((group for group in found.groups() if group is not None), "")
+        if _is_word(inner, own) or inner == mask_text(COLUMN):
+            return found[0]
+        masking.count(COLUMN)
+        at = found[0].index(inner)
+        return found[0][:at] + mask_text(COLUMN) + found[0][at + len(inner) :]
+
+    out: list[tuple[str, str]] = []
+    for code, text in fields:
+        if code in _WORDS:
+            if masking.plan.keys and raised and code in "MDH":
+                if not _is_word(text, own):
+                    text = mask_text(COLUMN)
+                    masking.count(COLUMN)
+            elif masking.plan.keys:
+                for pattern in _PATTERNS.get(code, (_VALUE, _QUOTED)):
+                    text = pattern.sub(covered, text)
+            text, found = mask_whole(plan, text)
+            for kind, count in found.items():
+                counts[kind] = counts.get(kind, 0) + count
+        out.append((code, text))
+    return tuple(out), dict(counts)
+
+
+def _is_word(text: str, own: str) -> bool:
+    """Whether a text stands somewhere, not as a part of a longer word."""
+    return not text or re.search(rf"(?<!\w){re.escape(text)}(?!\w)", own) is not None

@@ -1,0 +1,65 @@
+"""The SQL that asks a server about tables and views.
+
+All that it names is qualified, operators too: whoever can create objects could else have his own found first, if the
+search path has his schema before pg_catalog. For that there is no IN, CASE x WHEN, USING or BETWEEN in it either, which
+look for an operator by its name alone. pg_get_viewdef itself runs SQL that is not so careful, so it is only asked where
+pg_catalog comes first, as it does unless somebody puts it elsewhere; views' queries are unknown otherwise.
+"""
+
+from dataclasses import dataclass
+
+_SQL = """WITH RECURSIVE asked AS (
+  SELECT c.oid, c.relname, c.relkind, c.relnamespace FROM pg_catalog.pg_class AS c
+  WHERE (c.oid OPERATOR(pg_catalog.=) ANY ({oids}) OR c.relname OPERATOR(pg_catalog.=) ANY ({names}))
+    AND c.relkind OPERATOR(pg_catalog.=) ANY ('{{r,v,m,f,p,S,t}}'::pg_catalog."char"[])
+), above AS (
+  SELECT i.inhrelid AS child, i.inhparent AS parent FROM pg_catalog.pg_inherits AS i, asked AS a
+  WHERE i.inhrelid OPERATOR(pg_catalog.=) a.oid
+  UNION
+  SELECT b.child, i.inhparent FROM pg_catalog.pg_inherits AS i, above AS b
+  WHERE i.inhrelid OPERATOR(pg_catalog.=) b.parent
+)
+SELECT a.oid::pg_catalog.text, n.nspname::pg_catalog.text, a.relname::pg_catalog.text, a.relkind::pg_catalog.text,
+  (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(t.attnum, t.attname, CASE WHEN
+      y.typbasetype OPERATOR(pg_catalog.=) '0'::pg_catalog.oid THEN y.oid ELSE y.typbasetype END::pg_catalog.int8))
+   FROM pg_catalog.pg_attribute AS t, pg_catalog.pg_type AS y
+   WHERE t.attrelid OPERATOR(pg_catalog.=) a.oid AND t.attnum OPERATOR(pg_catalog.>) '0'::pg_catalog.int2
+     AND NOT t.attisdropped AND y.oid OPERATOR(pg_catalog.=) t.atttypid)::pg_catalog.text,
+  (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(m.nspname, p.relname))
+   FROM above AS b, pg_catalog.pg_class AS p, pg_catalog.pg_namespace AS m
+   WHERE b.child OPERATOR(pg_catalog.=) a.oid AND p.oid OPERATOR(pg_catalog.=) b.parent
+     AND m.oid OPERATOR(pg_catalog.=) p.relnamespace)::pg_catalog.text,
+  CASE WHEN a.relkind OPERATOR(pg_catalog.=) ANY ('{{v,m}}'::pg_catalog."char"[])
+      AND (s.path[1] OPERATOR(pg_catalog.=) 'pg_catalog'::pg_catalog.name
+        OR s.path[2] OPERATOR(pg_catalog.=) 'pg_catalog'::pg_catalog.name
+          AND s.path[1]::pg_catalog.text OPERATOR(pg_catalog.~) '^pg_temp_'::pg_catalog.text)
+    THEN pg_catalog.pg_get_viewdef(a.oid) END
+FROM (SELECT pg_catalog.current_schemas(true) AS path) AS s, asked AS a, pg_catalog.pg_namespace AS n
+WHERE n.oid OPERATOR(pg_catalog.=) a.relnamespace
+LIMIT {limit}"""
+
+MOST = 1000
+"""Rows of an answer; one that has more is none."""
+
+_UINT32 = 1 << 32
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Asks about tables with these object ids, and about all with these names, in whatever schema."""
+
+    oids: tuple[int, ...] = ()
+    names: tuple[str, ...] = ()
+
+    def sql(self) -> str:
+        """One statement whose rows `Catalogue.learn` reads. It means the same under every search path, if
+        standard_conforming_strings is on."""
+        oids = ",".join(str(oid % _UINT32) for oid in self.oids)
+        names = ", ".join(f"'{_quoted(name)}'" for name in self.names)
+        return _SQL.format(
+            oids=f"'{{{oids}}}'::pg_catalog.oid[]", names=f"ARRAY[{names}]::pg_catalog.name[]", limit=MOST + 1
+        )
+
+
+def _quoted(name: str) -> str:
+    return name.replace("\0", "").replace("'", "''")

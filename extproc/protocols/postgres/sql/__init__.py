@@ -1,0 +1,43 @@
+"""SQL read by PostgreSQL's own parser: what statements do, as facts for policy, and where results come from.
+
+reader = Reader(512)
+script = reader.read("SELECT email FROM customers")      # raises Unparsable
+script.document()                                        # → action.facts.statements
+script.lineage(["email"])                                # → [(Column(None, "customers", "email"),)]
+"""
+
+from extproc.protocols.postgres.sql.facts import (
+    UNKNOWNS,
+    Column,
+    Columns,
+    Copy,
+    Function,
+    Object,
+    Privileges,
+    Relation,
+    Setting,
+    Statement,
+    Unparsable,
+)
+from extproc.protocols.postgres.sql.reader import Reader, read
+from extproc.protocols.postgres.sql.script import UNKNOWN, Origins, Output, Script
+
+__all__ = [
+    "UNKNOWN",
+    "UNKNOWNS",
+    "Column",
+    "Columns",
+    "Copy",
+    "Function",
+    "Object",
+    "Origins",
+    "Output",
+    "Privileges",
+    "Reader",
+    "Relation",
+    "Script",
+    "Setting",
+    "Statement",
+    "Unparsable",
+    "read",
+]

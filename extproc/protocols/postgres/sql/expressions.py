@@ -1,0 +1,194 @@
+"""Expressions: which columns and functions they name, and which columns their value is made of.
+
+Everything is walked with a list of what is left to do, so that no depth of an expression is a depth of calls. Only a
+query in a query is; their number is bounded.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, Final
+
+from extproc.protocols.postgres.sql.builtin import RUNS_TEXT, computes
+from extproc.protocols.postgres.sql.compare import only, text
+from extproc.protocols.postgres.sql.draft import Draft, union
+from extproc.protocols.postgres.sql.facts import Column, Function, Setting
+from extproc.protocols.postgres.sql.names import parts, texts
+from extproc.protocols.postgres.sql.scope import Scope
+from extproc.protocols.postgres.sql.script import UNKNOWN, Origins, Output
+from extproc.protocols.postgres.sql.tree import Node
+
+_PLAIN_TAGS: Final = """
+A_ArrayExpr A_Expr A_Indices A_Star BitString BoolExpr Boolean BooleanTest CaseExpr CaseWhen CoalesceExpr
+CollateClause CollateExpr ColumnDef Constraint DefElem Float FunctionParameter GroupingFunc GroupingSet IndexElem
+Integer JsonAggConstructor JsonArgument JsonArrayAgg JsonArrayConstructor JsonBehavior JsonFormat JsonFuncExpr
+JsonIsPredicate JsonKeyValue JsonObjectAgg JsonObjectConstructor JsonOutput JsonParseExpr JsonReturning JsonScalarExpr
+JsonSerializeExpr JsonTableColumn JsonTablePathSpec JsonValueExpr List MergeSupportFunc MinMaxExpr MultiAssignRef
+NamedArgExpr NullTest ObjectWithArgs ParamRef PartitionBoundSpec PartitionElem PartitionRangeDatum PartitionSpec
+RangeTableFuncCol ResTarget RoleSpec RowExpr SQLValueFunction SetToDefault StatsElem String TypeCast WindowDef
+XmlExpr XmlSerialize
+"""
+_PLAIN: Final = frozenset(_PLAIN_TAGS.split())
+"""Nodes that mean no more than their parts."""
+_MEANINGLESS: Final = frozenset({"A_Const", "CurrentOfExpr", "TypeName", "typeName"})
+"""Names no column, and calls no function."""
+_SCALARS: Final = (str, int, float, type(None))
+_MOST: Final = 64
+"""Columns that one value is made of, beyond which they are not named one by one."""
+
+Task = tuple[Any, str, bool]
+"""Something to walk, the place it is at, and whether its value is part of the result."""
+
+
+class Walk:
+    """One walk over an expression: what is left to do, and what its value was found to be made of."""
+
+    __slots__ = ("draft", "found", "known", "scope", "todo")
+
+    def __init__(self, draft: Draft, scope: Scope, todo: list[Task]) -> None:
+        self.draft = draft
+        self.scope = scope
+        self.todo = todo
+        self.found: dict[Column, None] = {}
+        self.known = True
+
+    def flow(self, origins: Origins) -> None:
+        """More columns that the value is made of."""
+        if origins is UNKNOWN:
+            self.known = False
+        elif self.known:
+            self.found.update(dict.fromkeys(origins))
+            if len(self.found) > _MOST:
+                self.known = False
+
+
+class Expressions(ABC):
+    """Reads expressions into the facts of the statement that they are in."""
+
+    @abstractmethod
+    def query(self, draft: Draft, node: Node, scope: Scope | None, ctes: Any) -> tuple[Output, ...]:
+        """Reads a query in an expression, and gives its columns."""
+
+    def value(self, draft: Draft, scope: Scope, tree: Any, place: str = "read") -> Origins:
+        """Walks an expression, or a list of them, and gives what its value is made of."""
+        walk = Walk(draft, scope, [(tree, place, True)])
+        while walk.todo:
+            node, place, flows = walk.todo.pop()
+            if type(node) is list:
+                walk.todo += [(one, place, flows) for one in reversed(node)]
+                continue
+            for name, body in reversed(node.items()):
+                if isinstance(body, _SCALARS) or name in _MEANINGLESS:
+                    continue
+                special = self._SPECIAL.get(name)
+                if special is not None:
+                    special(self, walk, body, place, flows)
+                else:
+                    if name not in _PLAIN and name[:1].isupper():
+                        draft.doubt("node")
+                        walk.known = False
+                    walk.todo.append((body, place, flows))
+        return tuple(walk.found) if walk.known else UNKNOWN
+
+    def _column(self, walk: Walk, body: Node, place: str, flows: bool) -> None:
+        last, origins = resolve(walk.scope, body)
+        walk.draft.add(place, origins, last)
+        if flows:
+            walk.flow(origins)
+
+    def _operator(self, walk: Walk, body: Node, place: str, flows: bool) -> None:
+        schema, _ = parts(body["name"])
+        if schema not in (None, "pg_catalog"):
+            walk.draft.doubt("function")
+            walk.known = walk.known and not flows
+        walk.todo += [(body[side], place, flows) for side in ("rexpr", "lexpr") if side in body]
+
+    def _call(self, walk: Walk, body: Node, place: str, flows: bool) -> None:
+        schema, name = parts(body["funcname"])
+        args = body.get("args", [])
+        walk.draft.functions[Function(schema, name)] = None
+        if name == "set_config" and schema in (None, "pg_catalog"):
+            self._set_config(walk.draft, args)
+        elif name in RUNS_TEXT:
+            walk.draft.doubt("dynamic-sql")
+            walk.known = walk.known and not flows
+        elif not computes(schema, name):
+            walk.draft.doubt("function")
+            walk.known = walk.known and not flows
+        over = body.get("over", {})
+        walk.todo += [
+            (over.get("startOffset", []), place, False),
+            (over.get("endOffset", []), place, False),
+            (over.get("orderClause", []), "sorted", False),
+            (over.get("partitionClause", []), "grouped", False),
+            (body.get("agg_filter", []), "filtered", False),
+            (body.get("agg_order", []), "sorted", flows and "agg_within_group" in body),
+            (args, place, flows),
+        ]
+
+    def _set_config(self, draft: Draft, args: list[Node]) -> None:
+        said = [_literal(only(arg)[1]) if only(arg)[0] == "A_Const" else None for arg in args]
+        name, value, local = (*said, None, None, None)[:3]
+        if len(said) != 3 or not isinstance(name, str) or not isinstance(value, str):
+            draft.doubt("setting")
+        draft.settings.append(
+            Setting(
+                name.lower() if isinstance(name, str) else None,
+                value if isinstance(value, str) else None,
+                local in (True, "t", "true", "on", "1", "y", "yes"),
+            )
+        )
+
+    def _sublink(self, walk: Walk, body: Node, place: str, flows: bool) -> None:
+        _, inner = only(body["subselect"])
+        outputs = self.query(walk.draft, inner, walk.scope, walk.scope.ctes)
+        if flows and body["subLinkType"] != "EXISTS_SUBLINK":
+            walk.flow(union(output.origins for output in outputs))
+        walk.todo.append((body.get("testexpr", []), place, flows))
+
+    def _sort(self, walk: Walk, body: Node, place: str, flows: bool) -> None:
+        walk.todo.append((body["node"], place, flows))
+
+    def _field(self, walk: Walk, body: Node, place: str, flows: bool) -> None:
+        """`(c).email` of a row is its column; of anything else it is a part of that."""
+        tag, inner = only(body["arg"])
+        first = body["indirection"][0]
+        if tag == "ColumnRef" and "String" in first and "String" in inner["fields"][-1]:
+            names = texts(inner["fields"])
+            sources = walk.scope.sources_of(names[-2] if len(names) > 1 else None, names[-1])
+            if sources and (len(names) > 1 or walk.scope.is_row(names[-1])):
+                origins = union(source.column(text(first)) for source in sources)
+                walk.draft.add(place, origins, text(first))
+                if flows:
+                    walk.flow(origins)
+                walk.todo.append((body["indirection"][1:], place, flows))
+                return
+        walk.todo += [(body["indirection"], place, flows), (body["arg"], place, flows)]
+
+    def _json_query(self, walk: Walk, body: Node, place: str, flows: bool) -> None:
+        outputs = self.query(walk.draft, only(body["query"])[1], walk.scope, walk.scope.ctes)
+        if flows:
+            walk.flow(union(output.origins for output in outputs))
+
+    _SPECIAL: Final[dict[str, Callable[["Expressions", Walk, Any, str, bool], None]]] = {
+        "ColumnRef": _column,
+        "A_Expr": _operator,
+        "FuncCall": _call,
+        "SubLink": _sublink,
+        "SortBy": _sort,
+        "A_Indirection": _field,
+        "JsonArrayQueryConstructor": _json_query,
+    }
+
+
+def _literal(body: Node) -> str | bool | None:
+    if "boolval" in body:
+        return bool(body["boolval"].get("boolval"))
+    return str(body["sval"].get("sval", "")) if "sval" in body else None
+
+
+def resolve(scope: Scope, body: Node) -> tuple[str, Origins]:
+    """The last name of a ColumnRef, `*` for all, and which columns it is."""
+    names = [text(one) if "String" in one else "*" for one in body["fields"]]
+    if len(names) == 1:
+        return names[0], (scope.column(names[0]) if "String" in body["fields"][0] else scope.whole())
+    return names[-1], scope.qualified(names)

@@ -1,0 +1,188 @@
+"""What policy is told about SQL, as frozen values. Nothing here knows the parser.
+
+The words come from PostgreSQL's grammar, names are as the server would look them up: folded to lower case unless they
+were quoted, with escapes resolved.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from extproc.domain.json import JSON
+
+
+class Unparsable(ValueError):
+    """PostgreSQL's parser, or a bound on work, refuses the text. `message` is the parser's own; `position` counts
+    characters from 0, and is None where there is none."""
+
+    def __init__(self, message: str, position: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.position = position
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A table, view or sequence, as it is written. `schema` is None where the search path decides."""
+
+    schema: str | None
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a relation. `table` is None where the text can't tell; `name` is `*` for all, or any, of them."""
+
+    schema: str | None
+    table: str | None
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Columns by the place where they are named; one that is both selected and filtered on is in both.
+
+    `read`: in what is returned, stored or computed; `written`: assigned; `filtered`: WHERE, HAVING, FILTER, MERGE's
+    WHEN; `sorted`: ORDER BY; `grouped`: GROUP BY, DISTINCT ON, PARTITION BY; `joined`: ON, USING, NATURAL.
+    """
+
+    read: tuple[Column, ...] = ()
+    written: tuple[Column, ...] = ()
+    filtered: tuple[Column, ...] = ()
+    sorted: tuple[Column, ...] = ()
+    grouped: tuple[Column, ...] = ()
+    joined: tuple[Column, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function or procedure that is called. `schema` is `pg_catalog` for SQL's own syntax (EXTRACT, TRIM, …)."""
+
+    schema: str | None
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """What DDL, GRANT, COMMENT, LOCK, VACUUM, … is about. `type` is a word: table, index, function, role, …; a column's
+    name is `table.column`."""
+
+    type: str
+    schema: str | None
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Of COPY: `direction` in (FROM) or out (TO); `place` client, file or program; `name`: its path, or the command.
+    `options` are names and values as they are written, `true` for one without a value; what is no plain value is None.
+    Policy is not told of them."""
+
+    direction: str
+    place: str
+    name: str | None
+    options: tuple[tuple[str, str | None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Of SET, RESET and set_config(): what changes in this session. `name` is in lower case, `all` for RESET ALL and
+    DISCARD ALL, None where it is computed; `value` is None for DEFAULT, RESET and what is computed; `local`: for this
+    transaction."""
+
+    name: str | None
+    value: str | None
+    local: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Privileges:
+    """Of GRANT and REVOKE. `names` are privileges in lower case (`all`), or with `roles` the roles given; `to` are
+    roles (`public`, `current_user`, …); `grant_option`: WITH GRANT or ADMIN OPTION."""
+
+    names: tuple[str, ...]
+    to: tuple[str, ...]
+    grant_option: bool
+    roles: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """The facts of one statement; of one inside another, too.
+
+    A subquery and a CTE that only reads belong to the statement around them. One that changes data, and what EXPLAIN,
+    PREPARE, EXECUTE, DECLARE, COPY, INSERT, CREATE … AS, a rule or a function's body contain, is an item of its own;
+    `within` names what it is directly inside of. INSERT, COPY, DECLARE and CREATE … AS name what their query reads,
+    too. What a statement changes is among `reads` where values of it are returned or stored.
+
+    `unknown` holds words of `UNKNOWNS`: it is empty when all of this can be told from the text.
+    """
+
+    kind: str
+    within: str | None = None
+    reads: tuple[Relation, ...] = ()
+    writes: tuple[Relation, ...] = ()
+    columns: Columns = Columns()
+    functions: tuple[Function, ...] = ()
+    where: str | None = None
+    limit: int | None = None
+    locks: bool = False
+    objects: tuple[Object, ...] = ()
+    action: tuple[str, ...] = ()
+    copy: Copy | None = None
+    settings: tuple[Setting, ...] = ()
+    privileges: Privileges | None = None
+    name: str | None = None
+    unknown: tuple[str, ...] = ()
+
+    def document(self) -> dict[str, JSON]:
+        """The statement as policy reads it: one item of `action.facts.statements`."""
+        columns, copy, privileges = self.columns, self.copy, self.privileges
+        return {
+            "kind": self.kind,
+            "within": self.within,
+            "reads": [{"schema": one.schema, "name": one.name} for one in self.reads],
+            "writes": [{"schema": one.schema, "name": one.name} for one in self.writes],
+            "columns": {
+                "read": _columns(columns.read),
+                "written": _columns(columns.written),
+                "filtered": _columns(columns.filtered),
+                "sorted": _columns(columns.sorted),
+                "grouped": _columns(columns.grouped),
+                "joined": _columns(columns.joined),
+            },
+            "functions": [{"schema": one.schema, "name": one.name} for one in self.functions],
+            "where": self.where,
+            "limit": self.limit,
+            "locks": self.locks,
+            "objects": [{"type": one.type, "schema": one.schema, "name": one.name} for one in self.objects],
+            "action": list(self.action),
+            "copy": None if copy is None else {"direction": copy.direction, "place": copy.place, "name": copy.name},
+            "settings": [{"name": one.name, "value": one.value, "local": one.local} for one in self.settings],
+            "privileges": None
+            if privileges is None
+            else {
+                "names": list(privileges.names),
+                "to": list(privileges.to),
+                "grant_option": privileges.grant_option,
+                "roles": privileges.roles,
+            },
+            "name": self.name,
+            "unknown": list(self.unknown),
+        }
+
+
+UNKNOWNS: Final = {
+    "dynamic-sql": "text is run as SQL: DO, query_to_xml(), …",
+    "function": "a function is called that is not one of PostgreSQL's own that only compute",
+    "function-body": "a body in another language than SQL, or a procedure's",
+    "prepared-statement": "EXECUTE of a name that is not known",
+    "cursor": "FETCH from a name that is not known",
+    "setting": "set_config() with a computed name or value",
+    "catalogue": "which objects it is about is only in the catalogue: ALL TABLES IN SCHEMA, CASCADE, OWNED BY, …",
+    "node": "a piece of syntax that is not read here",
+}
+"""The closed vocabulary of `Statement.unknown`, and what each means."""
+
+
+def _columns(columns: tuple[Column, ...]) -> list[JSON]:
+    return [{"schema": one.schema, "table": one.table, "name": one.name} for one in columns]

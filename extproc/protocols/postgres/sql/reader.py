@@ -1,0 +1,66 @@
+"""The way in: text of SQL to facts, with what was read before kept."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from extproc.protocols.postgres.sql.draft import Draft
+from extproc.protocols.postgres.sql.facts import Unparsable
+from extproc.protocols.postgres.sql.script import Script
+from extproc.protocols.postgres.sql.statements import Statements
+from extproc.protocols.postgres.sql.tree import parse
+
+_NONE: Final[Mapping[str, Script]] = MappingProxyType({})
+_EMPTY: Final = Script((Draft("empty").finish(None),), ())
+_KEPT_CHARACTERS: Final = 65_536
+"""Longer texts are not kept: they hardly come twice, and would be the greater part of what is kept."""
+
+
+def read(sql: str, prepared: Mapping[str, Script] = _NONE, cursors: Mapping[str, Script] = _NONE) -> Script:
+    """Facts of a text. `prepared` and `cursors` are those of the session by name, for EXECUTE and FETCH.
+
+    Raises Unparsable where PostgreSQL's parser refuses it, and where it is more work than a text may be.
+    """
+    return _read(sql, prepared, cursors)[0]
+
+
+def _read(sql: str, prepared: Mapping[str, Script], cursors: Mapping[str, Script]) -> tuple[Script, bool]:
+    """The facts, and whether they are the text's alone."""
+    nodes = parse(sql)
+    if not nodes:
+        return _EMPTY, True
+    reading = Statements(prepared, cursors)
+    try:
+        results = tuple([reading.statement(node) for node in nodes])
+    except RecursionError:
+        # The bounds are for a caller that has used little of the stack; this is for all others.
+        raise Unparsable("nested too deeply") from None
+    script = Script(
+        tuple([draft.finish(draft.within) for draft in reading.drafts]),
+        results,
+        MappingProxyType({name: one for name, one in reading.new_prepared.items() if one is not None}),
+        MappingProxyType({name: one for name, one in reading.new_cursors.items() if one is not None}),
+    )
+    return script, not reading.looked
+
+
+class Reader:
+    """`read` with the last `size` texts kept. Not for several threads at once."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._kept: OrderedDict[str, Script] = OrderedDict()
+
+    def read(self, sql: str, prepared: Mapping[str, Script] = _NONE, cursors: Mapping[str, Script] = _NONE) -> Script:
+        """As `read`. What depends on `prepared` or `cursors` is read anew each time."""
+        script = self._kept.get(sql)
+        if script is not None:
+            self._kept.move_to_end(sql)
+            return script
+        script, alone = _read(sql, prepared, cursors)
+        if alone and len(sql) <= _KEPT_CHARACTERS:
+            self._kept[sql] = script
+            if len(self._kept) > self._size:
+                self._kept.popitem(last=False)
+        return script

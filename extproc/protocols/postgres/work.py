@@ -1,0 +1,80 @@
+"""What is done under one Grant, and the statements and portals that it is done with."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from extproc.domain.grant import Grant
+from extproc.domain.json import JSON
+from extproc.protocols.postgres.masks.copying import CopyMask
+from extproc.protocols.postgres.masks.rows import RowMask
+from extproc.protocols.postgres.sql import Script
+
+_MOST_TAGS = 16
+
+
+Mask = RowMask | CopyMask
+"""What results go through on their way to the client."""
+
+
+@dataclass(slots=True, eq=False)
+class Work:
+    """One Query, or one execution of a prepared statement. `rows` is how many the client was given or, by a COPY, how
+    many messages of data it gave; `given` and `taken` are the bytes of those. `tags` are the server's words for what
+    was done (`UPDATE 3`), `statement` is which one of the script is answered now, `sqlstate` is of the error that it
+    ended with. Of a result being sent, `described` says that its columns are known, and `mask` is what its rows go
+    through; `counts` are the values that were masked, by kind."""
+
+    grant: Grant
+    sql: str
+    script: Script
+    rows: int = 0
+    taken: int = 0
+    given: int = 0
+    statement: int = 0
+    tags: list[str] = field(default_factory=list)
+    sqlstate: str | None = None
+    described: bool = False
+    mask: Mask | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def unmask(self) -> None:
+        """The result that was being sent is complete."""
+        if self.mask is not None:
+            self.count(self.mask.counts)
+        self.mask, self.described = None, False
+
+    def count(self, masked: Mapping[str, int]) -> None:
+        """Values were masked: how many, by kind."""
+        for kind, number in masked.items():
+            self.counts[kind] = self.counts.get(kind, 0) + number
+
+    def facts(self) -> dict[str, JSON]:
+        """What the delivery's record says of it."""
+        self.unmask()
+        more = len(self.tags) - _MOST_TAGS
+        return {
+            "sqlstate": self.sqlstate,
+            "tags": [*self.tags[:_MOST_TAGS], *([f"… {more} more"] if more > 0 else [])],
+            "rows": self.rows,
+            "bytes": {"request": self.taken, "response": self.given},
+            "masked": {"response": dict(self.counts)} if self.counts else {},
+        }
+
+
+@dataclass(slots=True, eq=False)
+class Prepared:
+    """A statement by its text. `types` are those of its parameters (OIDs): 0 where the server finds out, and perhaps
+    fewer than there are parameters, until it has told."""
+
+    sql: str
+    script: Script
+    types: tuple[int, ...]
+
+
+@dataclass(slots=True, eq=False)
+class Portal:
+    """A statement bound to values, under the Grant that it was bound under. `asked` says that the server was asked for
+    the columns of its rows."""
+
+    work: Work
+    asked: bool = False

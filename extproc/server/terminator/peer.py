@@ -1,0 +1,155 @@
+"""One end of a terminated connection, as asyncio has it."""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from typing import Protocol, cast
+
+HIGH_WATER = 256 << 10
+"""Bytes that wait for a peer that does not read, beyond which no more are made for it."""
+
+
+_HANDSHAKE_SECONDS = 10.0
+
+
+class Owner(Protocol):
+    """Whoever reads what a peer sends."""
+
+    def received(self, peer: "Peer", data: bytes) -> None:
+        """Bytes came."""
+        ...
+
+    def ended(self, peer: "Peer") -> None:
+        """No more will come: the peer closed its side, or the connection is lost."""
+        ...
+
+    def drained(self, peer: "Peer") -> None:
+        """The peer takes bytes again, or takes none for now (`peer.full`)."""
+        ...
+
+
+class Peer(asyncio.Protocol):
+    """The client, or the server. Before it has an owner it keeps what comes, and reads no more."""
+
+    def __init__(self, owner: Owner | None = None, made: Callable[["Peer"], None] | None = None) -> None:
+        """`made` is called once there is a connection."""
+        self._owner = owner
+        self._made = made
+        self._transport: asyncio.Transport | None = None
+        self._paused = False
+        self._early: list[bytes] = []
+        self.full = False
+        self.over = False
+        """Whether nothing more will come."""
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        """The connection. Raises RuntimeError before there is one."""
+        if self._transport is None:
+            raise RuntimeError("not connected yet")
+        return self._transport
+
+    def give(self, owner: Owner) -> None:
+        """From now on this one reads what comes, what came before first."""
+        self._owner = owner
+        early, self._early = self._early, []
+        if early:
+            owner.received(self, b"".join(early))
+        self.read(True)
+        if self.over:
+            owner.ended(self)
+
+    def keep(self, data: bytes) -> None:
+        """Nobody reads what comes, until somebody is given; this came already."""
+        self._owner = None
+        self._early = [data] if data else []
+        self.read(False)
+
+    async def start_tls(
+        self, context: ssl.SSLContext, *, server_side: bool = False, server_hostname: str | None = None
+    ) -> None:
+        """Go on under TLS. Raises ssl.SSLError, OSError and TimeoutError (a handshake takes ten seconds at most)."""
+        loop = asyncio.get_running_loop()
+        transport = await loop.start_tls(
+            self.transport,
+            self,
+            context,
+            server_side=server_side,
+            server_hostname=server_hostname,
+            ssl_handshake_timeout=_HANDSHAKE_SECONDS,
+        )
+        if transport is None:
+            raise ConnectionResetError("the peer left during the handshake")
+        self._transport = transport
+        self._paused = False
+        transport.set_write_buffer_limits(HIGH_WATER)
+
+    def write(self, data: bytes) -> None:
+        """Send bytes; those for somebody who left are nobody's."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def read(self, wanted: bool) -> None:
+        """Read, or read no more for now."""
+        if self._transport is None or wanted is not self._paused or self._transport.is_closing():
+            return
+        self._paused = not wanted
+        if wanted:
+            self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()
+
+    def close(self) -> None:
+        """End the connection; what was written still arrives."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """End the connection now."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # -- asyncio.Protocol ----------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See asyncio. Called again when the connection goes on under TLS."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(HIGH_WATER)
+        if self._made is not None:
+            made, self._made = self._made, None
+            made(self)
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio."""
+        if self._owner is None:
+            self._early.append(data)
+        else:
+            self._owner.received(self, data)
+
+    def eof_received(self) -> bool:
+        """See asyncio. The other direction stays open until the owner closes it."""
+        self._end()
+        return True
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """See asyncio."""
+        self._end()
+
+    def pause_writing(self) -> None:
+        """See asyncio."""
+        self._fill(True)
+
+    def resume_writing(self) -> None:
+        """See asyncio."""
+        self._fill(False)
+
+    def _fill(self, full: bool) -> None:
+        self.full = full
+        if self._owner is not None:
+            self._owner.drained(self)
+
+    def _end(self) -> None:
+        if not self.over:
+            self.over = True
+            if self._owner is not None:
+                self._owner.ended(self)

@@ -1,0 +1,60 @@
+# METADATA
+# scope: package
+# title: Governed columns stay where they are governed
+# description: |
+#   A view, a table, a function or another column that is made of a governed column has another name, under which no mask
+#   knows its values. Making one waits for a person, in every environment.
+# custom:
+#   id: postgres.governed_copies
+#   severity: high
+#   mode: enforce
+package holdpoint.policies.postgres.governed_copies
+
+import data.holdpoint.lib.governed
+import data.holdpoint.lib.postgres
+import data.holdpoint.lib.target
+
+settings := data.holdpoint.config.policies["postgres.governed_copies"]
+
+findings contains finding if {
+	some statement in postgres.statements
+	copies(statement)
+	count(governed.surely(statement, ["read"])) > 0
+	finding := postgres.held(
+		"governed-copy",
+		"Copying governed columns to where they are not governed needs a person's approval.",
+		{"group": target.approval_group(settings.group)},
+	)
+}
+
+# Renamed, a column is no longer what data names.
+findings contains finding if {
+	some statement in postgres.statements
+	statement.kind == "alter"
+	strings.any_prefix_match(statement.action, ["rename"])
+	some thing in statement.objects
+	lower(split(thing.name, ".")[count(split(thing.name, ".")) - 1]) in governed.every_name
+	finding := postgres.held(
+		"governed-rename",
+		"Renaming governed columns needs a person's approval; afterwards data has to name them anew.",
+		{"group": target.approval_group(settings.group)},
+	)
+}
+
+copies(statement) if statement.within in making
+
+making := {"create", "function", "insert", "rule", "view"}
+
+# CREATE TABLE … AS EXECUTE.
+copies(statement) if {
+	statement.within == "execute"
+	some around in postgres.statements
+	around.kind == "execute"
+	around.within in making
+}
+
+# What is written to governed columns alone stays governed.
+copies(statement) if {
+	some column in statement.columns.written
+	not lower(column.name) in governed.every_name
+}

@@ -1,0 +1,60 @@
+package holdpoint.policies.postgres.governed_copies_test
+
+import data.holdpoint.lib.testing
+import data.holdpoint.policies.postgres.governed_copies
+
+found(statement) := result if {
+	result := {[f.code, f.effect] | some f in governed_copies.findings} with input as testing.postgres("dev", [{}, statement])
+		with data.holdpoint.config.postgres.governed as {"*": {"*": ["ssn"]}, "crm": {"customers": ["email"]}}
+}
+
+held := {["governed-copy", "hold"]}
+
+changing(kind, written, read) := testing.statement(kind, {"columns": {
+	"read": [testing.column(name) | some name in read],
+	"written": [testing.column(name) | some name in written],
+}})
+
+test_whatever_is_made_of_them_is_held if {
+	every within in ["create", "function", "insert", "rule", "view"] {
+		found(testing.select("customers", ["email"], {"within": within})) == held
+		found(testing.select("customers", ["*"], {"within": within})) == held
+		found(testing.select("people", ["ssn"], {"within": within})) == held
+		found(testing.select("customers", ["id"], {"within": within})) == set()
+	}
+}
+
+test_what_is_prepared_is_made_of_too if {
+	statements := [testing.statement("create", {}), testing.statement("execute", {"within": "create"})]
+	read := testing.select("people", ["ssn"], {"within": "execute"})
+	testing.codes(governed_copies.findings) == {"governed-copy"} with input as testing.postgres("dev", array.concat(statements, [read]))
+	count(governed_copies.findings) == 0 with input as testing.postgres("dev", [testing.statement("execute", {}), read])
+}
+
+altered(column, action) := testing.statement("alter", {
+	"action": [action],
+	"objects": [{"type": "table", "schema": null, "name": "x"}, {"type": "column", "schema": null, "name": column}],
+})
+
+test_names_stay if {
+	every column in ["customers.Email", "people.ssn"] {
+		found(altered(column, "rename_column")) == {["governed-rename", "hold"]}
+		found(altered(column, "drop_column")) == set()
+	}
+	found(altered("customers.id", "rename_column")) == set()
+}
+
+test_other_columns_do_not_take_them_up if {
+	every kind in ["update", "insert", "merge"] {
+		found(changing(kind, ["customers.note"], ["customers.email"])) == held
+		found(changing(kind, ["customers.email", "customers.note"], ["customers.EMAIL"])) == held
+		found(changing(kind, ["customers.email"], ["customers.email"])) == set()
+		found(changing(kind, ["customers.note"], ["customers.id"])) == set()
+	}
+}
+
+test_reading_is_not_copying if {
+	every within in [null, "cte", "copy", "declare", "explain_analyze"] {
+		found(testing.select("customers", ["email"], {"within": within})) == set()
+	}
+}
