@@ -30,7 +30,6 @@ findings contains finding if {
 # Renamed, a column is no longer what data names.
 findings contains finding if {
 	some statement in postgres.statements
-	statement.kind == "alter"
 	strings.any_prefix_match(statement.action, ["rename"])
 	some thing in statement.objects
 	lower(split(thing.name, ".")[count(split(thing.name, ".")) - 1]) in governed.every_name

@@ -28,7 +28,11 @@ test_what_is_prepared_is_made_of_too if {
 	statements := [testing.statement("create", {}), testing.statement("execute", {"within": "create"})]
 	read := testing.select("people", ["ssn"], {"within": "execute"})
 	testing.codes(governed_copies.findings) == {"governed-copy"} with input as testing.postgres("dev", array.concat(statements, [read]))
-	count(governed_copies.findings) == 0 with input as testing.postgres("dev", [testing.statement("execute", {}), read])
+	elsewhere := array.concat(statements, [testing.select("people", ["ssn"], {})])
+	of_another := [testing.select("orders", ["id"], {"within": "create"}), testing.statement("execute", {}), read]
+	every given in [elsewhere, of_another] {
+		count(governed_copies.findings) == 0 with input as testing.postgres("dev", given)
+	}
 }
 
 altered(column, action) := testing.statement("alter", {
