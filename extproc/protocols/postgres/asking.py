@@ -20,10 +20,15 @@ from extproc.protocols.postgres.wire.frontend import Of
 from extproc.protocols.postgres.work import Portal, Prepared, Work
 from extproc.protocols.session import Decide
 
+_BY_NAME = frozenset({"execute", "fetch"})
 _COPY = frozenset({common.CopyData.kind, common.CopyDone.kind, frontend.CopyFail.kind})
 _FLUSH = frontend.Flush().encode()
 _ENOUGH = 256 << 10
 """Bytes of messages that wait for their turn, beyond which no more are read."""
+
+_LONGEST = 256 << 10
+"""Characters of a text of SQL: 1 MiB of the worst there is takes the parser five seconds."""
+_HINT = f"At most {_LONGEST} characters are read. Give long values as parameters, or use COPY."
 
 _FRAME_BYTES = 200
 """What a message costs beside its bytes: a Sync has five."""
@@ -183,6 +188,10 @@ class Asking:
 
     def _read(self, sql: str, step: Step) -> Script | None:
         """What a text says; None where it was refused because nobody can tell."""
+        if len(sql) > _LONGEST:
+            self._link.refuse(step, errors.error(errors.TOO_LARGE, "The statement is too long to be read.", hint=_HINT))
+            self._link.tell_of("UNREADABLE", "too-long", "The statement is too long to be read")
+            return None
         try:
             return self._reader.read(sql, self._link.scripts, self._link.cursors)
         except Unparsable as error:
@@ -238,8 +247,14 @@ class Asking:
         prepared = self._link.statements.get(bind.statement)
         if prepared is None:
             self._nothing(Step.BIND, errors.NO_STATEMENT, "prepared statement", bind.statement)
-        else:
-            self._bound(bind, frame, prepared, None)
+            return
+        if any(statement.kind in _BY_NAME for statement in prepared.script.outer):
+            # What it names may be another one by now.
+            script = self._read(prepared.sql, Step.BIND)
+            if script is None:
+                return
+            prepared = Prepared(prepared.sql, script, prepared.types)
+        self._bound(bind, frame, prepared, None)
 
     def _bound(self, bind: frontend.Bind, frame: Frame, prepared: Prepared, parse: Frame | None) -> None:
         """A statement is bound to values; where `parse` is given it is prepared just before, under the same Grant."""

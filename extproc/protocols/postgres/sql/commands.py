@@ -224,6 +224,8 @@ def _move_all(draft: Draft, body: Node) -> None:
 
 
 def _dynamic(draft: Draft, body: Node) -> None:
+    said = {one["defname"]: one.get("arg", {}) for one in (only(option)[1] for option in body.get("args", []))}
+    draft.about("language", None, (text(said["language"]) if "language" in said else "plpgsql").lower())
     draft.doubt("dynamic-sql")
 
 

@@ -191,7 +191,7 @@ class Definitions(Changes):
             part = type_of(body["renameType"])
             draft.action[f"rename_{part}" if body["renameType"] in _NAMED_PARTS else "rename"] = None
         elif tag in _DOES:
-            draft.action[_DOES[tag]] = None
+            draft.action["rename_value" if "oldVal" in body else _DOES[tag]] = None
         for each in body.get("cmds", []):
             _, command = only(each)
             draft.action[snake(command["subtype"])] = None

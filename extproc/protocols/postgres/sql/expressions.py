@@ -141,8 +141,14 @@ class Expressions(ABC):
     def _sublink(self, walk: Walk, body: Node, place: str, flows: bool) -> None:
         _, inner = only(body["subselect"])
         outputs = self.query(walk.draft, inner, walk.scope, walk.scope.ctes)
-        if flows and body["subLinkType"] != "EXISTS_SUBLINK":
-            walk.flow(union(output.origins for output in outputs))
+        if body["subLinkType"] != "EXISTS_SUBLINK":
+            made = union(output.origins for output in outputs)
+            if flows:
+                walk.flow(made)
+            if place != "read" and made:
+                # What it gives is compared, sorted by, … here, whatever it is called inside.
+                for column in made:
+                    walk.draft.add(place, (column,), column.name)
         walk.todo.append((body.get("testexpr", []), place, flows))
 
     def _sort(self, walk: Walk, body: Node, place: str, flows: bool) -> None:

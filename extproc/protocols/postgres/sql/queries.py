@@ -99,12 +99,10 @@ class Queries(Tables):
             _, body = only(target)
             origins = self.value(draft, scope, body["val"])
             if is_star(body["val"]):
-                outputs += star(scope, body["val"])
-                if len(outputs) > _WIDEST:
-                    outputs = [ANYTHING]
+                outputs += star(scope, body["val"]) if len(outputs) <= _WIDEST else ()
             else:
                 outputs.append(labelled(body, origins))
-        return tuple(outputs)
+        return tuple(outputs) if len(outputs) <= _WIDEST else (ANYTHING,)
 
     def _rows(self, draft: Draft, scope: Scope, rows: list[Node]) -> tuple[Output, ...]:
         """VALUES: each column is made of what stands at its place in any row."""

@@ -13,6 +13,7 @@ from extproc.protocols.postgres.sql.tree import parse
 
 _NONE: Final[Mapping[str, Script]] = MappingProxyType({})
 _EMPTY: Final = Script((Draft("empty").finish(None),), ())
+UNEXPECTED: Final = "the parser gave a tree of an unexpected form"
 _KEPT_CHARACTERS: Final = 65_536
 """Longer texts are not kept: they hardly come twice, and would be the greater part of what is kept."""
 
@@ -36,6 +37,9 @@ def _read(sql: str, prepared: Mapping[str, Script], cursors: Mapping[str, Script
     except RecursionError:
         # The bounds are for a caller that has used little of the stack; this is for all others.
         raise Unparsable("nested too deeply") from None
+    except (LookupError, TypeError, AttributeError) as error:
+        # Who writes the text chooses the tree; one of a form that is not known here is refused, not guessed at.
+        raise Unparsable(UNEXPECTED) from error
     script = Script(
         tuple([draft.finish(draft.within) for draft in reading.drafts]),
         results,

@@ -89,7 +89,7 @@ def widened(one: Output | None, other: Output) -> Output:
 class Scope:
     """The FROM items of one query, and the scope of the query around it."""
 
-    __slots__ = ("ctes", "items", "named", "open", "parent", "sources", "star", "_found")
+    __slots__ = ("ctes", "items", "named", "open", "parent", "sources", "star", "_found", "_whole")
 
     def __init__(self, parent: "Scope | None", ctes: "Ctes | None") -> None:
         self.parent = parent
@@ -100,6 +100,7 @@ class Scope:
         self.named: dict[str, Origins] = {}
         self.open: Output | None = None
         self._found: dict[str, Origins] = {}
+        self._whole: list[Origins] | None = None
 
     def add(self, source: Source) -> None:
         """One more FROM item."""
@@ -112,6 +113,7 @@ class Scope:
             if source.open is not None:
                 self.open = widened(self.open, source.open)
         self._found.clear()
+        self._whole = None
 
     def column(self, name: str) -> Origins:
         """A name without a table: a column of these, else of the scopes around, else a whole row."""
@@ -150,7 +152,9 @@ class Scope:
 
     def whole(self) -> Origins:
         """What a row of all FROM items is made of."""
-        return union(source.whole() for source in self.sources if not source.qualified)
+        if self._whole is None:
+            self._whole = [union(source.whole() for source in self.sources if not source.qualified)]
+        return self._whole[0]
 
     def qualified(self, names: list[str]) -> Origins:
         """`table.column`, `schema.table.column` or `database.schema.table.column`; the column may be `*`."""

@@ -229,6 +229,8 @@ class Statements(Definitions):
         draft.action.update(dict.fromkeys(one for one in words(options) if one not in ("as", "language")))
         self.beside(draft, "function", "CreateFunctionStmt", {"parameters": body.get("parameters", [])})
         said = {one["defname"]: one.get("arg", {}) for one in (only(option)[1] for option in options)}
+        if "language" in said:
+            draft.about("language", None, text(said["language"]).lower())
         if "sql_body" in body:
             self._body(body["sql_body"])
         elif text(said.get("language", {})).lower() != "sql" or not self._text(said.get("as", {})):

@@ -12,7 +12,7 @@ from extproc.protocols.postgres.sql.tree import Node
 
 TRUE, FALSE, NULL, FIXED, SOME = "true", "false", "null", "fixed", "some"
 _NEGATED: Final = {TRUE: FALSE, FALSE: TRUE, NULL: NULL, FIXED: FIXED, SOME: SOME}
-_OPPOSITE: Final = {"=": "<>", "<>": "=", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
+_OPPOSITE: Final = {"=": "<>", "<>": "=", "<": ">=", ">=": "<", ">": "<=", "<=": ">", "IS_NULL": "IS_NOT_NULL"}
 _OF_ITSELF: Final = {
     **dict.fromkeys(("=", "<=", ">=", "~~", "~~*", "@>", "<@", "~=", "&&"), TRUE),
     **dict.fromkeys(("<>", "<", ">", "!~~", "!~~*"), FALSE),
@@ -142,6 +142,9 @@ def _boolean(body: Node, values: list[str]) -> str:
 
 def _exhausts(args: list[Node]) -> bool:
     """`p OR NOT p`, `x IS NULL OR x IS NOT NULL`, `x < 1 OR x >= 1`: one is the opposite of another."""
+    marks = {_mark(arg) for arg in args}
+    if "NOT_EXPR" not in marks and not any(_OPPOSITE.get(mark) in marks for mark in marks):
+        return False
     seen: set[object] = set()
     for arg in args:
         mine = key(arg)
@@ -161,6 +164,14 @@ def _exhausts(args: list[Node]) -> bool:
             return True
         seen.add(mine)
     return False
+
+
+def _mark(node: Node) -> str:
+    """What could have an opposite: an operator, or a word."""
+    tag, body = only(node)
+    if tag == "A_Expr":
+        return text(body["name"][-1]) if body["kind"] == "AEXPR_OP" else ""
+    return str(body.get("boolop") or body.get("nulltesttype") or "")
 
 
 def _null_test(body: Node) -> str:

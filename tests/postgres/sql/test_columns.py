@@ -1,0 +1,152 @@
+"""Columns by place, where results come from, and whether WHERE leaves rows out."""
+
+# ruff: noqa: S608 (what is built here is read, and sent nowhere)
+
+import pytest
+
+from extproc.protocols.postgres.sql import Column, Reader, read
+
+
+def said(columns: tuple[Column, ...] | None) -> str | None:
+    """Columns as `table.name`, `?` where no table is known; None for UNKNOWN."""
+    return None if columns is None else " ".join(f"{one.table or '?'}.{one.name}" for one in columns)
+
+
+@pytest.mark.parametrize(
+    ("sql", "place", "expected"),
+    [
+        ("SELECT email FROM customers c WHERE c.ssn = 'x'", "read", "customers.email"),
+        ("SELECT email FROM customers c WHERE c.ssn = 'x'", "filtered", "customers.ssn"),
+        ("SELECT a FROM t, u", "read", "?.a"),
+        ("SELECT c FROM customers c", "read", "customers.*"),
+        ("SELECT row_to_json(c), c::text FROM customers c", "read", "customers.*"),
+        ("SELECT (c).email FROM customers c", "read", "customers.email"),
+        ("SELECT s.e FROM (SELECT email AS e FROM customers) s", "read", "customers.email"),
+        ("SELECT 1 FROM (SELECT * FROM customers) s WHERE ssn = 'x'", "filtered", "customers.ssn"),
+        ("SELECT 1 FROM a JOIN b USING (id)", "joined", "a.id b.id"),
+        ("SELECT 1 FROM a NATURAL JOIN b", "joined", "a.* b.*"),
+        ("SELECT 1 FROM a JOIN b ON a.x = b.y", "joined", "a.x b.y"),
+        ("SELECT email AS e FROM t ORDER BY e, 1, z", "sorted", "t.email t.z"),
+        ("SELECT date_trunc('day', at) FROM t GROUP BY 1", "grouped", "t.at"),
+        ("SELECT sum(a) FILTER (WHERE b) OVER (PARTITION BY c ORDER BY d) FROM t", "filtered", "t.b"),
+        ("SELECT sum(a) FILTER (WHERE b) OVER (PARTITION BY c ORDER BY d) FROM t", "grouped", "t.c"),
+        ("SELECT sum(a) FILTER (WHERE b) OVER (PARTITION BY c ORDER BY d) FROM t", "sorted", "t.d"),
+        ("UPDATE t SET (a, b) = (SELECT 1, 2), c = d", "written", "t.a t.b t.c"),
+        ("INSERT INTO t VALUES (1)", "written", "t.*"),
+        ("INSERT INTO t (a) VALUES (1) ON CONFLICT (k) DO UPDATE SET b = excluded.c", "read", "t.c"),
+        ("INSERT INTO t (a) VALUES (1) ON CONFLICT (k) DO UPDATE SET b = excluded.c", "filtered", "t.k"),
+        ("SELECT x FROM t WHERE EXISTS (SELECT 1 FROM u WHERE u.y = t.z)", "filtered", "u.y t.z"),
+        ("SELECT x FROM t WHERE id IN (SELECT u.id FROM u)", "filtered", "u.id t.id"),
+        ("SELECT x FROM t WHERE (SELECT substr(t.card, 1, 1)) = '4'", "filtered", "t.card"),
+        ("SELECT x FROM t ORDER BY (SELECT u.y FROM u)", "sorted", "u.y"),
+        ("SELECT l.x FROM t, LATERAL (SELECT t.y AS x) l", "read", "t.y"),
+        ("COPY t (a, b) TO STDOUT", "read", "t.a t.b"),
+        ("COPY t FROM STDIN WHERE a > 1", "filtered", "t.a"),
+    ],
+)
+def test_columns(sql: str, place: str, expected: str) -> None:
+    """Each reference is resolved to its table, as far as the text tells."""
+    assert said(getattr(read(sql).statements[0].columns, place)) == expected
+
+
+@pytest.mark.parametrize(
+    ("sql", "labels", "expected"),
+    [
+        (
+            "SELECT email, 1, upper(name) AS n FROM customers",
+            ["email", "?column?", "n"],
+            ["customers.email", "", "customers.name"],
+        ),
+        ("SELECT * FROM customers", ["id", "email"], ["customers.id", "customers.email"]),
+        (
+            "SELECT 1 AS one, c.*, x FROM customers c",
+            ["one", "a", "b", "x"],
+            ["", "customers.a", "customers.b", "customers.x"],
+        ),
+        ("SELECT * FROM a JOIN b USING (id)", ["id", "x"], ["a.id b.id", "a.x b.x"]),
+        ("SELECT * FROM a, (SELECT ssn AS x FROM c) s", ["id", "x"], ["a.id", "c.ssn"]),
+        ("SELECT c FROM customers c", ["c"], [None]),
+        ("SELECT mine(email) FROM customers", ["mine"], [None]),
+        ("SELECT email FROM a UNION SELECT ssn FROM b", ["email"], ["a.email b.ssn"]),
+        ("SELECT * FROM a UNION SELECT * FROM b", ["email"], [None]),
+        ("WITH x AS (DELETE FROM t RETURNING a, b) SELECT b, a FROM x", ["b", "a"], ["t.b", "t.a"]),
+        ("DELETE FROM t RETURNING *", ["a"], ["t.a"]),
+        ("INSERT INTO t VALUES (1) RETURNING a AS b", ["b"], ["t.a"]),
+        ("SELECT * FROM customers AS c (a)", ["a", "b"], [None, "customers.b"]),
+        ("SELECT CASE WHEN ssn = '1' THEN 'y' END FROM c", ["case"], ["c.ssn"]),
+        ("SELECT (SELECT email FROM c), EXISTS (SELECT ssn FROM c)", ["email", "exists"], ["c.email", ""]),
+        ("VALUES (1, 'x')", ["column1", "column2"], ["", ""]),
+        ("SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY pay) FROM t", ["percentile_cont"], ["t.pay"]),
+        ("COPY (SELECT email FROM c) TO STDOUT", ["email"], ["c.email"]),
+        ("SELECT email FROM c", ["other"], [None]),
+        ("SELECT email FROM c", ["email", "more"], [None, None]),
+        ("SELECT 1; SELECT 2", ["?column?"], [None]),
+        (
+            "WITH RECURSIVE t (n, p) AS (SELECT id, up FROM x UNION ALL SELECT x.id, t.n FROM x, t) SELECT n, p FROM t",
+            ["n", "p"],
+            ["x.id", "x.id x.up"],
+        ),
+    ],
+)
+def test_where_results_come_from(sql: str, labels: list[str], expected: list[str | None]) -> None:
+    """Every column that a value is made of is named, or it is unknown."""
+    assert [said(origins) for origins in read(sql).lineage(labels)] == expected
+
+
+ALWAYS = (
+    """
+TRUE|1 = 1|'a' = 'a'|NOT FALSE|id = id|id IS NOT DISTINCT FROM id|id = 1 OR TRUE|true::bool|'true'::bool|id IN (1, id)
+t.id = id|id BETWEEN id AND id|1 IN (1, 2)|now() > '2000-01-01'|EXISTS (SELECT 1)|EXISTS (SELECT 1 FROM x)
+CASE WHEN a THEN true ELSE true END|COALESCE(NULL, true)|(a = a) = true|a IS NULL OR a IS NOT NULL|NOT (a <> a)
+a LIKE '%'|2 > 1 AND length('a') = 1|NULL IS NULL|(1 = 1) IS TRUE|NOT NOT true|id = ANY (ARRAY[id, 1])
+(id, a) = (id, a)|id = 1 OR id <> 1|true AND (false OR (1 = 1 AND 'x' = 'x'))|'yes'|NOT (1 = 2)|id >= id|$1
+""".replace("\n", "|")
+    .strip("|")
+    .split("|")
+)
+SOME = (
+    """
+id = 1|id IN (1, 2)|id = $1 OR $2 IS NULL|EXISTS (SELECT 1 FROM x WHERE x.a = t.a)|2 > 1 AND id > 0|CURRENT OF c
+a LIKE 'a%'|a|NOT a|id = ANY ($1)|id IS NOT NULL|CASE WHEN a THEN true END|id <> id
+""".replace("\n", "|")
+    .strip("|")
+    .split("|")
+)
+
+
+@pytest.mark.parametrize("condition", ALWAYS)
+def test_a_condition_that_is_always_true_is_no_condition(condition: str) -> None:
+    """However it is written."""
+    assert read(f"DELETE FROM t WHERE {condition}").statements[0].where == "always"
+
+
+@pytest.mark.parametrize("condition", SOME)
+def test_a_condition_on_rows(condition: str) -> None:
+    """It leaves rows out."""
+    assert read(f"DELETE FROM t WHERE {condition}").statements[0].where == "some"
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ("SELECT 1 LIMIT 10", 10),
+        ("SELECT 1 FETCH FIRST ROW ONLY", 1),
+        ("SELECT 1 LIMIT 5::bigint", 5),
+        ("SELECT 1 LIMIT ALL", None),
+        ("SELECT 1 LIMIT $1", None),
+        ("SELECT x FROM t ORDER BY x FETCH FIRST 2 ROWS WITH TIES", None),
+        ("SELECT * FROM (SELECT 1 LIMIT 1) x", None),
+    ],
+)
+def test_limits(sql: str, expected: int | None) -> None:
+    """Only a constant that bounds the whole result counts."""
+    assert read(sql).statements[0].limit == expected
+
+
+def test_a_reader_keeps_what_is_the_texts_alone() -> None:
+    """What a prepared statement decides is read anew."""
+    reader = Reader(1)
+    assert reader.read("SELECT 1") is reader.read("SELECT 1")
+    first = reader.read("PREPARE p AS TABLE a").prepared
+    second = reader.read("PREPARE p AS TABLE b").prepared
+    assert reader.read("EXECUTE p", first) != reader.read("EXECUTE p", second)
