@@ -4,6 +4,7 @@ import asyncio
 import re
 import secrets
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from extproc.server.supervisor import Program
 # A decision leaves a lot of garbage. Collected less often it costs a fifth less CPU and half the p99; the limit keeps a
 # large policy library from taking the machine.
 _OPA_MEMORY = {"GOGC": "400", "GOMEMLIMIT": "512MiB"}
-_ACTIVE = re.compile(r"(downstream_rq|upstream_cx)_active: [1-9]")
+_ACTIVE = re.compile(r"downstream_rq_active: [1-9]")
 
 
 def stages(settings: Settings, layout: Layout) -> list[list[Program]]:
@@ -52,7 +53,7 @@ def stages(settings: Settings, layout: Layout) -> list[list[Program]]:
         partial(_envoy_alive, layout.envoy_admin, _listeners(settings)),
         cwd=layout.envoy,
         ready_seconds=60.0,
-        before_stop=partial(_drain, layout.envoy_admin),
+        before_stop=partial(_drain, layout.envoy_admin, [layout.beat(name) for name in database_workers(settings)]),
         before_start=partial(_unlink, layout.envoy_admin),
     )
     return [found, [*databases, door]] if settings.listen.managed else [[*found, *databases]]
@@ -103,16 +104,13 @@ async def _envoy_alive(where: Path, listeners: tuple[str, ...]) -> bool:
     return all(f"{name}::" in listening for name in listeners)
 
 
-async def _drain(where: Path) -> None:
-    """Stop taking connections, and let what runs finish; the caller bounds how long."""
+async def _drain(where: Path, sessions: Sequence[Path]) -> None:
+    """Stop taking connections, and let what runs finish; the caller bounds how long. `sessions` are the heartbeats of
+    workers that end their sessions while the door is still open: their clients are to hear why."""
     await probe.http(where, "POST /drain_listeners?graceful&skip_exit")
-    # Connections of databases go as soon as their workers have ended them.
-    requests, connections = (
-        "http.(agents|proxy|tunnels).downstream_rq_active",
-        "cluster.postgres-workers.upstream_cx_active",
-    )
-    active = f"GET /stats?filter=^({requests}|{connections})$"
-    while _ACTIVE.search(await probe.text(where, active)):  # noqa: ASYNC110 - Envoy has no event for it
+    active = "GET /stats?filter=^http.(agents|proxy|tunnels).downstream_rq_active$"
+    # Neither has an event for it. Connections are not counted: a client that does not close its end keeps one.
+    while _ACTIVE.search(await probe.text(where, active)) or any(map(probe.beats, sessions)):  # noqa: ASYNC110
         await asyncio.sleep(0.1)
 
 

@@ -194,9 +194,8 @@ def test_whose_passwords_an_administrator_may_have_sent(tmp_path: Path) -> None:
     check_credential(wanted, now, Principal("x", "root", Kind.HUMAN, credential=MACHINE))
 
 
-def test_which_programs_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_which_programs_run(tmp_path: Path) -> None:
     """Workers of databases run where databases can be reached, before there is one, and stop together with the door."""
-    monkeypatch.setattr(programs, "DATABASES_ARE_SERVED", True)
     without = databases(tmp_path, CRM, more="")
     assert programs.following(without) == ("worker-0", "worker-1", "control", "archivist")
     given = databases(tmp_path, CRM)

@@ -35,7 +35,7 @@ CASES = [
 
 @pytest.mark.parametrize(("changes", "expected"), CASES, ids=range(len(CASES)))
 def test_connections(changes: dict[str, object], expected: tuple[str, str] | None) -> None:
-    """A worker that was reached tells of it itself; anything else that was reached is an alarm; nothing is a refusal."""
+    """A worker that was reached tells of it itself; anything else reached is an alarm, and nothing a refusal."""
     found = judge(orjson.dumps(LINE | changes))
     assert (None if found is None else (found.kind, found.body["code"])) == expected
     if found is not None:

@@ -152,14 +152,21 @@ def test_none_of_the_workers(gateway: Gateway, receivers: list[Receiver]) -> Non
     assert (found.kind, found.body["code"], found.body["source"]) == ("refusal", "processor-error", mine)
 
 
-def test_what_a_drain_waits_for(gateway: Gateway) -> None:
-    """As long as a session is open, and not for what Envoy itself asks its workers."""
-    active = "cluster.postgres-workers.upstream_cx_active"
-    assert gateway.stat(active) == 0
-    with gateway.open(b"a", port=gateway.postgres_port) as connection:
-        assert echoed(connection, 1) == b"A"
-        assert gateway.stat(active) == 1
-    until(lambda: gateway.stat(active) == 0, "the session to end")
+def test_connections_are_bounded(state: Path, receivers: list[Receiver], monkeypatch: pytest.MonkeyPatch) -> None:
+    """One too many is closed at once, and there is room again when another has ended."""
+    assert len(receivers) == 2
+    monkeypatch.setattr("extproc.adapters.envoy.connections.AT_ONCE", 2)
+    small = start(lambda _: (CRM,), workers=2, change=databases, state=state)
+    try:
+        until(lambda: healthy(small) == 2, "both workers to be healthy")
+        with small.open(b"a", port=small.postgres_port) as first:
+            assert echoed(first, 1) == b"A"
+            with small.open(b"b", port=small.postgres_port) as second:
+                assert echoed(second, 1) == b"B"
+                assert not served(small)
+        until(lambda: served(small), "room for another")
+    finally:
+        small.stop()
 
 
 def test_a_change_of_targets_ends_no_session(gateway: Gateway) -> None:

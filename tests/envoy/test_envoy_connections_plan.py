@@ -86,7 +86,7 @@ def test_bytes_go_to_workers_or_nowhere() -> None:
     for name, complaint in ((POSTGRES_LISTENER, "its bytes go to postgres-workers or nowhere"), ("x", TCP_PROXY)):
         listeners = copy.deepcopy(resources.listeners)
         listeners[1].name = name
-        listeners[1].filter_chains[0].filters[0].typed_config = elsewhere
+        listeners[1].filter_chains[0].filters[1].typed_config = elsewhere
         with pytest.raises(UnsafeModes, match=complaint):
             check_modes(listeners, tuple(resources.routes.values()))
 

@@ -17,6 +17,7 @@ from envoy_data_plane.envoy.config.core.v3 import (
     TransportSocket,
 )
 from envoy_data_plane.envoy.config.listener.v3 import Filter, FilterChain, Listener
+from envoy_data_plane.envoy.extensions.filters.network.connection_limit.v3 import ConnectionLimit
 from envoy_data_plane.envoy.extensions.filters.network.tcp_proxy.v3 import TcpProxy
 from envoy_data_plane.envoy.extensions.transport_sockets.proxy_protocol.v3 import ProxyProtocolUpstreamTransport
 from envoy_data_plane.envoy.extensions.transport_sockets.raw_buffer.v3 import RawBuffer
@@ -32,6 +33,13 @@ from extproc.protocols.handover import ALIVE, UNIQUE_ID
 POSTGRES_LISTENER = "postgres"
 POSTGRES_WORKERS = "postgres-workers"
 TCP_PROXY = "envoy.filters.network.tcp_proxy"
+CONNECTION_LIMIT = "envoy.filters.network.connection_limit"
+
+AT_ONCE = 2048
+"""Connections to databases at one time."""
+
+IDLE_SECONDS = 86_400
+"""How long a connection may be silent."""
 
 
 def connection_listeners(plan: EnvoyPlan) -> list[Listener]:
@@ -42,7 +50,7 @@ def connection_listeners(plan: EnvoyPlan) -> list[Listener]:
     listener = Listener(
         name=POSTGRES_LISTENER,
         address=tcp(plan.postgres.address, plan.postgres.port),
-        filter_chains=[FilterChain(filters=[_handed_over()])],
+        filter_chains=[FilterChain(filters=[_bounded(), _handed_over()])],
         per_connection_buffer_limit_bytes=WINDOW,
         # Sessions may be silent for as long as they like; a client whose host is gone is not silent but gone.
         tcp_keepalive=TcpKeepalive(keepalive_time=60, keepalive_interval=15, keepalive_probes=4),
@@ -84,13 +92,21 @@ def connection_clusters(plan: EnvoyPlan) -> list[Cluster]:
     return [cluster]
 
 
+def _bounded() -> Filter:
+    """Connections that are too many are closed at once: all listeners share one limit (`envoy/bootstrap.yaml`), of
+    which those of databases, which are open for long, leave the others their part."""
+    limit = ConnectionLimit(stat_prefix=POSTGRES_LISTENER, max_connections=AT_ONCE)
+    return Filter(name=CONNECTION_LIMIT, typed_config=Any.pack(limit))
+
+
 def _handed_over() -> Filter:
     unique_id = SubstitutionFormatString(text_format_source=DataSource(inline_string=CONNECTION_ID))
     proxy = TcpProxy(
         stat_prefix=POSTGRES_LISTENER,
         cluster=POSTGRES_WORKERS,
-        # No limit to silence: held statements wait, and so do pools.
-        idle_timeout=seconds(0),
+        # Longer than any hold, and than pools are silent. Envoy does not notice by itself that a client which was told
+        # of the end keeps its own side open.
+        idle_timeout=seconds(IDLE_SECONDS),
         # Of the connection to a worker, before it got anything: nothing is ever sent twice.
         max_connect_attempts=3,
         proxy_protocol_tlvs=[TlvEntry(type=UNIQUE_ID, format_string=unique_id)],

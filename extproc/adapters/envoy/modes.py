@@ -16,6 +16,7 @@ from envoy_data_plane.envoy.extensions.filters.http.ext_proc.v3 import (
     ProcessingModeBodySendMode,
     ProcessingModeHeaderSendMode,
 )
+from envoy_data_plane.envoy.extensions.filters.network.connection_limit.v3 import ConnectionLimit
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
     HttpConnectionManager,
     HttpFilter,
@@ -54,6 +55,9 @@ def _listener(listener: Listener) -> Iterator[str]:
             manager = network_filter.typed_config.unpack() if network_filter.typed_config else None
             if isinstance(manager, TcpProxy) and listener.internal_listener is not None:
                 # Only an opaque target's tunnels lead here, by a CONNECT that was decided.
+                continue
+            if isinstance(manager, ConnectionLimit) and listener.name == POSTGRES_LISTENER:
+                # It reads nothing, and closes what is too much.
                 continue
             if isinstance(manager, TcpProxy) and listener.name == POSTGRES_LISTENER:
                 if manager.cluster != POSTGRES_WORKERS:

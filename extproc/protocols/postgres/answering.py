@@ -2,8 +2,10 @@
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 
 from extproc.domain.grant import Grant, Lane
+from extproc.masking.build import mask_value
 from extproc.masking.stage import MaskError
 from extproc.protocols.connection import Learn
 from extproc.protocols.postgres import errors, look
@@ -12,7 +14,7 @@ from extproc.protocols.postgres.masks.copying import CopyMask
 from extproc.protocols.postgres.masks.notice import mask_notice
 from extproc.protocols.postgres.masks.question import Question
 from extproc.protocols.postgres.pipeline import Sent, Step
-from extproc.protocols.postgres.results import Result, copied
+from extproc.protocols.postgres.results import Copied, Result, Rows
 from extproc.protocols.postgres.wire import backend
 from extproc.protocols.postgres.wire.fields import Malformed
 from extproc.protocols.postgres.wire.frame import Frame, Framer, Part, Unframed
@@ -33,7 +35,7 @@ _PLAIN = {
 _RESULTS = (Step.QUERY, Step.EXECUTE)
 
 
-Rows = Sequence[Sequence[str | None]]
+Answer = Sequence[Sequence[str | None]]
 
 
 class _Unforeseen(Exception):
@@ -66,7 +68,7 @@ class Answering:
             return
         self.go_on()
 
-    def learned(self, question: Question, answer: Rows | None) -> None:
+    def learned(self, question: Question, answer: Answer | None) -> None:
         """What was to be found out of the columns is known now, or can't be."""
         if self._asked is not None:
             asked, self._asked = self._asked, None
@@ -127,8 +129,16 @@ class Answering:
         elif frame.kind == backend.NoticeResponse.kind:
             notice = backend.NoticeResponse.decode(frame.body)
             frame = Frame(frame.kind, backend.NoticeResponse(self._report(notice.fields, first)).encode())
+        elif frame.kind == backend.NotificationResponse.kind:
+            frame = Frame(frame.kind, self._notified(backend.NotificationResponse.decode(frame.body)))
         if first is None or not first.silent:
             self._pass(frame.data)
+
+    def _notified(self, said: backend.NotificationResponse) -> bytes:
+        """What somebody else's NOTIFY says, masked by what is in it."""
+        masks, known = self._link.granted.decision.masks, self._link.known
+        payload, _ = mask_value(masks, Lane.RESPONSE.value, said.payload, known)
+        return replace(said, payload=payload).encode()
 
     def _report(self, fields: tuple[tuple[str, str], ...], first: Sent | None) -> tuple[tuple[str, str], ...]:
         """An error's or a notice's texts, masked as the rows of what it is about."""
@@ -202,7 +212,7 @@ class Answering:
             self._pass(frame.data, first.work.grant if first.work is not None else None)
         if frame.kind == backend.RowDescription.kind and first.work is not None:
             fields = backend.RowDescription.decode(frame.body).fields
-            self._follows(Result(first.work, fields, link.catalogue))
+            self._follows(Rows(first.work, fields, link.catalogue))
 
     def _follows(self, result: Result) -> None:
         """Rows follow: choose what they go through, or find out first what has to be known for it."""
@@ -229,7 +239,7 @@ class Answering:
         elif kind == backend.CopyOutResponse.kind:
             self._copy = work
             self._pass(frame.data, work.grant)
-            self._follows(copied(work, backend.CopyOutResponse.decode(frame.body), link.catalogue))
+            self._follows(Copied(work, backend.CopyOutResponse.decode(frame.body), link.catalogue))
         elif kind == backend.CopyInResponse.kind and link.entering is work:
             link.copying = work
             self._pass(frame.data, work.grant)

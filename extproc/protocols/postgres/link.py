@@ -130,6 +130,8 @@ class Link:
 
     def begin(self, work: Work) -> Work:
         """This is under way from now on."""
+        # Others may have changed what there is: a statement is judged by what is there when it runs.
+        self.catalogue.forget()
         self._under_way[work] = None
         return work
 
@@ -149,7 +151,9 @@ class Link:
         script, number = work.script, work.statement
         work.statement += 1
         if look.defines(script):
+            # Whoever asks about tables does so on another connection, and sees none of it until it is committed.
             self.catalogue.forget()
+            self.catalogue.unsettled = True
         if look.moves(script):
             self.stale = self.moved = True
         elif self.moved and look.ends(script):
@@ -175,6 +179,9 @@ class Link:
     def idle(self) -> None:
         """The transaction is over, and with it every portal."""
         self.stale, self.moved = self.stale or self.moved, False
+        if self.catalogue.unsettled:
+            self.catalogue.forget()
+            self.catalogue.unsettled = False
         self.portals.clear()
         self.conclude_all("completed")
 

@@ -1,16 +1,21 @@
 """A result that is about to be sent: what its rows go through, and what has to be found out for that first."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from extproc.domain.mask import Mask as Wanted
 from extproc.masking.plan import Knowledge
 from extproc.masking.stage import MaskError
-from extproc.protocols.postgres.masks.catalogue import Catalogue, CatalogueError
-from extproc.protocols.postgres.masks.copying import copy_mask
-from extproc.protocols.postgres.masks.copyrow import CopyOptions
-from extproc.protocols.postgres.masks.origins import origins
-from extproc.protocols.postgres.masks.question import Question
-from extproc.protocols.postgres.masks.rows import row_mask
+from extproc.protocols.postgres.masks import (
+    Catalogue,
+    CatalogueError,
+    CopyOptions,
+    Question,
+    copy_columns,
+    copy_mask,
+    named_in,
+    origins,
+    row_mask,
+)
 from extproc.protocols.postgres.sql import UNKNOWN, Copy, Origins
 from extproc.protocols.postgres.wire.results import CopyOutResponse, Field
 from extproc.protocols.postgres.work import Mask, Work
@@ -23,26 +28,20 @@ _ROUNDS = 20
 """Questions about one result: views behind views are found one after the other."""
 
 
-class Result:
+class Result(ABC):
     """The rows of one result, before the first of them. `question` is what is not known yet of where they come from,
     and of interest."""
 
-    def __init__(self, work: Work, fields: Sequence[Field], catalogue: Catalogue, copy: Copy | None = None) -> None:
-        """`copy` is what the statement says of a COPY."""
+    def __init__(self, work: Work, catalogue: Catalogue) -> None:
         self.work = work
-        self._fields = fields
-        self._copy = copy
         self._catalogue = catalogue
-        self._masks: tuple[Wanted, ...] = work.grant.decision.masks
-        self._lineage = self._read() if self._by_name else [UNKNOWN] * len(fields)
+        self._relations = named_in(work.script)
         self._rounds = 0
 
     @property
     def question(self) -> Question | None:
         """What has to be asked before `mask` knows all that it can."""
-        if not self._by_name or self._rounds > _ROUNDS:
-            return None
-        return self._catalogue.missing(self._fields, self._lineage)
+        return self._missing() if self._rounds < _ROUNDS else None
 
     def learn(self, question: Question, rows: Sequence[Sequence[str | None]] | None) -> None:
         """Take the answer; None where there is none. Raises MaskError for what is no answer."""
@@ -52,18 +51,32 @@ class Result:
         except CatalogueError as error:
             raise MaskError(str(error)) from error
 
+    @abstractmethod
     def mask(self, known: Knowledge) -> Mask | None:
         """What the rows go through; None where they pass as they are. Raises MaskError."""
-        found = origins(self._fields, self._lineage, self._catalogue)
-        if self._copy is None:
-            return row_mask(self._masks, known, self._fields, found)
-        columns = [(field.name, field.type) for field in self._fields]
-        return copy_mask(self._masks, known, columns, found, _options(self._copy))
 
-    @property
-    def _by_name(self) -> bool:
-        """Whether a mask selects columns by their names: by values alone it does not matter where they come from."""
-        return any(mask.keys and _RESPONSE in mask.lanes for mask in self._masks)
+    @abstractmethod
+    def _missing(self) -> Question | None:
+        """What has to be asked next."""
+
+
+class Rows(Result):
+    """DataRow messages, whose columns RowDescription has told."""
+
+    def __init__(self, work: Work, fields: Sequence[Field], catalogue: Catalogue) -> None:
+        super().__init__(work, catalogue)
+        self._fields = fields
+        # By values alone it does not matter where they come from.
+        self._by_name = any(mask.keys and _RESPONSE in mask.lanes for mask in work.grant.decision.masks)
+        self._lineage = self._read() if self._by_name else [UNKNOWN] * len(fields)
+
+    def mask(self, known: Knowledge) -> Mask | None:
+        """See Result."""
+        found = origins(self._fields, self._lineage, self._catalogue, self._relations)
+        return row_mask(self.work.grant.decision.masks, known, self._fields, found)
+
+    def _missing(self) -> Question | None:
+        return self._catalogue.missing(self._fields, self._lineage, self._relations) if self._by_name else None
 
     def _read(self) -> list[Origins]:
         """Where the text of the statement says that its columns come from."""
@@ -73,19 +86,28 @@ class Result:
         return work.script.lineage(labels, work.statement)
 
 
-def copied(work: Work, response: CopyOutResponse, catalogue: Catalogue) -> Result:
-    """The rows of a COPY, of which the server says only how many columns they have. Raises MaskError where the text
-    does not say which."""
-    script = work.script
-    outer = script.outer[work.statement] if work.statement < len(script.outer) else None
-    if outer is None or outer.copy is None:
-        raise MaskError("rows of a COPY that no statement asked for")
-    outputs = script.results[work.statement] or ()
-    names = [output.label or "" for output in outputs]
-    if len(names) != len(response.columns) or any(output.star for output in outputs):
-        names = [""] * len(response.columns)
-    fields = [Field(name, 0, 0, 0, -1, -1, response.format) for name in names]
-    return Result(work, fields, catalogue, outer.copy)
+class Copied(Result):
+    """The rows of a COPY, of which the server says only how many columns they have."""
+
+    def __init__(self, work: Work, response: CopyOutResponse, catalogue: Catalogue) -> None:
+        """Raises MaskError for a COPY that no statement asked for, or with options that are not read here."""
+        super().__init__(work, catalogue)
+        number, script = work.statement, work.script
+        asked = script.outer[number].copy if number < len(script.outer) else None
+        if asked is None:
+            raise MaskError("rows of a COPY that no statement asked for")
+        self._count = len(response.columns)
+        self._options = _options(asked)
+        self._lineage = [output.origins for output in script.results[number] or ()]
+
+    def mask(self, known: Knowledge) -> Mask | None:
+        """See Result."""
+        work = self.work
+        columns, found = copy_columns(work.script, work.statement, self._count, self._catalogue)
+        return copy_mask(work.grant.decision.masks, known, columns, found, self._options)
+
+    def _missing(self) -> Question | None:
+        return self._catalogue.missing_of(self._lineage, self._relations)
 
 
 def _options(copy: Copy) -> CopyOptions:

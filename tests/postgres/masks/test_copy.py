@@ -166,6 +166,16 @@ def test_types_that_nobody_knows_are_read_as_what_they_look_like() -> None:
     ]
 
 
+def test_a_binary_copy_of_unknown_types_is_refused() -> None:
+    """A number in it could not be told from any other bytes; a column that is masked whole may be of any."""
+    binary = CopyOptions("binary")
+    with pytest.raises(MaskError):
+        copy_mask([ALL], KNOWN, [("n", 0)], [()], binary)
+    masking = copy_mask([KEY], KNOWN, [("name", 0)], [()], binary)
+    assert masking is not None
+    assert through(masking, messages([HEADER + row(b"Ada")])) == [HEADER + row(None)]
+
+
 MALFORMED: list[tuple[CopyOptions, bytes]] = [
     (CopyOptions(), b"1\t2\n"),
     (CopyOptions(), b"1\t2\t3\t4\n"),

@@ -42,6 +42,7 @@ FOUND: list[tuple[int, bool, bytes, bytes]] = [
     (2249, True, record((25, EMAIL), (23, b"\0\0\0\7")), record((25, STARS), (23, b"\0\0\0\7"))),
     (70000, False, b'"a"=>"%s"' % EMAIL, b'"a"=>"%s"' % STARS),
     (70000, True, b"\0\0\0\7" + EMAIL, b"\0\0\0\7" + STARS),
+    (70000, True, record((20, int(CARD).to_bytes(8, "big"))), bytes(20)),
     (16, False, b"t", b"t"),
 ]
 

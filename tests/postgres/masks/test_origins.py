@@ -69,7 +69,7 @@ def answer(question: Question) -> list[Row]:
     return [row for row in ROWS if int(row[0] or 0) in question.oids or row[2] in question.names]
 
 
-RELATIONS = (Relation(None, "customers"), Relation(None, "buyers"), Relation("x", "orders"))
+RELATIONS = (Relation(None, "customers"), Relation(None, "buyers"), Relation("public", "orders"))
 
 
 def resolved(fields: Sequence[Field], lineage: Sequence[Origins]) -> tuple[Origins, ...]:
@@ -108,7 +108,9 @@ CASES: list[tuple[str, Field, Origins, Origins]] = [
     ("with a schema", field(), (column("email", "customers", "work"),), (WORK,)),
     ("on a view", field(), (column("mail", "buyers"),), (column("mail", "buyers", "public"), CUSTOMERS, WORK)),
     ("on a column that a view has not", field(), (column("x", "buyers"),), None),
-    ("on what is no table", field(), (column("x", "nothing"),), (column("x", "nothing"),)),
+    ("on what is no table", field(), (column("x", "nothing"),), None),
+    ("on what the table has not", field(), (column("x", "customers"),), None),
+    ("in another schema", field(), (column("email", "customers", "evil"),), None),
     ("of any table", field(), (column("email"),), (column("email"), CUSTOMERS, WORK)),
     ("of any view", field(), (column("mail"),), (column("mail"), column("mail", "buyers", "public"), CUSTOMERS, WORK)),
     ("of what is no table", field(), (column("i"),), (column("i"),)),
@@ -121,6 +123,32 @@ CASES: list[tuple[str, Field, Origins, Origins]] = [
 def test_a_column_is_traced_to_what_it_is_made_of(what: str, one: Field, lineage: Origins, wanted: Origins) -> None:
     """Through views and to parents; unknown where one step is."""
     assert resolved([one], [lineage]) == (wanted,)
+
+
+def test_a_table_that_is_not_there_may_have_any_column() -> None:
+    """One of the text's own, that whoever asked does not see: it was made in the transaction that is under way."""
+    catalogue = Catalogue(read)
+    asked = Question((), ("customers", "mine"))
+    catalogue.learn(asked, answer(asked))
+    relations = (Relation(None, "customers"), Relation(None, "mine"))
+    assert origins([field()], [(column("x"),)], catalogue, relations) == (None,)
+    assert origins([field()], [(column("x"),)], catalogue, relations[:1]) == ((column("x"),),)
+
+
+def test_what_a_transaction_defines_is_unknown_before_it_ends() -> None:
+    """Views, and whatever only has a name, may be others by now."""
+    catalogue = Catalogue(read)
+    fields, lineage = [field(1, 3), field(3, 1), field(), field()], [None, None, (column("email", "customers"),), ()]
+    while question := catalogue.missing(fields, lineage):
+        catalogue.learn(question, answer(question))
+    assert None not in origins(fields, lineage, catalogue)
+    catalogue.unsettled = True
+    assert origins(fields, lineage, catalogue) == ((CUSTOMERS,), None, None, ())
+    catalogue.forget()
+    assert catalogue.missing(fields, lineage) == Question((1, 3))
+    catalogue.learn(Question((1, 3)), answer(Question((1, 3))))
+    assert catalogue.missing(fields, lineage) is None
+    assert origins(fields, lineage, catalogue) == ((CUSTOMERS,), None, None, ())
 
 
 def test_what_was_not_asked_for_is_unknown() -> None:

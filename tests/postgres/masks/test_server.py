@@ -7,11 +7,21 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from extproc.protocols.postgres.masks import Catalogue, CopyOptions, copy_mask, mask_notice, named_in, origins, row_mask
+from extproc.protocols.postgres.masks import (
+    Catalogue,
+    CopyOptions,
+    Question,
+    copy_columns,
+    copy_mask,
+    mask_notice,
+    named_in,
+    origins,
+    row_mask,
+)
 from extproc.protocols.postgres.sql import Column, Origins, read
 from extproc.protocols.postgres.wire.frame import Frame, Framer
 from extproc.protocols.postgres.wire.report import ErrorResponse
-from extproc.protocols.postgres.wire.results import Field, RowDescription
+from extproc.protocols.postgres.wire.results import CopyOutResponse, Field, RowDescription
 from extproc.protocols.postgres.wire.row import DATA_ROW
 from tests.postgres.masks.answers import KNOWN, Value, mask, rows
 from tests.support.postgres import ADMIN, Server
@@ -81,6 +91,13 @@ def wire(postgres: Server) -> Iterator[Wire]:
     connected = Wire(postgres, "crm")
     yield connected
     connected.close()
+
+
+def answer(wire: Wire, question: Question) -> list[list[str | None]]:
+    """What the server says about tables."""
+    _, frames = wire.rows(question.sql())
+    found = rows(b"".join(frame.data for frame in frames))
+    return [[None if value is None else value.decode() for value in row] for row in found]
 
 
 VALUES = {
@@ -188,6 +205,27 @@ def test_the_server_takes_a_masked_copy_again(wire: Wire, how: str, options: Cop
     assert rows(b"".join(frame.data for frame in taken)) == wanted
 
 
+@pytest.mark.parametrize("sql", ["COPY customers TO STDOUT", "COPY customers (id, email, card) TO STDOUT"])
+@pytest.mark.parametrize("form", ["text", "csv", "binary"])
+def test_a_copy_of_a_table_is_masked_by_what_the_catalogue_says(wire: Wire, sql: str, form: str) -> None:
+    """Names and types of its columns, of which the server says only how many they are."""
+    sql = f"{sql} (FORMAT {form})"
+    script = read(sql)
+    found = wire.send(("Q", sql.encode() + b"\0"))
+    response = next(CopyOutResponse.decode(frame.body) for frame in found if frame.kind == ord("H"))
+    catalogue = Catalogue(read)
+    while question := catalogue.missing_of([one.origins for one in script.results[0] or ()], named_in(script)):
+        catalogue.learn(question, answer(wire, question))
+    columns, made = copy_columns(script, 0, len(response.columns), catalogue)
+    assert all(oid for _, oid in columns)
+    masking = copy_mask([mask("card"), mask(keys=["customers.email"])], KNOWN, columns, made, CopyOptions(form))
+    assert masking is not None
+    data = b"".join(masking.feed(frame) for frame in found if frame.kind == ord("d")) + masking.finish()
+    assert data.count(b"[masked:key:customers.email]") == 3
+    assert b"@example.com" not in data
+    assert masking.counts == {"key:customers.email": 3, "card": 2}
+
+
 def test_an_error_of_the_server_says_nothing_of_a_row(wire: Wire) -> None:
     """But what the client knows."""
     wire.send(
@@ -245,9 +283,7 @@ def test_the_server_answers_what_the_catalogue_asks(
     lineage, relations = script.lineage([field.name for field in fields]), named_in(script)
     catalogue = Catalogue(read)
     while question := catalogue.missing(fields, lineage, relations):
-        _, frames = wire.rows(question.sql())
-        found = rows(b"".join(frame.data for frame in frames))
-        catalogue.learn(question, [[None if v is None else v.decode() for v in row] for row in found])
+        catalogue.learn(question, answer(wire, question))
     assert origins(fields, lineage, catalogue, relations) == ((EMAIL,), view, PART)
     (buyers,) = catalogue.tables("public", "buyers")
     assert buyers.types == {"name": 25, "email": 25, "total": 1700}

@@ -73,6 +73,8 @@ FOUND: list[tuple[str, int, bool, bytes, Value]] = [
     ("own", 70000, False, b'"a"=>"%s", "b"=>NULL' % EMAIL, b'"a"=>"[masked:email]", "b"=>NULL'),
     ("own", 70000, False, b'"%s"=>"1"' % EMAIL, b'"[masked:email]"=>"1"'),
     ("own", 70000, True, b"\0\0\0\7" + EMAIL, b"\0\0\0\7" + b"*" * len(EMAIL)),
+    ("own", 70000, True, record((20, int(CARD).to_bytes(8, "big"))), b"\0\0\0\1\0\0\0\x14" + b"\xff" * 4),
+    ("own", 70000, True, array(20, int(CARD).to_bytes(8, "big")), array(20, None)),
     ("tsvector", 3614, False, b"'%s':1" % EMAIL, None),
 ]  # fmt: skip
 

@@ -3,7 +3,7 @@
 from extproc.protocols.postgres.masks.catalogue import Catalogue, CatalogueError, Table, named_in
 from extproc.protocols.postgres.masks.copying import CopyMask, copy_mask
 from extproc.protocols.postgres.masks.copyrow import CopyOptions
-from extproc.protocols.postgres.masks.copystatement import copy_columns, copy_options
+from extproc.protocols.postgres.masks.copystatement import copy_columns
 from extproc.protocols.postgres.masks.notice import mask_notice
 from extproc.protocols.postgres.masks.origins import origins
 from extproc.protocols.postgres.masks.question import Question
@@ -19,7 +19,6 @@ __all__ = [
     "Table",
     "copy_columns",
     "copy_mask",
-    "copy_options",
     "mask_notice",
     "named_in",
     "origins",

@@ -51,6 +51,9 @@ class Catalogue:
     """Tables and views of one database by object id and by name. `read` reads the views' queries, as `sql.read`."""
 
     read: Callable[[str], Script]
+    unsettled: bool = False
+    """Set while a transaction is under way that has changed definitions: whoever asks does not see what it did, so that
+    views, and what only has a name, are unknown. Tables by object id are what they were."""
     _tables: dict[int, Table] = field(default_factory=dict)
     _asked_oids: set[int] = field(default_factory=set)
     _by_name: dict[str, list[Table]] = field(default_factory=dict)  # those asked for by name; an empty list: none
@@ -109,34 +112,41 @@ class Catalogue:
         """The column with this attribute number, and those behind it."""
         table = self._tables.get(oid)
         name = None if table is None else table.columns.get(number) or _SYSTEM.get(number)
-        return UNKNOWN if table is None or name is None else self._trace(table, name, 0)
+        if table is None or name is None or (self.unsettled and table.kind in _VIEWS):
+            return UNKNOWN
+        return self._trace(table, name, 0)
 
     def named(self, column: Column, relations: Sequence[Relation], depth: int = 0) -> Origins:
         """A column that a text names, and those behind it. Which schema it is of the search path decides, so all are
-        meant that have the name; without a table, all of the text's `relations` that have such a column."""
+        meant that have the name; without a table, all of the text's `relations` that have such a column. Unknown where
+        there is no such table or column: whoever asked may not see it yet."""
+        if self.unsettled:
+            return UNKNOWN
         if column.table is None:
             return self._of_any(column, relations, depth)
-        if column.table not in self._by_name:
-            return UNKNOWN
+        found = self._in_tables(column, column.schema, column.table, depth)
+        return found or UNKNOWN
+
+    def _in_tables(self, column: Column, schema: str | None, name: str, depth: int) -> Origins:
+        """The column in all tables with this name that have it; () where none has, unknown where there is no table."""
+        tables = self.tables(schema, name)
         found: dict[Column, None] = {}
-        for table in self.tables(column.schema, column.table):
+        for table in tables:
+            if table.columns and column.name not in (*table.columns.values(), *_SYSTEM.values(), "*"):
+                continue
             behind = self._trace(table, column.name, depth)
             if behind is UNKNOWN:
                 return UNKNOWN
             found.update(dict.fromkeys(behind))
-        return tuple(found) or (column,)
+        return tuple(found) if tables else UNKNOWN
 
     def _of_any(self, column: Column, relations: Sequence[Relation], depth: int) -> Origins:
         found: dict[Column, None] = {column: None}
         for relation in relations:
-            if relation.name not in self._by_name:
+            behind = self._in_tables(column, relation.schema, relation.name, depth)
+            if behind is UNKNOWN:
                 return UNKNOWN
-            for table in self.tables(relation.schema, relation.name):
-                if column.name in table.columns.values() or not table.columns:
-                    behind = self._trace(table, column.name, depth)
-                    if behind is UNKNOWN:
-                        return UNKNOWN
-                    found.update(dict.fromkeys(behind))
+            found.update(dict.fromkeys(behind))
         return tuple(found) if relations else UNKNOWN
 
     def _need_columns(self, origin: Origins, relations: Sequence[Relation], needs: "_Needs") -> None:
@@ -151,6 +161,8 @@ class Catalogue:
             self._need_behind(table, needs)
 
     def _need_name(self, name: str, needs: "_Needs") -> None:
+        if self.unsettled:
+            return
         if name not in self._by_name:
             needs.names.add(name)
             return

@@ -8,6 +8,8 @@ from extproc.masking.stage import MaskError
 from extproc.protocols.postgres.masks.columns import Columns, Value
 from extproc.protocols.postgres.masks.copyrow import CopyOptions, format_of
 from extproc.protocols.postgres.masks.rows import masking_of
+from extproc.protocols.postgres.masks.types import ANY
+from extproc.protocols.postgres.masks.whole import WholeCell
 from extproc.protocols.postgres.sql import Origins
 from extproc.protocols.postgres.wire.fields import HEAD
 from extproc.protocols.postgres.wire.frame import Frame, Part
@@ -28,13 +30,17 @@ def copy_mask(
     options: CopyOptions,
 ) -> "CopyMask | None":
     """What masks one COPY; None where it passes as it is. `columns` are names and types (object ids; 0 where nobody
-    knows), `origins` where each comes from. Raises MaskError for a mask that can't be carried out."""
+    knows, which in binary only columns may have that are masked whole), `origins` where each comes from. Raises
+    MaskError for a mask that can't be carried out."""
     masking = masking_of(masks, known)
     if masking is None:
         return None
     binary = int(options.form == "binary")
     fields = [Field(name, 0, 0, oid, -1, -1, binary) for name, oid in columns]
     chosen = Columns(masking, fields, origins)
+    unknown = (cell for at, cell in chosen.cells.items() if fields[at].type == ANY)
+    if binary and not masking.guarded and not all(isinstance(cell, WholeCell) for cell in unknown):
+        raise MaskError("a binary COPY of columns whose types are not known")
     return CopyMask(chosen, options) if chosen.cells else None
 
 

@@ -53,7 +53,7 @@ def cell(masking: Masking, oid: int, binary: bool, named: frozenset[int] = NOTHI
         case Sort.RECORD:
             return RecordCell(masking, binary, named, depth)
         case Sort.OWN:
-            return OwnBinaryCell(masking, named) if binary else OwnCell(masking, oid, named, depth)
+            return OwnBinaryCell(masking, named, depth) if binary else OwnCell(masking, oid, named, depth)
     return StrictCell(masking, named, READ.get(oid) if binary else None, oid in types.FRACTIONAL)
 
 
@@ -181,29 +181,29 @@ _BEGIN = (*_DOCUMENT, b"(", b'"')
 
 @dataclass(slots=True, eq=False)
 class OwnBinaryCell:
-    """A type that nobody knows, in binary format: what is found is overwritten. NULL where a mask names columns, and it
-    may have fields with names."""
+    """A type that nobody knows, in binary format: an array or a record if it is one, for these say what is in them; of
+    anything else what is found is overwritten. NULL where a mask names columns, and it has fields with such names."""
 
     masking: Masking
     named: frozenset[int]
+    depth: int
 
     def text(self, value: bytes) -> bytes | None:
-        """The value."""
-        return None if self.masking.plan.keys else value
+        """None for what may have more in it."""
+        return None if self.masking.plan.keys or value[:1] == b"\0" else value
 
     def mask(self, value: bytes) -> bytes | None:
         """See Cell."""
-        plan = self.masking.plan
-        if plan.keys and self._has_fields(value):
-            self.masking.count(COLUMN)
-            return None
-        return FilledCell(self.masking, self.named).mask(value)
-
-    def _has_fields(self, value: bytes) -> bool:
-        asking = names(self.masking.plan)
+        masking = self.masking
+        if _tried(nested.binary_array_items, value) is not None:
+            return ArrayCell(masking, types.FIRST_OWN, True, self.named, self.depth).mask(value)
+        if _tried(nested.binary_record_items, value):
+            return RecordCell(masking, True, self.named, self.depth).mask(value)
+        asking = names(masking.plan)
         if any(asking.selected(name.decode("utf-8", "replace")) for name in nested.binary_hstore_names(value)):
-            return True
-        return bool(_tried(nested.binary_record_items, value))
+            masking.count(COLUMN)
+            return None
+        return FilledCell(masking, self.named).mask(value)
 
 
 def _tried(read: Callable[[bytes], list[Item]], value: bytes) -> list[Item] | None:

@@ -153,6 +153,8 @@ def found(masking: Masking, named: frozenset[int], oid: int, binary: bool, size:
             return fitting.Held(partial(fitting.fit, cell(masking, oid, binary, named), oid, binary), _HELD)
         case Sort.ARRAY | Sort.RECORD if binary:
             return fitting.Held(partial(fitting.fit_items, oid, partial(_fitted, masking, named)), _HELD)
+    if binary and sort is Sort.OWN and size <= _HELD:
+        return fitting.Held(partial(fitting.fit, cell(masking, oid, binary, named), oid, binary), _HELD)
     if binary or sort in (Sort.TEXT, Sort.XML):
         return fill.Counted(text, masking)
     match types.sort_of(types.ARRAYS.get(oid, oid)):
