@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from extproc.domain.json import JSON
+from extproc.domain.limits import UNLIMITED, Limits
 from extproc.domain.mask import KEY_LENGTH, Malformed, Mask, Operator
 
 SCHEMA = 1
@@ -86,6 +87,7 @@ class Decision:
     masks: tuple[Mask, ...] = ()
     approvals: tuple[Approval, ...] = ()
     record: Recording = Recording.FULL
+    limits: Limits = UNLIMITED
 
     def document(self) -> dict[str, JSON]:
         """The shape that records carry; it reads back through `parse`."""
@@ -117,6 +119,8 @@ class Decision:
                     for a in self.approvals
                 ],
                 "record": self.record.value,
+                # Most decisions have none, and records are many.
+                **({"limit": self.limits.document()} if self.limits else {}),
             },
         }
 
@@ -137,7 +141,7 @@ def parse(decision_id: str, document: Any) -> Decision:
     reasons = tuple(
         _reason(r, f"decision.reasons[{i}]") for i, r in enumerate(_list(top["reasons"], "decision.reasons"))
     )
-    duties = _members(top["obligations"], "decision.obligations", {"mask", "approval", "record"}, set())
+    duties = _members(top["obligations"], "decision.obligations", {"mask", "approval", "record"}, {"limit"})
     masks = tuple(
         _mask(m, f"decision.obligations.mask[{i}]")
         for i, m in enumerate(_list(duties["mask"], "decision.obligations.mask"))
@@ -161,6 +165,7 @@ def parse(decision_id: str, document: Any) -> Decision:
         masks,
         approvals,
         _enum(Recording, duties["record"], "decision.obligations.record"),
+        _limits(duties.get("limit", {}), "decision.obligations.limit"),
     )
 
 
@@ -204,12 +209,22 @@ def _mask(value: Any, where: str) -> Mask:
 
 def _approval(value: Any, where: str) -> Approval:
     m = _members(value, where, {"policy", "group", "quorum", "expires_in_seconds"}, set())
-    for name in ("quorum", "expires_in_seconds"):
-        if not isinstance(m[name], int) or isinstance(m[name], bool) or m[name] < 1:
-            raise MalformedDecision(f"{where}.{name}: expected a whole number above 0, found {m[name]!r}")
-    return Approval(
-        _text(m["policy"], f"{where}.policy"), _text(m["group"], f"{where}.group"), m["quorum"], m["expires_in_seconds"]
-    )
+    quorum, expires = (_count(m[name], f"{where}.{name}") for name in ("quorum", "expires_in_seconds"))
+    return Approval(_text(m["policy"], f"{where}.policy"), _text(m["group"], f"{where}.group"), quorum, expires)
+
+
+def _limits(value: Any, where: str) -> Limits:
+    m = _members(value, where, set(), {"rows", "bytes", "seconds", "read_only"})
+    if not isinstance(m.get("read_only", False), bool):
+        raise MalformedDecision(f"{where}.read_only: expected true or false, found {m['read_only']!r}")
+    counts = {name: _count(m[name], f"{where}.{name}") for name in ("rows", "bytes", "seconds") if name in m}
+    return Limits(**counts, read_only=m.get("read_only", False))
+
+
+def _count(value: Any, where: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise MalformedDecision(f"{where}: expected a whole number above 0, found {value!r}")
+    return value
 
 
 def _members(value: Any, where: str, needed: set[str], optional: set[str]) -> dict[str, Any]:

@@ -1,8 +1,10 @@
 """What the core asks of the outside. Adapters implement these; tests may too."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from extproc.domain.json import Document
+from extproc.domain.json import JSON, Document
 from extproc.domain.principal import Principal
 
 
@@ -20,6 +22,33 @@ class PolicyEngine(Protocol):
 
     async def evaluate(self, document: Document) -> object:
         """The raw decision document. Raises PolicyUnavailable; never returns None."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What the policies of one `revision` can read of their input: members by their paths, each with all that is in
+    it. What is not under one of the `paths` can't change a decision."""
+
+    revision: str
+    paths: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a question comes to whatever its unknown members are, under one `revision`: the reasons of its decision, in
+    no order, as the decision document has them."""
+
+    revision: str
+    reasons: Sequence[JSON]
+
+
+class Settler(Protocol):
+    """Tells what a decision depends on. Beside a PolicyEngine, and not every engine has it."""
+
+    async def settled(self, document: Document, unknown: Sequence[str]) -> Settled | None:
+        """What a policy input comes to while its `unknown` members (`context.time`), which it lacks, may be anything;
+        None where that depends on them. Raises PolicyUnavailable."""
         ...
 
 

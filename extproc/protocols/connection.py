@@ -33,6 +33,13 @@ class CancelAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class Overdue:
+    """What is done under a Grant takes longer than its Deadline said, and is not concluded."""
+
+    under: Grant
+
+
+@dataclass(frozen=True, slots=True)
 class Learned:
     """The answer to a Learn; None where it can't be known."""
 
@@ -40,7 +47,7 @@ class Learned:
     answer: object | None
 
 
-Event = Received | Decided | Pending | CancelAsked | Connected | ConnectFailed | Learned | Lost | Stopped
+Event = Received | Decided | Pending | CancelAsked | Connected | ConnectFailed | Learned | Overdue | Lost | Stopped
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +85,14 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
+class Deadline:
+    """Say so (Overdue) when what is done under a Grant is not concluded after so many seconds."""
+
+    under: Grant
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Learn:
     """Find something out that the session needs to go on. Answered by Learned."""
 
@@ -109,7 +124,8 @@ class Close:
     """The connection has ended as its protocol says; what was sent still arrives."""
 
 
-Command = Decide | Withdraw | Send | Abort | Connect | Tell | Ask | Cancel | Learn | Conclude | Refuse | Close
+Said = Send | Tell | Ask
+Command = Decide | Withdraw | Connect | Said | Cancel | Deadline | Learn | Conclude | Refuse | Close | Abort
 
 
 class Connection(Protocol):

@@ -12,6 +12,7 @@ from dataclasses import replace
 from extproc.approvals.machine import HoldRefused, Refused, approvals
 from extproc.approvals.ports import HoldsUnavailable
 from extproc.approvals.service import Holds
+from extproc.audit.bodies import heads
 from extproc.audit.bodies.recorder import Recorder, Recording
 from extproc.audit.bodies.writer import RecordingFailed
 from extproc.domain.action import Action, Unrenderable
@@ -28,9 +29,11 @@ from extproc.domain.ports import (
     JournalUnwritable,
     PolicyEngine,
     PolicyUnavailable,
+    Settler,
 )
 from extproc.domain.principal import Principal
-from extproc.domain.target import Inspect
+from extproc.domain.target import Inspect, Protocol
+from extproc.server.memory import UNKNOWN, Memory, unsettled
 from extproc.server.metrics import Metrics
 from extproc.server.records import Asker, Records, new_id, now
 
@@ -39,6 +42,8 @@ _LANES = frozenset(Lane)
 _ROUNDS = 3
 # Longer than it takes a worker to learn of a freeze, which the process that cancels holds knows first.
 _HEARSAY_SECONDS = 0.5
+# Of the time that the engine takes to say what a decision depends on: for so long it is not asked that again.
+_REST = 4.0
 
 
 class Gate:
@@ -53,8 +58,11 @@ class Gate:
         history: History,
         check: Callable[[Principal, float], None],
         recorder: Recorder,
+        memory: Memory | None = None,
+        settler: Settler | None = None,
     ) -> None:
-        """`check` raises IdentityRefused for a principal that may not go on at a time (seconds since the epoch)."""
+        """`check` raises IdentityRefused for a principal that may not go on at a time (seconds since the epoch). Without
+        `memory` and `settler` policy is asked each time."""
         self._policy = policy
         self._recorder = recorder
         self.history = history
@@ -63,6 +71,30 @@ class Gate:
         self._metrics = metrics
         self.records = Records(journal, metrics)
         self._leaving: set[asyncio.Task[None]] = set()
+        self._memory = memory
+        self._settler = settler
+        self._settling: asyncio.Task[None] | None = None
+        self._rested = 0.0
+
+    def recall(self, asker: Asker, action: Action) -> Grant | None:
+        """A Grant at once, its record written, where policy was asked the same before and its answer is remembered.
+        None: `decide`. Whether the principal may go on is looked at as for any decision: by whoever ends exchanges."""
+        memory = self._memory
+        if memory is None:
+            return None
+        key = memory.key(_question(asker, action, ()))
+        remembered = None if key is None else memory.recall(key)
+        if remembered is None:
+            return None
+        decision = self._fit(asker, replace(remembered, id=new_id()))
+        if decision.effect is not Effect.ALLOW:
+            return None
+        try:
+            self.records.decided(asker, action, decision, None, {}, "granted", remembered=True)
+        except JournalUnwritable:
+            return None
+        self._metrics.remembered(asker.target.name)
+        return Grant(decision, _LANES)
 
     async def decide(
         self,
@@ -74,6 +106,9 @@ class Gate:
     ) -> Grant | Refusal:
         """A Grant or a Refusal; never raises but for cancellation. `pending` is called with the hold once
         people are waited for, `wait_seconds` long at most. With a `turn`, policy is asked when it is this one's."""
+        granted = self.recall(asker, action)
+        if granted is not None:
+            return granted
         ruling = _Ruling(self, asker, action, pending, turn)
         try:
             return await ruling.run(wait_seconds)
@@ -87,19 +122,15 @@ class Gate:
     def recording(self, asker: Asker, decision: Decision) -> Recording:
         """Begin to record what passes under a decision: as much as both policy and the target's configuration let."""
         target = asker.target
-        return self._recorder.begin(decision.id, _mode(asker, decision), target.head_bytes, target.index)
+        of_type = heads.TYPES.get(target.protocol, "")
+        return self._recorder.begin(decision.id, _mode(asker, decision), target.head_bytes, target.index, of_type)
 
     async def evaluate(self, asker: Asker, action: Action, approvals: Sequence[JSON], history: Document) -> Decision:
         """Ask policy once. Whatever is not a decision becomes a block."""
         decision_id = new_id()
         document: dict[str, JSON] = {
-            "schema": 1,
-            "principal": asker.principal.document(),
-            "target": asker.target.document(),
-            "session": {"id": asker.session},
-            "action": action.document(),
+            **_question(asker, action, approvals),
             "context": {"time": now(), "source": {"address": asker.source}},
-            "approvals": approvals,
             "history": history,
         }
         try:
@@ -110,16 +141,52 @@ class Gate:
         except MalformedDecision as error:
             self._metrics.engine_failure("policy-malformed", str(error))
             return unavailable(decision_id, "policy-malformed", "The policy engine gave no valid decision")
+        if decision.effect is Effect.ALLOW and not approvals:
+            self._learn(document, decision)
+        return self._fit(asker, decision)
+
+    def _learn(self, document: Document, decision: Decision) -> None:
+        """Find out, behind everybody's back, whether a decision may be remembered. One at a time, and never for more
+        than a small share of what the engine can do."""
+        memory, settler = self._memory, self._settler
+        if memory is None or settler is None or self._settling is not None:
+            return
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._rested:
+            return
+        key = memory.key(document)
+        if key is not None and memory.worth_settling(key, decision):
+            self._settling = loop.create_task(self._settle(memory, settler, key, document, decision))
+
+    async def _settle(
+        self, memory: Memory, settler: Settler, key: bytes, document: Document, decision: Decision
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            kept = memory.keep(key, document, decision, await settler.settled(unsettled(document), UNKNOWN))
+            self._metrics.settled("remembered" if kept else "asked-each-time")
+        except PolicyUnavailable:
+            memory.again(key)
+            self._metrics.settled("failed")
+        finally:
+            self._rested = loop.time() + _REST * (loop.time() - began)
+            self._settling = None
+
+    def _fit(self, asker: Asker, decision: Decision) -> Decision:
+        """The decision, or a block where what it demands can't be done here and now."""
         unread = asker.target.inspect in (Inspect.HEADERS, Inspect.OPAQUE)
         if decision.masks and unread and decision.effect is not Effect.BLOCK:
             why = "Policy demands a mask, and this target's bodies are not read"
             return _blocked(decision, "mask-impossible", why)
+        if decision.limits and asker.target.protocol is not Protocol.POSTGRES and decision.effect is not Effect.BLOCK:
+            return _blocked(decision, "limit-impossible", "Policy demands a limit that this protocol has not")
         if decision.effect is not Effect.BLOCK and not unread and _mode(asker, decision) is not Mode.METADATA:
             try:
                 self._recorder.ready()
             except RecordingFailed:
                 self._metrics.unwritable.inc()
-                return unavailable(decision_id, "recording-unwritable", "What passes can't be recorded now")
+                return unavailable(decision.id, "recording-unwritable", "What passes can't be recorded now")
         return decision
 
     def abandon(self, asker: Asker, hold: Hold) -> None:
@@ -285,6 +352,19 @@ class _Ruling:
 
     def _unavailable(self, code: str, message: str) -> Refusal:
         return self._refuse(unavailable(new_id(), code, message), RefusalKind.UNAVAILABLE, None)
+
+
+def _question(asker: Asker, action: Action, approvals: Sequence[JSON]) -> dict[str, JSON]:
+    """A policy input, but for what is never the same twice."""
+    return {
+        "schema": 1,
+        "principal": asker.principal.document(),
+        "target": asker.target.document(),
+        "session": {"id": asker.session},
+        "action": action.document(),
+        "context": {"source": {"address": asker.source}},
+        "approvals": approvals,
+    }
 
 
 def _as_approved(decision: Decision, hold: Hold) -> Decision:

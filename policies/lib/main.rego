@@ -17,7 +17,7 @@ decision := {
 	"effect": effect,
 	"revision": revision,
 	"reasons": reasons,
-	"obligations": {"mask": masks, "approval": approvals, "record": record},
+	"obligations": object.union({"mask": masks, "approval": approvals, "record": record}, limit),
 }
 
 effect := "block" if {
@@ -109,7 +109,7 @@ whole(id, severity, mode, finding) := outcome("block", [id, "malformed-finding",
 } else := outcome(
 	finding.effect,
 	[id, finding.code, finding.message, severity, mode],
-	object.get(finding, "mask", {}),
+	duties(finding),
 	set(),
 	object.get(finding, "record", "full"),
 )
@@ -118,7 +118,7 @@ whole(id, severity, mode, finding) := outcome("block", [id, "malformed-finding",
 held(id, severity, mode, finding) := outcome(
 	"allow",
 	[id, "approved", sprintf("Approved: %s", [finding.message]), severity, mode],
-	object.get(finding, "mask", {}),
+	duties(finding),
 	set(),
 	object.get(finding, "record", "full"),
 ) if {
@@ -127,16 +127,20 @@ held(id, severity, mode, finding) := outcome(
 } else := outcome(
 	"hold",
 	[id, finding.code, finding.message, severity, mode],
-	object.get(finding, "mask", {}),
+	duties(finding),
 	approval.unmet(id, finding),
 	object.get(finding, "record", "full"),
 )
 
-outcome(effect_of, [id, code, message, severity, mode], mask, requirements, recording) := {
+# What a finding asks for beside its effect.
+duties(finding) := {"mask": object.get(finding, "mask", {}), "limit": object.get(finding, "limit", {})}
+
+outcome(effect_of, [id, code, message, severity, mode], asked, requirements, recording) := {
 	"policy": id,
 	"mode": mode,
 	"effect": effect_of,
-	"mask": mask,
+	"mask": object.get(asked, "mask", {}),
+	"limit": object.get(asked, "limit", {}),
 	"approval": requirements,
 	"record": recording,
 	"reason": {
@@ -158,11 +162,12 @@ malformed := "This policy gave a malformed finding."
 
 # An unknown member may be a misspelt obligation, so a finding that has one is not a finding.
 well_formed(finding) if {
-	count(object.keys(finding) - {"code", "effect", "message", "mask", "approval", "record"}) == 0
+	count(object.keys(finding) - {"code", "effect", "message", "mask", "limit", "approval", "record"}) == 0
 	is_string(finding.code)
 	is_string(finding.message)
 	finding.effect in {"allow", "block", "hold", "mask"}
 	mask_fits(object.get(finding, "mask", {}))
+	limit_fits(object.get(finding, "limit", {}))
 	object.get(finding, "record", "full") in {"full", "head", "metadata"}
 	approval.well_formed(finding)
 }
@@ -177,6 +182,30 @@ mask_fits(mask) if {
 	object.get(mask, "operator", "redact") in {"redact", "partial", "hash", "null", "length", "drop"}
 	object.get(mask, "malformed", "block") in {"block", "text"}
 }
+
+limit_fits(limit) if {
+	count(object.keys(limit) - {"rows", "bytes", "seconds", "read_only"}) == 0
+	every name in {"rows", "bytes", "seconds"} & object.keys(limit) {
+		is_number(limit[name])
+		limit[name] >= 1
+		floor(limit[name]) == limit[name]
+	}
+	is_boolean(object.get(limit, "read_only", false))
+}
+
+# The least that anybody allows; nothing where nobody says how far.
+limit := {"limit": limits} if {
+	count(limits) > 0
+} else := {}
+
+limits := object.union(
+	{name: min(said) |
+		some name in {"rows", "bytes", "seconds"}
+		said := {o.limit[name] | some o in outcomes; o.mode == "enforce"}
+		count(said) > 0
+	},
+	{"read_only": true | some o in outcomes; o.mode == "enforce"; o.limit.read_only == true},
+)
 
 masks := [mask |
 	some o in outcomes

@@ -177,6 +177,25 @@ test_the_least_recording_is_asked_for if {
 	decide(one({wrong}), base, config).effect == "block"
 }
 
+test_the_least_that_anybody_allows_is_the_limit if {
+	far := object.union(finding("allow"), {"limit": {"rows": 1000, "seconds": 30}})
+	near := object.union(finding("allow"), {"code": "near", "limit": {"rows": 10, "bytes": 99, "read_only": true}})
+	decide(one({far, near}), base, config).obligations.limit == {"rows": 10, "bytes": 99, "seconds": 30, "read_only": true}
+	not decide(one({finding("allow")}), base, config).obligations.limit
+	shadow := object.union(config, {"policies": {"http.a": {"mode": "shadow"}}})
+	not decide(one({near}), base, shadow).obligations.limit
+}
+
+test_a_limit_that_says_nothing_sensible_blocks if {
+	every limit in [
+		{"rows": 0}, {"rows": "10"}, {"rows": 1.5}, {"rows": null}, {"bytes": -1}, {"read_only": 1}, {"row": 10}, [],
+	] {
+		decision := decide(one({object.union(finding("allow"), {"limit": limit})}), base, config)
+		decision.effect == "block"
+		"malformed-finding" in codes(decision)
+	}
+}
+
 test_a_disabled_policy_is_silent if {
 	off := object.union(config, {"policies": {"http.a": {"enabled": false}}})
 	codes(decide(one({finding("block")}), base, off)) == ["no-rule"]

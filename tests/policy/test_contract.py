@@ -112,3 +112,31 @@ def test_the_strictest_operator_wins() -> None:
     for i, mild in enumerate(Operator):
         for strict in list(Operator)[i:]:
             assert mild.strictest(strict) is strict.strictest(mild) is strict
+
+
+def _limited(limit: Any) -> dict[str, Any]:
+    """A decision with this limit."""
+    decision = _decision({})
+    decision["obligations"]["limit"] = limit
+    return decision
+
+
+@pytest.mark.parametrize("limit", [{}, {"rows": 1}, {"bytes": 2, "seconds": 3}, {"read_only": True}])
+def test_a_limit_is_read_and_written_back(limit: dict[str, Any]) -> None:
+    """What a record says of it reads back as that limit, and fits the schema; none is not written."""
+    decision = parse("d", _limited(limit))
+    assert decision.limits.document() == limit
+    document = decision.document()
+    assert parse("d", document) == decision
+    assert ("limit" in document["obligations"]) == bool(limit)  # type: ignore[operator]
+    jsonschema.validate({k: v for k, v in document.items() if k != "id"}, SCHEMA)
+    jsonschema.validate(_limited(limit), SCHEMA)
+
+
+@pytest.mark.parametrize("limit", [{"rows": 0}, {"rows": True}, {"row": 1}, {"read_only": 1}, {"seconds": 0.5}, None])
+def test_a_limit_that_is_none(limit: Any) -> None:
+    """It is no decision, and does not fit the schema."""
+    with pytest.raises(MalformedDecision, match=r"obligations\.limit"):
+        parse("d", _limited(limit))
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(_limited(limit), SCHEMA)

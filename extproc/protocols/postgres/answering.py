@@ -7,7 +7,7 @@ from dataclasses import replace
 from extproc.domain.grant import Grant, Lane
 from extproc.masking.build import mask_value
 from extproc.masking.stage import MaskError
-from extproc.protocols.connection import Learn
+from extproc.protocols.connection import Cancel, Deadline, Learn
 from extproc.protocols.postgres import errors, look
 from extproc.protocols.postgres.link import Link
 from extproc.protocols.postgres.masks.copying import CopyMask
@@ -32,6 +32,7 @@ _PLAIN = {
     backend.BindComplete.kind: Step.BIND,
     backend.CloseComplete.kind: Step.CLOSE,
 }
+_READS = frozenset({"select", "show", "fetch", "copy", "explain"})
 _RESULTS = (Step.QUERY, Step.EXECUTE)
 
 
@@ -132,7 +133,8 @@ class Answering:
         elif frame.kind == backend.NotificationResponse.kind:
             frame = Frame(frame.kind, self._notified(backend.NotificationResponse.decode(frame.body)))
         if first is None or not first.silent:
-            self._pass(frame.data)
+            about = first.work if first is not None and frame.kind == backend.NoticeResponse.kind else None
+            self._pass(frame.data, self._link.under(about))
 
     def _notified(self, said: backend.NotificationResponse) -> bytes:
         """What somebody else's NOTIFY says, masked by what is in it."""
@@ -161,8 +163,11 @@ class Answering:
             raise _Unforeseen("what only the server knows can't be asked for")
         if first.instead is not None:
             link.tell(first.instead)
+        elif first.work is not None and first.work.stopped is not None:
+            link.tell(errors.beyond(first.work.stopped, first.work.grant.decision.id))
         else:
-            self._pass(backend.ErrorResponse(self._report(report.fields, first)).encode())
+            told = backend.ErrorResponse(self._report(report.fields, first)).encode()
+            self._pass(told, link.under(first.work))
         if first.work is not None:
             first.work.sqlstate = said.get("C")
         link.entering = link.copying = None
@@ -209,7 +214,7 @@ class Answering:
         elif first.step is not Step.QUERY or frame.kind == backend.NoData.kind:
             raise _Unforeseen("columns of no result")
         if not first.silent:
-            self._pass(frame.data, first.work.grant if first.work is not None else None)
+            self._pass(frame.data, link.under(first.work))
         if frame.kind == backend.RowDescription.kind and first.work is not None:
             fields = backend.RowDescription.decode(frame.body).fields
             self._follows(Rows(first.work, fields, link.catalogue))
@@ -235,7 +240,8 @@ class Answering:
             self._copy = None
             if isinstance(work.mask, CopyMask):
                 self._pass(work.mask.finish(), work.grant)
-            self._pass(frame.data, work.grant)
+            if work.stopped is None:
+                self._pass(frame.data, work.grant)
         elif kind == backend.CopyOutResponse.kind:
             self._copy = work
             self._pass(frame.data, work.grant)
@@ -248,16 +254,59 @@ class Answering:
             self._complete(frame, first, work)
         elif kind == backend.EmptyQueryResponse.kind:
             self._complete(frame, first, work)
+        elif kind == backend.PortalSuspended.kind and first.step is Step.EXECUTE and work.stopped is not None:
+            self._too_late(first, work)
         elif kind == backend.PortalSuspended.kind and first.step is Step.EXECUTE:
             link.pipeline.done()
             self._pass(frame.data, work.grant)
         else:
             raise _Unforeseen(f"kind {kind}")
 
+    def overdue(self, grant: Grant) -> None:
+        """What is done under a Grant takes longer than policy lets it."""
+        link, work = self._link, self._link.done_under(grant)
+        if work is None or work.stopped is not None:
+            return
+        if link.pipeline.first is not None and link.pipeline.first.work is work:
+            self._end(work, f"The statement ran longer than the {work.limits.seconds} s that policy lets it.")
+        else:
+            # Its turn has not come yet: look again.
+            link.do(Deadline(grant, 1.0))
+
+    def _end(self, work: Work, why: str) -> None:
+        """Have the server end what it does, for it went further than policy lets it. Nothing more of it passes."""
+        work.stopped = why
+        self._link.do(Cancel())
+
+    def _too_late(self, first: Sent, work: Work) -> None:
+        """The server was done before it heard that it should end. The client is told the same; where it would believe
+        that something did not happen which did, or the server does not skip what the client thinks skipped, the
+        connection ends: then it knows that it knows nothing."""
+        link, why, decision = self._link, work.stopped or "", work.grant.decision.id
+        last = len(link.pipeline) == 1 or link.pipeline.follows is Step.SYNC
+        whole = work.statement >= len(work.script.outer)
+        if not last or not whole or any(statement.kind not in _READS for statement in work.script.statements):
+            link.end("limit-reached", errors.beyond(why, decision, errors.fatal))
+            return
+        link.tell(errors.beyond(why, decision))
+        work.sqlstate = errors.LIMIT_EXCEEDED
+        if first.step is Step.EXECUTE:
+            link.pipeline.done()
+            link.conclude(work)
+
     def _rows(self, frame: Frame, work: Work) -> None:
         if not work.described:
             raise _Unforeseen("rows whose columns nobody told")
+        if work.stopped is not None:
+            return
         work.rows += frame.count
+        limits = work.limits
+        if limits.rows is not None and work.rows > limits.rows:
+            self._end(work, f"The statement gives more than the {limits.rows} rows that policy lets it.")
+            return
+        if limits.bytes is not None and work.given + len(frame.data) > limits.bytes:
+            self._end(work, f"The statement gives more than the {limits.bytes} bytes that policy lets it.")
+            return
         data = frame.data if work.mask is None else work.mask.feed(frame)
         work.given += len(data)
         self._pass(data, work.grant)
@@ -272,6 +321,9 @@ class Answering:
         link = self._link
         work.unmask()
         link.ran(work)
+        if work.stopped is not None:
+            self._too_late(first, work)
+            return
         self._pass(frame.data, work.grant)
         if first.step is Step.EXECUTE:
             link.pipeline.done()
@@ -285,6 +337,10 @@ class Answering:
             scene = look.seen(link.scene, split_row(frame.body))
             if scene is None:
                 raise _Unforeseen("role and path are not told as asked for")
+            if link.pins.role not in (None, scene.role):
+                said = f"The role of this connection is {link.pins.role}, and was changed."
+                link.end("pinned-role", errors.fatal(errors.OPERATOR_INTERVENTION, said))
+                return
             link.scene, link.stale = scene, False
         elif frame.kind == backend.ReadyForQuery.kind:
             if link.stale:

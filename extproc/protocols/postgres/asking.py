@@ -180,8 +180,20 @@ class Asking:
         if not self._link.pipeline.flushed:
             self._link.flush(_FLUSH)
 
+    def _pinned(self, script: Script, step: Step) -> bool:
+        """Whether it was refused because it would change what the gateway chose for this session."""
+        name = self._link.pins.touched(script)
+        if name is None:
+            return False
+        said = errors.error(errors.INSUFFICIENT_PRIVILEGE, f"{name} is not for this session to change.")
+        self._link.refuse(step, said)
+        self._link.tell_of("SET", "pinned", "A setting that the gateway chose is not for the session to change")
+        return True
+
     def _decide(self, asked: Asked, step: Step, then: Callable[[Grant], None]) -> None:
         link = self._link
+        if self._pinned(asked.script, step):
+            return
         self._waiting = _Waiting(next(self._asks), step, then)
         action = action_of(asked, link.scene, link.known, self._key)
         link.do(Decide(self._waiting.ask, action, link.scene.target.wait_seconds))

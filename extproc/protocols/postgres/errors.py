@@ -59,6 +59,11 @@ def refused(refusal: Refusal, say: Callable[[str, str, str, str], bytes] = error
     return say(state, f"{TITLE[refusal.kind]}: {why}".rstrip(": "), detail, _NEXT[refusal.kind])
 
 
+def beyond(why: str, decision: str, say: Callable[[str, str, str, str], bytes] = error) -> bytes:
+    """The ErrorResponse for a statement that went further than policy lets it."""
+    return say(LIMIT_EXCEEDED, why, f"Decision {decision}.", "Ask for less at one time.")
+
+
 def held(hold: Hold, wait_seconds: float, until: str, in_transaction: bool) -> bytes:
     """The NoticeResponse for an action that waits for people: what, why, who may approve and until when (RFC 3339)."""
     try:

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping
 
 from extproc.domain.grant import Grant, Lane
 from extproc.masking.plan import Knowledge
-from extproc.protocols.connection import Ask, Cancel, Close, Command, Conclude, Refuse, Tell
+from extproc.protocols.connection import Ask, Cancel, Close, Command, Conclude, Deadline, Refuse, Tell
 from extproc.protocols.postgres import errors, look
 from extproc.protocols.postgres.action import Scene
 from extproc.protocols.postgres.masks.catalogue import Catalogue
+from extproc.protocols.postgres.pinned import Pins
 from extproc.protocols.postgres.pipeline import Names, Pipeline, Sent, Step
 from extproc.protocols.postgres.sql import Script, Statement
 from extproc.protocols.postgres.wire import frontend
@@ -54,6 +55,7 @@ class Link:
         """The COPY that the client sends data for."""
         self.entering: Work | None = None
         """What was sent and will ask the client for data: until it does, nobody knows what the next message means."""
+        self.pins = Pins()
         self.stale = False
         """Whether role or search_path may be others by now than the scene says."""
         self.moved = False
@@ -103,6 +105,10 @@ class Link:
         self.do(Ask(message, self.granted))
         self.pipeline.push(sent)
 
+    def under(self, work: Work | None) -> Grant:
+        """What an answer goes on under: the Grant of what it is about, as long as that is under way."""
+        return work.grant if work is not None and work in self._under_way else self.granted
+
     def refuse(self, step: Step, instead: bytes, name: str = "") -> None:
         """Have the server raise an error where a message was refused, and tell the client this one instead. What
         transaction it is in, what it skips and when it is ready again stay the server's own to say so. `name` goes into
@@ -133,7 +139,13 @@ class Link:
         # Others may have changed what there is: a statement is judged by what is there when it runs.
         self.catalogue.forget()
         self._under_way[work] = None
+        if work.limits.seconds is not None:
+            self.do(Deadline(work.grant, work.limits.seconds))
         return work
+
+    def done_under(self, grant: Grant) -> Work | None:
+        """What is done under this Grant, if it is not concluded."""
+        return next((work for work in self._under_way if work.grant is grant), None)
 
     def conclude(self, work: Work, outcome: str = "completed") -> None:
         """This is done, or never will be. Once is enough."""

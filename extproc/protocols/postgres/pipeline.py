@@ -68,6 +68,11 @@ class Pipeline:
         """The one that the server answers now."""
         return self._sent[0] if self._sent else None
 
+    @property
+    def follows(self) -> Step | None:
+        """What the second one is."""
+        return self._sent[1].step if len(self._sent) > 1 else None
+
     def push(self, sent: Sent) -> None:
         """One more is on its way."""
         self._sent.append(sent)

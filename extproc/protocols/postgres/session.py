@@ -21,6 +21,7 @@ from extproc.protocols.connection import (
     ConnectFailed,
     Event,
     Learned,
+    Overdue,
 )
 from extproc.protocols.postgres import errors
 from extproc.protocols.postgres.action import Scene, connecting
@@ -30,6 +31,7 @@ from extproc.protocols.postgres.link import Link
 from extproc.protocols.postgres.look import LOOK
 from extproc.protocols.postgres.masks.catalogue import Catalogue
 from extproc.protocols.postgres.masks.question import Question
+from extproc.protocols.postgres.pinned import Pins
 from extproc.protocols.postgres.sql import Reader
 from extproc.protocols.postgres.wire import backend
 from extproc.protocols.session import Cause, Decide, Decided, Lost, Pending, Received, Stopped
@@ -48,10 +50,12 @@ _STOPPED = {
 
 @dataclass(frozen=True, slots=True)
 class LoggedInAs:
-    """What the server said when the gateway logged in: its settings, and as whom."""
+    """What the server said when the gateway logged in: its settings, as whom, and what was chosen for the session."""
 
     settings: Mapping[str, str]
     user: str
+    role: str | None = None
+    read_only: bool = False
 
 
 class PostgresSession:
@@ -123,6 +127,8 @@ class PostgresSession:
                 link.end(code, errors.fatal("08006", message))
             case Learned(Question() as question, answer):
                 self._answering.learned(question, answer if isinstance(answer, list) else None)
+            case Overdue(under):
+                self._answering.overdue(under)
             case CancelAsked():
                 self._asking.cancel()
             case Stopped(cause, code, message):
@@ -151,7 +157,8 @@ class PostgresSession:
     def _connected(self, login: LoggedInAs) -> None:
         """Tell the client what a server tells, and find out where its statements run before it may send any."""
         link = self._link
-        link.scene = replace(link.scene, user=login.user, role=login.user)
+        link.scene = replace(link.scene, user=login.user, role=login.role or login.user)
+        link.pins = Pins(login.role, login.read_only)
         said = [backend.ParameterStatus(name, value).encode() for name, value in login.settings.items()]
         link.tell(b"".join(said) + self._ours)
         link.stale = True

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from extproc.domain.grant import Grant
 from extproc.domain.json import JSON
+from extproc.domain.limits import Limits
 from extproc.protocols.postgres.masks.copying import CopyMask
 from extproc.protocols.postgres.masks.rows import RowMask
 from extproc.protocols.postgres.sql import Script
@@ -22,7 +23,8 @@ class Work:
     many messages of data it gave; `given` and `taken` are the bytes of those. `tags` are the server's words for what
     was done (`UPDATE 3`), `statement` is which one of the script is answered now, `sqlstate` is of the error that it
     ended with. Of a result being sent, `described` says that its columns are known, and `mask` is what its rows go
-    through; `counts` are the values that were masked, by kind."""
+    through; `counts` are the values that were masked, by kind. `stopped` says why it is to end, once it went further
+    than its limits."""
 
     grant: Grant
     sql: str
@@ -36,6 +38,12 @@ class Work:
     described: bool = False
     mask: Mask | None = None
     counts: dict[str, int] = field(default_factory=dict)
+    stopped: str | None = None
+
+    @property
+    def limits(self) -> Limits:
+        """How far it may go."""
+        return self.grant.decision.limits
 
     def unmask(self) -> None:
         """The result that was being sent is complete."""

@@ -9,12 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from extproc.domain.limits import UNLIMITED, Limits
 from extproc.domain.principal import Principal
 from extproc.protocols.postgres.auth.binding import server_end_point
 from extproc.protocols.postgres.auth.failure import LoginFailed
 from extproc.protocols.postgres.auth.upstream import LoggedIn, Secret
 from extproc.protocols.postgres.auth.upstream import Login as LoginTo
 from extproc.protocols.postgres.masks.question import Question
+from extproc.protocols.postgres.pinned import READ_ONLY
 from extproc.protocols.postgres.session import LoggedInAs
 from extproc.protocols.postgres.wire.backend import BackendKeyData, ErrorResponse, ReadyForQuery
 from extproc.protocols.postgres.wire.fields import Malformed
@@ -64,9 +66,11 @@ class PostgresUpstream(Upstream):
         self._settings = settings
         self._used: tuple[_Way, tuple[str, int]] | None = None
         self._key: BackendKeyData | None = None
+        self._limits = UNLIMITED
 
-    async def connect(self) -> tuple[Peer, object]:
+    async def connect(self, limits: Limits) -> tuple[Peer, object]:
         """See Upstream."""
+        self._limits = limits
         try:
             way = await asyncio.to_thread(self._way)
             async with asyncio.timeout(_CONNECT_SECONDS):
@@ -83,7 +87,7 @@ class PostgresUpstream(Upstream):
             raise NotConnected("upstream-unreachable", "The database can't be reached now.") from None
         self._key = logged.key
         inbox.release()
-        return peer, LoggedInAs(logged.statuses, way.login.user)
+        return peer, LoggedInAs(logged.statuses, way.login.user, way.login.role, limits.read_only)
 
     async def cancel(self) -> None:
         """See Upstream ("Canceling Requests in Progress"): on a connection of its own, to the same address."""
@@ -125,6 +129,13 @@ class PostgresUpstream(Upstream):
         secret = Secret(login.secret())
         return _Way(self._addresses(self._database), self._database.tls(login), login, secret)
 
+    def _wanted(self, login: Login) -> list[tuple[str, str]]:
+        """The settings of the session: the client's, less those that are not for it to choose."""
+        ours = {"role": login.role} if login.role is not None else {}
+        if self._limits.read_only:
+            ours[READ_ONLY] = "on"
+        return [*((name, value) for name, value in self._settings if name.lower() not in ours), *ours.items()]
+
     async def _open(self, way: _Way) -> tuple[Peer, Inbox, bytes | None]:
         failed = OSError("its name leads nowhere that may be connected to")
         for address in way.addresses:
@@ -164,7 +175,7 @@ class PostgresUpstream(Upstream):
             way.login.user,
             way.secret,
             self._name,
-            self._settings,
+            self._wanted(way.login),
             channel_binding=binding,
             allow_cleartext=way.tls is not None,
             nonce=secrets.token_urlsafe(24),

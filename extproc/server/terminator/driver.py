@@ -18,6 +18,7 @@ from extproc.audit.bodies.writer import RecordingFailed
 from extproc.domain.grant import Grant, Lane
 from extproc.domain.hold import Hold
 from extproc.domain.json import JSON
+from extproc.domain.limits import Limits
 from extproc.protocols.connection import (
     Ask,
     Cancel,
@@ -28,9 +29,11 @@ from extproc.protocols.connection import (
     Connected,
     ConnectFailed,
     Connection,
+    Deadline,
     Event,
     Learn,
     Learned,
+    Overdue,
     Refuse,
     Tell,
     Withdraw,
@@ -58,8 +61,9 @@ class NotConnected(Exception):
 class Upstream:
     """How a protocol gets its upstream. Subclassed by each."""
 
-    async def connect(self) -> tuple[Peer, object]:
-        """A connection that is logged in, and what the session is told of it. Raises NotConnected."""
+    async def connect(self, limits: Limits) -> tuple[Peer, object]:
+        """A connection that is logged in, and what the session is told of it; `limits` are those of the connection.
+        Raises NotConnected."""
         raise NotImplementedError
 
     async def cancel(self) -> None:
@@ -114,7 +118,8 @@ class ConnectionDriver:
         try:
             self._execute(first)
             if rest:
-                self.received(self._client, rest)
+                self._events.append(Received(Lane.REQUEST, rest, False))
+            self._go_on()
             self._client.give(self)
             await self._over
         finally:
@@ -212,6 +217,12 @@ class ConnectionDriver:
             case Tell(data):
                 self._client.write(data)
             case Decide():
+                granted = self._gate.recall(self._asker, command.action)
+                if granted is not None:
+                    self._give(granted)
+                    # After the commands that stand beside this one, and before what came meanwhile.
+                    self._events.appendleft(Decided(command.ask, granted))
+                    return
                 task = self._spawn(self._decide(command))
                 self._deciding[command.ask] = task
             case Withdraw(ask):
@@ -221,12 +232,14 @@ class ConnectionDriver:
                 self._conclude(under, outcome, dict(facts))
             case Refuse(verb, resource, code, title):
                 self._gate.records.refused(self._asker, verb, resource, code, title)
-            case Connect():
-                self._spawn(self._connect())
+            case Connect(under):
+                self._spawn(self._connect(under.decision.limits))
             case Cancel():
                 task = asyncio.ensure_future(_logged(self._upstream.cancel(), lambda _: None))
                 self._cancelling.add(task)
                 task.add_done_callback(self._cancelling.discard)
+            case Deadline(under, seconds):
+                asyncio.get_running_loop().call_later(seconds, self._remind, under)
             case Learn(question):
                 self._spawn(self._learn(question))
             case Close():
@@ -262,10 +275,10 @@ class ConnectionDriver:
     async def _pend(self, ask: int, hold: Hold) -> None:
         self.take(Pending(ask, hold))
 
-    async def _connect(self) -> None:
+    async def _connect(self, limits: Limits) -> None:
         event: Event
         try:
-            self._server, told = await self._upstream.connect()
+            self._server, told = await self._upstream.connect(limits)
             event = Connected(told)
         except NotConnected as error:
             event = ConnectFailed(error.code, str(error))
@@ -299,6 +312,10 @@ class ConnectionDriver:
                     self._conclude(command.under, command.outcome, dict(command.facts))
         for grant in list(self._given):
             self._conclude(grant, self._outcome, {"masked": {}})
+
+    def _remind(self, grant: Grant) -> None:
+        if grant in self._given:
+            self.take(Overdue(grant))
 
     def _finish(self, outcome: str) -> None:
         if not self._over.done():

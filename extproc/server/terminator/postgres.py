@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from ipaddress import ip_address
 
+from extproc.access.proving import Proving
 from extproc.domain.identity import Certificate, IdentityRefused, Shown, Why
 from extproc.domain.json import JSON
 from extproc.domain.principal import Principal
@@ -31,7 +32,6 @@ from extproc.protocols.postgres.auth.commands import (
     Ready,
     Refused,
 )
-from extproc.protocols.postgres.auth.scram import Verifier
 from extproc.protocols.postgres.session import PostgresSession
 from extproc.protocols.postgres.wire.startup import CancelRequest
 from extproc.server.caps import Capped, Caps
@@ -61,7 +61,7 @@ Tls = Callable[[], tuple[ssl.SSLContext, bytes | None] | None]
 @dataclass(frozen=True, slots=True)
 class PostgresTerminator:
     """server.terminator.front.Terminator. `known` gives what can be found in values, as it is now; `epoch` tells one
-    life of the gateway from the next; `verifier` is what a user's short-lived password was made of, if it has one."""
+    life of the gateway from the next; `passwords` are the short-lived ones."""
 
     gate: Gate
     databases: Databases
@@ -72,7 +72,7 @@ class PostgresTerminator:
     digest_key: bytes
     epoch: str
     tls: Tls
-    verifier: Callable[[str], Verifier | None]
+    passwords: Proving
     pool: ThreadPoolExecutor
     cancels: Cancels
     _serving: set[asyncio.Task[None]] = field(default_factory=set)
@@ -109,6 +109,8 @@ class _Arrival:
         self._server_name: str | None = None
         self._certificate: Certificate | None = None
         self._principal: Principal | None = None
+        # Who it would have been, of somebody who was not let in, where that is certain.
+        self._suspect: Principal | None = None
 
     async def serve(self) -> None:
         """To the end. Raises nothing: a fault of ours ends this connection, and no other."""
@@ -164,7 +166,7 @@ class _Arrival:
             case AnswerTls(accept):
                 return await self._answer_tls(accept)
             case FindVerifier(user):
-                return greeting.verifier_found(self._service.verifier(user))
+                return self._find_verifier(user)
             case NeedIdentity():
                 return await self._identify(command)
             case Ready():
@@ -173,7 +175,7 @@ class _Arrival:
                 await self._service.cancels.asked(CancelRequest(pid, secret), relayed=not self._source)
             case Refused(data, code):
                 self._peer.write(data)
-                self._turned_away(code)
+                self._turned_away(code, self._suspect)
         return None
 
     async def _answer_tls(self, accept: bool) -> list[Command]:
@@ -203,19 +205,30 @@ class _Arrival:
             return error.why is not Why.MISSING
         return True
 
+    def _find_verifier(self, user: str) -> list[Command]:
+        greeting = self._greeting
+        assert greeting is not None
+        try:
+            return greeting.verifier_found(self._service.passwords.verifier(user))
+        except IdentityRefused as error:
+            return greeting.unidentified(error.why.value, f"{error}.")
+
     async def _identify(self, need: NeedIdentity) -> list[Command]:
         greeting = self._greeting
         assert greeting is not None
         headers = (("authorization", f"Bearer {need.password}"),) if need.password is not None else ()
+        shown = Shown(headers, self._certificate, self._source)
         try:
-            found = await self._service.entrance.identify(Shown(headers, self._certificate, self._source))
+            if need.proven:
+                self._principal = self._service.passwords.principal(need.opening.user, self._source)
+            else:
+                self._principal = (await self._service.entrance.identify(shown)).principal
         except IdentityRefused as error:
-            self._turned_away(error.why.value, error.principal)
+            self._suspect = error.principal
             return greeting.unidentified(error.why.value, f"{error}.", _hint(error.why))
-        self._principal = found.principal
         return greeting.identified()
 
-    def _turned_away(self, code: str, principal: Principal | None = None) -> None:
+    def _turned_away(self, code: str, principal: Principal | None) -> None:
         """Record that nobody was let in."""
         body: dict[str, JSON] = {
             "request": self._announced.unique_id,

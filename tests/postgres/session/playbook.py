@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from extproc.domain.action import Action
 from extproc.domain.decision import Decision, Effect, Mode, Reason, Severity
 from extproc.domain.grant import Grant, Lane, Refusal, RefusalKind
+from extproc.domain.limits import UNLIMITED, Limits
 from extproc.domain.mask import Mask
 from extproc.domain.principal import Kind, Principal
 from extproc.domain.target import Protocol, Target
@@ -19,6 +20,7 @@ from extproc.protocols.connection import (
     Conclude,
     Connect,
     Connected,
+    Deadline,
     Event,
     Learn,
     Refuse,
@@ -48,10 +50,10 @@ SETTINGS = {"server_version": "15.0", "client_encoding": "UTF8", "standard_confo
 Rule = Callable[[Action], Decision | Refusal | None]
 
 
-def allowed(*masks: Mask) -> Decision:
+def allowed(*masks: Mask, limits: Limits = UNLIMITED) -> Decision:
     """A decision that lets an action on."""
     reason = Reason("test.allow", "ok", "Allowed", Severity.LOW, Mode.ENFORCE, Effect.ALLOW)
-    return Decision("d" * 24, Effect.ALLOW, "r1", (reason,), masks)
+    return Decision("d" * 24, Effect.ALLOW, "r1", (reason,), masks, limits=limits)
 
 
 def blocked(message: str = "Not that") -> Refusal:
@@ -169,7 +171,7 @@ class Play:
                     assert under in self.grants, "concluded twice"
                     self.grants.remove(under)
                     self.done.append(command)
-                case Abort() | Close() | Cancel() | Withdraw() | Learn() | Refuse():
+                case Abort() | Close() | Cancel() | Withdraw() | Learn() | Refuse() | Deadline():
                     self.done.append(command)
 
 

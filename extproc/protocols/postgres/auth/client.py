@@ -143,9 +143,9 @@ class Greeting:
         return [Tell(told), Ready(self._opening, self._version, rest)]
 
     def unidentified(self, code: str, message: str, hint: str = "", sqlstate: str = "") -> list[Command]:
-        """The answer to NeedIdentity: nobody, or not now, or not here. Without an SQLSTATE it is the one of a wrong
-        password or, for a certificate, of nobody."""
-        if not self._expects(_State.IDENTITY):
+        """The answer to NeedIdentity: nobody, or not now, or not here; and to FindVerifier where that can't be told.
+        Without an SQLSTATE it is the one of a wrong password or, for a certificate, of nobody."""
+        if not self._expects(_State.IDENTITY, _State.LOOKUP):
             return []
         usual = INVALID_AUTHORIZATION if self._certificate else INVALID_PASSWORD
         return self._refuse(code, sqlstate or usual, message, hint)
@@ -295,8 +295,8 @@ class Greeting:
         self._state = state
         self._buffer.clear()
 
-    def _expects(self, state: _State) -> bool:
+    def _expects(self, *states: _State) -> bool:
         """Whether an answer is still of use. Raises RuntimeError for one to what was not asked."""
-        if self._state not in (state, _State.REFUSED):
+        if self._state not in (*states, _State.REFUSED):
             raise RuntimeError(f"nothing was asked that this answers: {self._state.name}")
-        return self._state is state
+        return self._state in states
