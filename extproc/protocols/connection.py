@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from extproc.domain.grant import Grant, Lane
-from extproc.domain.json import JSON
+from extproc.domain.json import JSON, Document
 from extproc.protocols.session import Abort, Decide, Decided, Lost, Pending, Received, Send, Stopped
 
 
@@ -110,13 +110,15 @@ class Conclude:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """Write that something was refused before there was an action to decide: what was asked, and a code and words for
-    the trail that quote no payload."""
+    """Write that something was refused before there was an action to decide: what was asked (`summary` is masked, as
+    an action's), and a code and words for the trail that quote no payload. `trace` is as a Decide has it."""
 
     verb: str
     resource: str
     code: str
     title: str
+    summary: Document = field(default_factory=dict)
+    trace: Document | None = None
 
 
 @dataclass(frozen=True, slots=True)

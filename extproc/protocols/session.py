@@ -11,7 +11,7 @@ from typing import Protocol
 from extproc.domain.action import Action
 from extproc.domain.grant import Grant, Lane, Refusal
 from extproc.domain.hold import Hold
-from extproc.domain.json import JSON
+from extproc.domain.json import JSON, Document
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +102,13 @@ Event = HeadReceived | Received | TrailersReceived | Pending | Decided | TimedOu
 @dataclass(frozen=True, slots=True)
 class Decide:
     """Ask for a decision. `wait_seconds` is how long the asker can stay for people; after it the driver answers
-    Refusal PENDING and leaves the hold open."""
+    Refusal PENDING and leaves the hold open. `trace` is the trace that the action claims for itself, as records have
+    it; None where it is its connection's, or the exchange's."""
 
     ask: int
     action: Action
     wait_seconds: float
+    trace: Document | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,10 +70,9 @@ def held(hold: Hold, wait_seconds: float, until: str, in_transaction: bool) -> b
         why = " ".join(r.message.rstrip(".") + "." for r in grounds(parse(hold.id, dict(hold.decision))))
     except MalformedDecision:
         why = ""
-    wanted = ", ".join(
-        f"{need.quorum} of {need.group}" if need.quorum > 1 else f"somebody of {need.group}"
-        for need in hold.requirements
-    )
+    needs = (f"{n.quorum} of {n.group}" if n.quorum > 1 else f"somebody of {n.group}" for n in hold.requirements)
+    # Several policies often want the same people.
+    wanted = ", ".join(dict.fromkeys(needs))
     detail = f"{why} Waiting for {wanted}, until {until}. Hold {hold.id}.".strip()
     hint = f"This statement waits up to {wait_seconds:g} s; cancel it to give up."
     if in_transaction:

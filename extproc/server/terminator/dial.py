@@ -66,6 +66,7 @@ class PostgresUpstream(Upstream):
         self._settings = settings
         self._used: tuple[_Way, tuple[str, int]] | None = None
         self._key: BackendKeyData | None = None
+        self._asking: tuple[Peer, Inbox] | None = None
         self._limits = UNLIMITED
 
     async def connect(self, limits: Limits) -> tuple[Peer, object]:
@@ -104,22 +105,35 @@ class PostgresUpstream(Upstream):
                 peer.close()
 
     async def learn(self, question: object) -> object | None:
-        """See Upstream. On a connection of its own too, for the client's is in the middle of an answer: the rows of the
-        question's statement, in text."""
+        """See Upstream. On a connection of its own too, for the client's is in the middle of an answer; it is kept, as
+        whoever asks once asks again. Gives the rows of the question's statement, in text."""
         if self._used is None or not isinstance(question, Question):
             return None
-        way, address = self._used
         try:
             async with asyncio.timeout(_LEARN_SECONDS):
-                peer, inbox, binding = await self._open_at(way, address)
-                try:
-                    await self._login(way, peer, inbox, binding)
-                    return await _rows(peer, inbox, question.sql())
-                finally:
-                    peer.close()
+                if self._asking is None or self._asking[0].over:
+                    self._asking = await self._open_to_ask(*self._used)
+                return await _rows(*self._asking, question.sql())
         except (OSError, TimeoutError, Left, NotConnected, Malformed) as error:
             _log.warning("catalogue not read", extra={"target": self._database.target.name, "why": str(error)})
+            # Its answer may still come, and would be taken for the next one's.
+            self.close()
             return None
+
+    def close(self) -> None:
+        """See Upstream."""
+        if self._asking is not None:
+            asking, self._asking = self._asking, None
+            asking[0].close()
+
+    async def _open_to_ask(self, way: _Way, address: tuple[str, int]) -> tuple[Peer, Inbox]:
+        peer, inbox, binding = await self._open_at(way, address)
+        try:
+            await self._login(way, peer, inbox, binding)
+        except BaseException:
+            peer.abort()
+            raise
+        return peer, inbox
 
     def _way(self) -> _Way:
         """Read what it takes. Raises NotConnected, OSError and ValueError; blocks for as long as small files take."""

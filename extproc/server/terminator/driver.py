@@ -10,14 +10,14 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from extproc.audit.bodies.recorder import Recording
 from extproc.audit.bodies.writer import RecordingFailed
 from extproc.domain.grant import Grant, Lane
 from extproc.domain.hold import Hold
-from extproc.domain.json import JSON
+from extproc.domain.json import JSON, Document
 from extproc.domain.limits import Limits
 from extproc.protocols.connection import (
     Ask,
@@ -74,11 +74,16 @@ class Upstream:
         """Find something out; None where it can't be."""
         raise NotImplementedError
 
+    def close(self) -> None:
+        """Nothing more is to be found out."""
+        raise NotImplementedError
+
 
 @dataclass(slots=True)
 class _Given:
-    """A Grant of this connection, and what is kept of what passes under it."""
+    """A Grant of this connection, who it was given to, and what is kept of what passes under it."""
 
+    asker: Asker
     recording: Recording
     started: int = field(default_factory=time.perf_counter_ns)
 
@@ -134,6 +139,7 @@ class ConnectionDriver:
                 await asyncio.wait(self._cancelling, timeout=_CANCEL_SECONDS)
             if self._server is not None:
                 self._server.close()
+            self._upstream.close()
 
     def end(self, why: Stopped) -> None:
         """See live.Endable."""
@@ -230,8 +236,8 @@ class ConnectionDriver:
                     task_.cancel()
             case Conclude(under, outcome, facts):
                 self._conclude(under, outcome, dict(facts))
-            case Refuse(verb, resource, code, title):
-                self._gate.records.refused(self._asker, verb, resource, code, title)
+            case Refuse(verb, resource, code, title, summary, trace):
+                self._gate.records.refused(self._asking(trace), verb, resource, code, title, summary)
             case Connect(under):
                 self._spawn(self._connect(under.decision.limits))
             case Cancel():
@@ -256,21 +262,26 @@ class ConnectionDriver:
         return self._server
 
     async def _decide(self, command: Decide) -> None:
+        asker = self._asking(command.trace)
         outcome = await self._gate.decide(
-            self._asker, command.action, command.wait_seconds, partial(self._pend, command.ask)
+            asker, command.action, command.wait_seconds, partial(self._pend, command.ask)
         )
         if self._deciding.pop(command.ask, None) is None:
             # Taken back in the very moment in which it was decided: whoever asked has been told so.
             if isinstance(outcome, Grant):
-                self._give(outcome)
+                self._give(outcome, asker)
                 self._conclude(outcome, "aborted:withdrawn", {})
             return
         if isinstance(outcome, Grant):
-            self._give(outcome)
+            self._give(outcome, asker)
         self.take(Decided(command.ask, outcome))
 
-    def _give(self, grant: Grant) -> None:
-        self._given[grant] = _Given(self._gate.recording(self._asker, grant.decision))
+    def _give(self, grant: Grant, asker: Asker) -> None:
+        self._given[grant] = _Given(asker, self._gate.recording(asker, grant.decision))
+
+    def _asking(self, trace: Document | None) -> Asker:
+        """Who asks; an action may claim another trace than its connection does."""
+        return self._asker if trace is None else replace(self._asker, context={**self._asker.context, "trace": trace})
 
     async def _pend(self, ask: int, hold: Hold) -> None:
         self.take(Pending(ask, hold))
@@ -301,7 +312,7 @@ class ConnectionDriver:
         if isinstance(masked, dict):
             for lane, counts in masked.items():
                 self._gate.metrics.masked(self._asker.target.name, lane, counts)
-        self._gate.records.delivered(self._asker, grant.decision.id, facts, given.recording)
+        self._gate.records.delivered(given.asker, grant.decision.id, facts, given.recording)
 
     def _conclude_all(self) -> None:
         if not self._over.done():

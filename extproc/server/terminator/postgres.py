@@ -14,13 +14,13 @@ from ipaddress import ip_address
 
 from extproc.access.proving import Proving
 from extproc.domain.identity import Certificate, IdentityRefused, Shown, Why
-from extproc.domain.json import JSON
+from extproc.domain.json import JSON, Document
 from extproc.domain.principal import Principal
 from extproc.domain.target import NOWHERE, Target
 from extproc.masking.plan import Knowledge
 from extproc.protocols.connection import CancelAsked as CancelNow
 from extproc.protocols.connection import Tell
-from extproc.protocols.postgres import errors
+from extproc.protocols.postgres import context, errors
 from extproc.protocols.postgres.action import Scene
 from extproc.protocols.postgres.auth.client import Greeting
 from extproc.protocols.postgres.auth.commands import (
@@ -254,13 +254,14 @@ class _Arrival:
         if principal is None:
             return
         database, name = self._database(opening.database)
+        trace = context.of_connection(opening.settings, opening.application_name)
         if database is None:
-            asker = self._asker(principal, NOWHERE)
+            asker = self._asker(principal, NOWHERE, trace)
             why = "No database target of this gateway has this name."
             self._refuse(asker, "unknown-target", "3D000", why, "Name one as database: target, or target/database.")
             return
         target = database.target
-        asker = self._asker(principal, target)
+        asker = self._asker(principal, target, trace)
         if principal.targets is not None and target.name not in principal.targets:
             why = f"This credential is good for {', '.join(principal.targets) or 'no target'} only."
             self._refuse(asker, "target-out-of-scope", errors.INSUFFICIENT_PRIVILEGE, why)
@@ -268,7 +269,8 @@ class _Arrival:
         try:
             # What a connection holds and how many there are counts as for tunnels: both stay open for long.
             with service.caps.exchange(principal.key, tunnel=True) as account, service.gate.records.visit(asker):
-                upstream = PostgresUpstream(database, name, principal, service.databases.addresses, opening.settings)
+                settings = context.for_the_server(opening.settings)
+                upstream = PostgresUpstream(database, name, principal, service.databases.addresses, settings)
                 driver: ConnectionDriver | None = None
 
                 def cancel() -> None:
@@ -292,11 +294,11 @@ class _Arrival:
         decision = self._service.gate.records.refused(asker, "CONNECT", asker.target.name, code, why)
         self._peer.write(errors.fatal(state, why, f"Code {code}; decision {decision}.", hint))
 
-    def _asker(self, principal: Principal, target: Target) -> Asker:
+    def _asker(self, principal: Principal, target: Target, trace: Document | None) -> Asker:
         request = self._announced.unique_id or secrets.token_hex(16)
         seen = repr((self._service.epoch, "postgres", request)).encode()
         session = hashlib.blake2b(seen, digest_size=16).hexdigest()
-        return Asker(principal, target, session, request, self._source, {"trace": None})
+        return Asker(principal, target, session, request, self._source, {"trace": trace})
 
 
 def _loopback(source: str) -> bool:

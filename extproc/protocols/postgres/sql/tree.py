@@ -45,6 +45,16 @@ def parse(sql: str) -> list[Node]:
     return [one["stmt"] for one in statements]
 
 
+def tokens(sql: str) -> list[tuple[int, int, str]]:
+    """The scanner's tokens, comments included: where each begins and ends in the text, and its name in PostgreSQL's
+    grammar. None of a text that the scanner refuses, or that is more work than a text may be."""
+    try:
+        _check_runs(sql)
+        return [(start, end + 1, name) for start, end, name, _ in scan(sql)]
+    except (ParseError, Unparsable, UnicodeEncodeError):
+        return []
+
+
 def _check_runs(sql: str) -> None:
     """PostgreSQL's scanner reads a run of operator characters to its end for each operator or comment in it: 300 KB of
     `+` take it ten seconds, 400 KB of `/*` a minute."""
