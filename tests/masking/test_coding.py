@@ -86,6 +86,14 @@ def test_a_stream_goes_on_at_once(applied: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("applied", APPLIED, ids=",".join)
+def test_all_that_a_decoder_has_is_asked_for(applied: tuple[str, ...]) -> None:
+    """One may have more to give although it could take more: near the ends of its window, above all."""
+    for length in [*range(32_700, 33_100, 17), *range(98_200, 98_700, 17), *range(131_000, 131_200, 17)]:
+        text = (b"<r>&quot;" * (length // 9 + 1))[:length]
+        assert decoded(_code(text, applied), applied, 1 << 20) == text
+
+
+@pytest.mark.parametrize("applied", APPLIED, ids=",".join)
 def test_an_end_in_the_middle_is_refused(applied: tuple[str, ...]) -> None:
     """A half body is none, wherever it ends; no bytes at all are a body without any."""
     coded = _code(TEXT, applied)

@@ -91,10 +91,11 @@ class _Brotli:
                 piece: bytes = self._stream.process(data, output_buffer_limit=_BROTLI_PIECE)
             except brotli.error:
                 raise MaskError("malformed br, or br that goes on after its end") from None
+            data = b""
             if piece:
                 yield piece
-            data = b""
-            if self._stream.can_accept_more_data():
+            elif self._stream.can_accept_more_data():
+                # It says so of its input, whatever it still has to give: nothing is left when it gives nothing.
                 return
 
 

@@ -2,6 +2,7 @@
 spells it."""
 
 import random
+from dataclasses import replace
 
 from extproc.domain.mask import Operator
 from extproc.masking.stage import Stage
@@ -48,6 +49,9 @@ def leak(data: bytes) -> None:
     at = len(around) * where // 256
     site = Site(value, b"secret" if named else b"other", around[:at], around[at:], spelling)
     planted = FORMATS[name](site)
+    bare = FORMATS[name](replace(site, value=b"x" * len(value)))
+    if any(value in text for text in [bare.body, *bare.read(bare.body)]):
+        return  # what stands around it spells it too, where it may touch what it must not
     guarded = value == SECRET and flags & 16 > 0
     stage: Stage = STAGES[_GUARDS.get(planted.stage, planted.stage) if guarded else planted.stage](made)
     coding = source.one(_CODINGS)
