@@ -18,7 +18,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterable, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +41,17 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 
 MAX_MODEL_TURNS = 8
+NEEDED = ("OPENAI_BASE_URL", "OPENAI_API_KEY", "CRM_BASE_URL", "AGENT_TASK")
 APPROVAL_WAIT_SECONDS = 60
 READ_TIMEOUT_SECONDS = 90.0
 HELD_ATTEMPTS = 3
+
+Line = dict[str, Any]
+"""Of the transcript: `{"kind", ...}`."""
+Note = Callable[[Line], None]
+"""Takes down a line."""
+Work = Callable[[str, Note], Coroutine[Any, Any, int]]
+"""Does a task, and says how many pieces of text came streaming."""
 
 SYSTEM = (
     "You work in customer support. Use your tools. When a tool answers that something is not allowed, "
@@ -98,8 +106,8 @@ def _seconds(retry_after: str | None) -> float:
     return min(float(retry_after), 30.0) if retry_after and retry_after.isdigit() else 2.0
 
 
-def entry(message: BaseAgentEvent | BaseChatMessage) -> dict[str, Any] | None:
-    """One line of the transcript: `{"kind", ...}`, or None for what is no line of its own (chunks, the task's echo)."""
+def entry(message: BaseAgentEvent | BaseChatMessage) -> Line | None:
+    """One line of the transcript, or None for what is no line of its own (chunks, the task's echo)."""
     if isinstance(message, ToolCallRequestEvent):
         calls = [{"id": call.id, "name": call.name, "arguments": call.arguments} for call in message.content]
         return {"kind": "calls", "calls": calls}
@@ -107,17 +115,19 @@ def entry(message: BaseAgentEvent | BaseChatMessage) -> dict[str, Any] | None:
         results = [{"id": r.call_id, "name": r.name, "content": r.content} for r in message.content]
         return {"kind": "results", "results": results}
     if isinstance(message, TextMessage):
-        return {"kind": "task" if message.source == "user" else "answer", "content": message.content}
+        kind = "task" if message.source == "user" else "answer"
+        return {"kind": kind, "source": message.source, "content": message.content}
     return None
 
 
-def spoken(line: dict[str, Any]) -> str:
+def spoken(line: Line) -> str:
     """The same for people, on few lines."""
     if line["kind"] == "calls":
         return "\n".join(f"calls {call['name']}({call['arguments']})" for call in line["calls"])
     if line["kind"] == "results":
         return "\n".join(f"{r['name']} answered {' '.join(r['content'].split())}" for r in line["results"])
-    verb = {"task": "is asked", "answer": "says", "error": "broke off", "end": "is done"}[line["kind"]]
+    verbs = {"task": "is asked", "answer": "says", "error": "broke off", "end": "is done", "output": "ran it"}
+    verb = verbs.get(line["kind"], line["kind"])
     return f"{verb}: {line['content']}"
 
 
@@ -129,20 +139,35 @@ def start_telemetry() -> trace.Tracer:
     return trace.get_tracer("agent")
 
 
-async def work(task: str, note: Callable[[dict[str, Any]], None]) -> int:
-    """Let the agent do `task`; `note` gets every line of the transcript. Returns the number of streamed chunks."""
-    tracer = start_telemetry()
-    key = os.environ["OPENAI_API_KEY"]
-    model = OpenAIChatCompletionClient(
+def model_client() -> OpenAIChatCompletionClient:
+    """The model, as the environment names it."""
+    return OpenAIChatCompletionClient(
         model=os.environ.get("OPENAI_MODEL", "demo-model"),
         base_url=os.environ["OPENAI_BASE_URL"],
-        api_key=key,
+        api_key=os.environ["OPENAI_API_KEY"],
         model_info=ModelInfo(
             vision=False, function_calling=True, json_output=False, family=ModelFamily.UNKNOWN, structured_output=False
         ),
         include_name_in_message=True,
     )
-    crm = Crm(os.environ["CRM_BASE_URL"], os.environ.get("CRM_TOKEN", key))
+
+
+async def listen(stream: AsyncIterable[Any], note: Note) -> int:
+    """Take down every message of a run; the number of chunks that came streaming."""
+    chunks = 0
+    async for message in stream:
+        if isinstance(message, ModelClientStreamingChunkEvent):
+            chunks += 1
+        elif not isinstance(message, TaskResult) and (line := entry(message)) is not None:
+            note(line)
+    return chunks
+
+
+async def work(task: str, note: Note) -> int:
+    """Let the agent do `task`; `note` gets every line of the transcript. Returns the number of streamed chunks."""
+    tracer = start_telemetry()
+    model = model_client()
+    crm = Crm(os.environ["CRM_BASE_URL"], os.environ.get("CRM_TOKEN", os.environ["OPENAI_API_KEY"]))
     agent = AssistantAgent(
         "support_assistant",
         model,
@@ -152,32 +177,23 @@ async def work(task: str, note: Callable[[dict[str, Any]], None]) -> int:
         max_tool_iterations=MAX_MODEL_TURNS,
         reflect_on_tool_use=True,
     )
-    chunks = 0
     try:
         with tracer.start_as_current_span("support run") as span:
             note({"kind": "trace", "trace_id": f"{span.get_span_context().trace_id:032x}"})
-            async for message in agent.run_stream(task=task):
-                if isinstance(message, ModelClientStreamingChunkEvent):
-                    chunks += 1
-                elif not isinstance(message, TaskResult) and (line := entry(message)) is not None:
-                    note(line)
+            return await listen(agent.run_stream(task=task), note)
     finally:
         await crm.close()
         await model.close()
-    return chunks
 
 
-def main() -> int:
-    """Run the agent once. See the module's text for the environment."""
-    missing = [
-        name for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "CRM_BASE_URL", "AGENT_TASK") if not os.environ.get(name)
-    ]
-    if missing:
+def main(work: Work = work, needed: Sequence[str] = NEEDED) -> int:
+    """Run an agent once; `needed` are the variables that it can't do without. See the module's text for them."""
+    if missing := [name for name in needed if not os.environ.get(name)]:
         print(f"agent: set {', '.join(missing)} in the environment; {__file__} explains each", file=sys.stderr)
         return 2
     transcript = os.environ.get("AGENT_TRANSCRIPT")
 
-    def note(line: dict[str, Any]) -> None:
+    def note(line: Line) -> None:
         if transcript:
             with Path(transcript).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")

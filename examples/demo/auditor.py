@@ -62,7 +62,10 @@ def audit(gateway: Gateway, run: Rows) -> Audit:
     asked = [row["decision"]["id"] for row in run if row["action"]["resource"] == REFUND_PATH]
     if not asked:
         raise DemoFailed("the journal has no decision on a refund")
-    who, word = ("--principal", AGENT_SUBJECT, "--target", "crm"), (WORD, "--principal", AGENT_SUBJECT)
+    who, word = (
+        ("--principal", AGENT_SUBJECT, "--target", "crm"),
+        (WORD, "--principal", AGENT_SUBJECT, "--target", "crm"),
+    )
     # Each starts a Python; together they wait less.
     with ThreadPoolExecutor(4) as pool:
         known = pool.submit(gateway.administer, "sessions", "list", "--decision", asked[0], "--json")

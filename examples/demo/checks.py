@@ -71,7 +71,7 @@ def check_silence(places: Mapping[str, bytes], values: Mapping[str, str]) -> Che
         if value.encode() in content
     ]
     if found or not places:
-        return Check(claim, False, _short("; ".join(found)) or "there was nothing to look through")
+        return Check(claim, False, short("; ".join(found)) or "there was nothing to look through")
     return Check(claim, True, f"{len(places)} files and traces do not have {', '.join(values)}")
 
 
@@ -87,16 +87,16 @@ def check_masked(evidence: Evidence) -> Check:
     claim = "the customer's card number and SSN came back masked"
     record = next(iter(results_of(evidence.transcript, "read_customer")), "")
     if not record.startswith("HTTP 200"):
-        return Check(claim, False, f"reading the customer answered: {_short(record) or 'nothing'}")
-    seen = _digits(json.dumps(list(evidence.transcript)) + json.dumps(list(evidence.model_server)))
-    leaked = [key for customer in CUSTOMERS for key in MASKED_FIELDS if _digits(customer[key]) in seen]
+        return Check(claim, False, f"reading the customer answered: {short(record) or 'nothing'}")
+    seen = digits(json.dumps(list(evidence.transcript)) + json.dumps(list(evidence.model_server)))
+    leaked = [key for customer in CUSTOMERS for key in MASKED_FIELDS if digits(customer[key]) in seen]
     if leaked:
         return Check(
             claim,
             False,
             f"the agent or the model saw {len(leaked)} of the real values ({', '.join(sorted(set(leaked)))})",
         )
-    fields = _object(record.partition("\n")[2])
+    fields = object_of(record.partition("\n")[2])
     shown = [str(fields.get(key)) for key in MASKED_FIELDS]
     if not all(MASK.fullmatch(value) for value in shown):
         return Check(claim, False, f"{' and '.join(MASKED_FIELDS)} came as {' and '.join(shown)}")
@@ -110,20 +110,20 @@ def check_refund(evidence: Evidence) -> Check:
     answer = next(iter(results_of(evidence.transcript, "request_refund")), "")
     if len(arrived) != 1:
         return Check(
-            claim, False, f"the customer API got {len(arrived)} refunds instead of 1; the agent read: {_short(answer)}"
+            claim, False, f"the customer API got {len(arrived)} refunds instead of 1; the agent read: {short(answer)}"
         )
     if evidence.approver is None or evidence.approved_at is None:
         return Check(claim, False, "the refund reached the customer API though nobody approved it")
     if datetime.fromisoformat(arrived[0]["at"]) <= datetime.fromisoformat(evidence.approved_at):
         return Check(claim, False, f"it arrived at {arrived[0]['at']}, before the approval at {evidence.approved_at}")
     asked = _arguments(evidence.transcript, "request_refund")
-    got = _object(arrived[0]["body"])
+    got = object_of(arrived[0]["body"])
     if asked is None or got != {key: value for key, value in asked.items() if key != "customer_id"}:
-        return Check(claim, False, f"what arrived is not what was asked: {_short(arrived[0]['body'])}")
+        return Check(claim, False, f"what arrived is not what was asked: {short(arrived[0]['body'])}")
     if not answer.startswith("HTTP 201"):
-        return Check(claim, False, f"the agent read: {_short(answer)}")
+        return Check(claim, False, f"the agent read: {short(answer)}")
     return Check(
-        claim, True, f"it reached the customer API after the approval, once, unchanged: {_short(arrived[0]['body'])}"
+        claim, True, f"it reached the customer API after the approval, once, unchanged: {short(arrived[0]['body'])}"
     )
 
 
@@ -134,22 +134,22 @@ def check_delete(evidence: Evidence) -> Check:
     if arrived:
         return Check(claim, False, f"{len(arrived)} deletions reached the customer API")
     answer = next(iter(results_of(evidence.transcript, "delete_all_customers")), "")
-    reasons = _object(answer.partition("\n")[2]).get("reasons") or []
+    reasons = object_of(answer.partition("\n")[2]).get("reasons") or []
     message = str(reasons[0].get("message", "")) if reasons else ""
     if not answer.startswith("HTTP 403") or not message:
-        return Check(claim, False, f"the agent read: {_short(answer) or 'nothing'}")
-    last = _object(evidence.model_server[-1]["body"]) if evidence.model_server else {}
+        return Check(claim, False, f"the agent read: {short(answer) or 'nothing'}")
+    last = object_of(evidence.model_server[-1]["body"]) if evidence.model_server else {}
     told = any(
         message in str(entry.get("content")) for entry in last.get("messages") or [] if entry.get("role") == "tool"
     )
     if not told:
-        return Check(claim, False, f"the model was never told the reason ({_short(message)})")
+        return Check(claim, False, f"the model was never told the reason ({short(message)})")
     listed = next(iter(results_of(evidence.transcript, "list_customers")), "")
-    count = len(_object(listed.partition("\n")[2]).get("customers") or [])
+    count = len(object_of(listed.partition("\n")[2]).get("customers") or [])
     if not listed.startswith("HTTP 200") or count != len(CUSTOMERS):
-        return Check(claim, False, f"after the block, listing the customers answered: {_short(listed) or 'nothing'}")
+        return Check(claim, False, f"after the block, listing the customers answered: {short(listed) or 'nothing'}")
     return Check(
-        claim, True, f"the model read “{_short(message)}”; its next step found all {count} customers still there"
+        claim, True, f"the model read “{short(message)}”; its next step found all {count} customers still there"
     )
 
 
@@ -191,24 +191,24 @@ def check_finished(evidence: Evidence) -> Check:
     claim = "the agent finished its work, its model's text streaming"
     end = evidence.transcript[-1] if evidence.transcript else {"kind": "nothing"}
     if end["kind"] != "end" or not end["chunks"]:
-        return Check(claim, False, f"its transcript ends with: {_short(str(end.get('content', end['kind'])))}")
-    streamed = sum(_object(line["body"]).get("stream") is True for line in evidence.model_server)
+        return Check(claim, False, f"its transcript ends with: {short(str(end.get('content', end['kind'])))}")
+    streamed = sum(object_of(line["body"]).get("stream") is True for line in evidence.model_server)
     return Check(
         claim, streamed == len(evidence.model_server), f"{end['chunks']} pieces in {streamed} streamed answers"
     )
 
 
-def _digits(text: str) -> str:
+def digits(text: str) -> str:
     # Groups may be parted by spaces or hyphens; whatever else stands between digits parts two numbers.
     return re.sub(r"(?<=\d)[ -](?=\d)", "", text)
 
 
 def _arguments(transcript: Sequence[dict[str, Any]], tool: str) -> dict[str, Any] | None:
     calls = [call for line in transcript if line["kind"] == "calls" for call in line["calls"] if call["name"] == tool]
-    return _object(calls[0]["arguments"]) if calls else None
+    return object_of(calls[0]["arguments"]) if calls else None
 
 
-def _object(text: str) -> dict[str, Any]:
+def object_of(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
     except ValueError:
@@ -216,6 +216,6 @@ def _object(text: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
     flat = " ".join(text.split())
     return flat if len(flat) <= 160 else f"{flat[:159]}…"

@@ -7,23 +7,31 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from examples.demo import checks_database, records
 from examples.demo import checks_outside as say
-from examples.demo import records
+from examples.demo.agent_run import Vote
 from examples.demo.agent_runtime import Runtime, run_as
 from examples.demo.checks import Check, check_silence, check_trace
 from examples.demo.customer_api import CUSTOMERS
+from examples.demo.database import Database
 from examples.demo.gateway import Gateway
+from examples.demo.holdings import Holdings
 from examples.demo.jaeger import PAUSE_SECONDS, SHIPPING_SECONDS, all_traces, spans_of, tags_of, wait_for_tags
 from examples.demo.outside import Outside
+from examples.demo.people import AGENT_SUBJECT
 from examples.demo.processes import DemoFailed
+from examples.demo.script_database import COPY_FILE
+from examples.demo.seen import Seen
 from examples.demo.stolen import Stolen, Token
 from examples.demo.upstream import read_log
-from examples.demo.workplace import Workplace
+from examples.demo.workplace import DATABASE, Workplace
 from extproc.audit.bodies.address import SUFFIX
 from extproc.audit.bodies.coding import Decoding
 
 
-def try_ways_in(place: Workplace, runtime: Runtime, gateway: Gateway) -> list[dict[str, Any]]:
+def try_ways_in(
+    place: Workplace, runtime: Runtime, gateway: Gateway, database: Database | None
+) -> list[dict[str, Any]]:
     """Let the agent's user try what it must not reach; what came of each try (see probe.py). Raises DemoFailed.
 
     Only what exists is tried: a missing file is no proof.
@@ -31,7 +39,13 @@ def try_ways_in(place: Workplace, runtime: Runtime, gateway: Gateway) -> list[di
     files = [place.config, place.gateway / "secrets" / "crm", place.log("holdpoint")]
     files += [place.approver_file, place.operator_file, place.auditor_file, place.witness]
     sockets = sorted((place.gateway / "state" / "run").glob("*.sock"))
+    login = []
+    if database is not None:
+        files += [place.database_secret, database.data / "pg_hba.conf"]
+        sockets += sorted((database.folder / "s").glob(".s.PGSQL.*[0-9]"))
+        login = [{"address": database.address, "password": place.agent_token, **database.login}]
     plan = {
+        "login": login,
         "read": [str(path) for path in [*files, Path(f"/proc/{gateway.pid}/environ")] if path.exists()],
         "list": [str(place.gateway / "state"), str(place.gateway / "state" / "journal")],
         "connect": [str(path) for path in sockets],
@@ -75,6 +89,7 @@ def silence(place: Workplace, issued: Sequence[Token], jaeger: str | None) -> Ch
             "the auditor's token": place.auditor_token,
             "an upstream's credential": place.customer_credential,
             "the model's credential": place.model_credential,
+            "the database's password": place.database_password,
             **{f"the job's token {token.id}": token.text for token in issued},
         },
     )
@@ -98,6 +113,49 @@ def in_jaeger(place: Workplace, trail: list[dict[str, Any]], jaeger: str) -> Che
         traced = [tags["holdpoint.decision.id"] for tags in found if "holdpoint.decision.id" in tags]
         if set(decisions) <= set(traced) or time.monotonic() > deadline:
             return check_trace(decisions, traced, trace_id)
+        time.sleep(PAUSE_SECONDS)
+
+
+def database_seen(
+    gateway: Gateway, runtime: Runtime, database: Database, vote: Vote | None, holdings: Sequence[Holdings]
+) -> Seen:
+    """What is to be seen of the agent's work at the database, now that it is done. Raises DemoFailed."""
+    place, jaeger = gateway.place, gateway.at.jaeger
+    own = _settled(gateway)
+    copy = place.scripts / COPY_FILE
+    return Seen(
+        transcript=read_log(place.database_transcript),
+        model_server=read_log(place.upstream("model_server", "received")),
+        rows=own,
+        found=database.found(runtime),
+        vote=vote,
+        copy=copy.read_text(encoding="utf-8") if copy.exists() else "",
+        holdings=holdings,
+        script=database.psql is not None,
+        spans=None if jaeger is None else _spans(jaeger, {str(row["decision"]["id"]) for row in own}),
+    )
+
+
+def _spans(jaeger: str, decisions: set[str]) -> list[dict[str, str]]:
+    """Those of the database, once each of these decisions has one, or those there are after some seconds."""
+    deadline = time.monotonic() + SHIPPING_SECONDS
+    while True:
+        spans = wait_for_tags(jaeger, checks_database.TAGS, len(decisions))
+        if decisions <= {span.get("holdpoint.decision.id") for span in spans} or time.monotonic() > deadline:
+            return spans
+        time.sleep(PAUSE_SECONDS)
+
+
+def _settled(gateway: Gateway) -> list[dict[str, Any]]:
+    """The trail of the agent at the database, with what became of each: of a connection that is on record once it has
+    ended, so this waits for some seconds at most."""
+    deadline = time.monotonic() + SHIPPING_SECONDS
+    while True:
+        rows = [row for row in gateway.trail() if row["target"].get("name") == DATABASE]
+        own = [row for row in rows if row["principal"]["subject"] == AGENT_SUBJECT]
+        open_ones = [row for row in own if row["decision"]["effect"] == "allow" and not row.get("delivery")]
+        if not open_ones or time.monotonic() > deadline:
+            return own
         time.sleep(PAUSE_SECONDS)
 
 

@@ -20,6 +20,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent.parent
 FETCH = REPOSITORY / "deploy" / "tools" / "fetch"
 JAEGER_LIMIT_SECONDS = 180.0
 OPA_LIMIT_SECONDS = 900.0
+POSTGRES_LIMIT_SECONDS = 180.0
 NEWS_SECONDS = 15.0
 
 Say = Callable[[str], None]
@@ -165,12 +166,12 @@ class Gateway:
         """The journal's decisions, oldest first, each with what became of it."""
         return [json.loads(line) for line in self.administer("audit", "list", "--limit", "1000", "--json").splitlines()]
 
-    def wait_for_hold(self) -> Child:
-        """Start `holdpoint holds wait`: it ends, with the hold as JSON in its log, once one waits for the approver."""
+    def wait_for_hold(self, errand: str) -> Child:
+        """Start `holdpoint holds wait`: it ends, with the hold as JSON in its log, once one waits for the approver.
+        `errand` is what the log is called by."""
         argv = [*command(), "holds", "wait", "--json"]
-        return self._processes.start(
-            "holds wait", argv, self.place.log("holds-wait"), env=self._env | self.shell_environment, cwd=REPOSITORY
-        )
+        log = self.place.log(f"holds-wait-{errand}")
+        return self._processes.start("holds wait", argv, log, env=self._env | self.shell_environment, cwd=REPOSITORY)
 
 
 def command() -> list[str]:

@@ -1,7 +1,8 @@
 """What an agent that runs any code on its host would try. The demo runs this as the agent's user, with its Python.
 
 The environment names what to try, as JSON in PROBE: {"read": [paths], "list": [paths], "connect": [unix sockets],
-"fetch": [{"url", "token"}]}. Prints a JSON list of {"what", "held", "how"}: `held` is true when the way was shut.
+"fetch": [{"url", "token"}], "login": [{"address", "user", "dbname", "password"}]}. Prints a JSON list of {"what",
+"held", "how"}: `held` is true when the way was shut.
 """
 
 import json
@@ -49,6 +50,18 @@ def fetch(url: str, token: str) -> str:
         return f"answered {response.status}"
 
 
+def login(address: str, **words: str) -> str:
+    """Log in to PostgreSQL."""
+    import psycopg  # the agent's own; only who has a database tries
+
+    host, _, port = address.rpartition(":")
+    try:
+        psycopg.connect(host=host, port=port, connect_timeout=10, **words).close()
+    except psycopg.OperationalError as error:
+        raise OSError(str(error)) from error
+    return "logged in"
+
+
 def main() -> None:
     """Try everything that PROBE names."""
     plan = json.loads(os.environ["PROBE"])
@@ -57,6 +70,8 @@ def main() -> None:
     results += [attempt(f"connect to {path}", partial(connect, path)) for path in plan["connect"]]
     for target in plan["fetch"]:
         results.append(attempt(f"GET {target['url']}", partial(fetch, target["url"], target["token"])))
+    for place in plan["login"]:
+        results.append(attempt(f"log in to {place['address']} as {place['user']}", partial(login, **place)))
     print(json.dumps(results))
 
 

@@ -35,6 +35,7 @@ class Child:
     name: str
     process: "subprocess.Popen[bytes]"
     log: Path
+    stop: signal.Signals = signal.SIGTERM
 
     def tail(self) -> str:
         """The last lines of its log."""
@@ -100,8 +101,10 @@ class Processes:
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         owner: Owner | None = None,
+        stop: signal.Signals = signal.SIGTERM,
     ) -> Child:
-        """Start one process with its output in `log`, in a session of its own. Raises DemoFailed when that fails."""
+        """Start one process with its output in `log`, in a session of its own; `stop` is what asks it to end. Raises
+        DemoFailed when that fails."""
         identity: dict[str, object] = (
             {} if owner is None else {"user": owner.uid, "group": owner.gid, "extra_groups": []}
         )
@@ -120,7 +123,7 @@ class Processes:
                 )
             except OSError as error:
                 raise DemoFailed(f"{name} did not start: {error} (command: {argv[0]})") from error
-            child = Child(name, process, log)
+            child = Child(name, process, log, stop)
             self._children.append(child)
         return child
 
@@ -139,7 +142,7 @@ class Processes:
     def end(self, child: Child) -> None:
         """End one child that is no longer needed, and what it started."""
         family = _family({child.process.pid})
-        child.process.terminate()
+        child.process.send_signal(child.stop)
         try:
             child.process.wait(GRACE_SECONDS)
         except subprocess.TimeoutExpired:
@@ -160,13 +163,14 @@ class Processes:
             time.sleep(LOOK_SECONDS)
 
     def stop(self) -> None:
-        """End all children and what they started: SIGTERM, seconds of grace (none after a further Ctrl-C), SIGKILL."""
+        """End all children and what they started: SIGTERM, or what else a child takes for it; seconds of grace (none
+        after a further Ctrl-C); SIGKILL."""
         with self._interrupts.shielded(quiet=True):
             presses = self._interrupts.count
             family = _family({child.process.pid for child in self._children})
             for child in reversed(self._children):
                 if child.process.poll() is None:
-                    child.process.terminate()
+                    child.process.send_signal(child.stop)
             deadline = time.monotonic() + GRACE_SECONDS
             while any(child.process.poll() is None for child in self._children):
                 if time.monotonic() > deadline or self._interrupts.count > presses:

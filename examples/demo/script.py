@@ -3,7 +3,7 @@
 The model plays a support assistant that reads a customer, asks for a refund, tries to delete all customers (as it was
 told to), looks whether they are still there, and reports. It takes each step once: a step is done when the conversation
 has a result for a call to that tool. Whoever offers it a tool for notes gets one (see records.py), with numbers that
-the conversation does not have.
+the conversation does not have. Whoever offers it one for SQL has it look after a database (see script_database.py).
 """
 
 import json
@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from examples.demo import script_database
 from examples.demo.records import NOTE, NOTE_TOOL, RECALLED
 
 CUSTOMER = re.compile(r"customer\s+#?(\d+)", re.IGNORECASE)
@@ -45,12 +46,26 @@ def next_turn(messages: object, tools: object) -> Turn:
     turns = _messages(messages)
     asked = " ".join(text_of(message) for message in turns if message.get("role") == "user")
     offered = _offered(tools)
+    if script_database.TOOL in offered:
+        return _at_the_database(turns)
     results = tool_results(turns)
     plan = ((RECALLED, Call(NOTE_TOOL, NOTE)), *_plan(asked))
     for opening, call in plan:
         if call.name in offered and call.name not in results:
             return Turn(opening, (call,))
     return Turn(_report(asked, results))
+
+
+def _at_the_database(turns: list[dict[str, Any]]) -> Turn:
+    answered = {arguments.get("statement"): text for name, arguments, text in answered_calls(turns)}
+    for opening, statement in script_database.STATEMENTS:
+        if statement not in answered:
+            return Turn(opening, (Call(script_database.TOOL, {"statement": statement}),))
+    ran = [text_of(message) for message in turns if message.get("name") == script_database.SHELL]
+    if not ran:
+        return Turn(script_database.SCRIPT_ANSWER)
+    told = [f"{statement}: {_excerpt(answered[statement])}" for _, statement in script_database.STATEMENTS]
+    return Turn("\n".join(["This is what came of it.", *told, f"The script: {_excerpt(ran[-1])}"]))
 
 
 def _plan(asked: str) -> tuple[tuple[str, Call], ...]:
@@ -76,9 +91,13 @@ def _report(asked: str, results: dict[str, str]) -> str:
         ("list_customers", "The customers, as I was shown them"),
     ):
         if name in results:
-            parts.append(f"{title}: {' '.join(results[name].split())[:EXCERPT]}")
+            parts.append(f"{title}: {_excerpt(results[name])}")
     parts.append(secret_seen(asked))
     return "\n".join(parts)
+
+
+def _excerpt(text: str) -> str:
+    return " ".join(text.split())[:EXCERPT]
 
 
 def secret_seen(asked: str) -> str:
@@ -100,16 +119,29 @@ def text_of(message: dict[str, Any]) -> str:
 
 def tool_results(messages: list[dict[str, Any]]) -> dict[str, str]:
     """The text that each tool answered, by the tool's name; the last one where a tool was called twice."""
-    names: dict[str, str] = {}
-    results: dict[str, str] = {}
+    return {name: text for name, _, text in answered_calls(messages)}
+
+
+def answered_calls(messages: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any], str]]:
+    """Every call that was answered: the tool's name, the arguments, and the answer's text. In the answers' order."""
+    calls: dict[str, tuple[str, dict[str, Any]]] = {}
+    answered = []
     for message in messages:
         for call in message.get("tool_calls") or []:
             function = call.get("function") if isinstance(call, dict) else None
             if isinstance(function, dict):
-                names[str(call.get("id"))] = str(function.get("name"))
-        if message.get("role") == "tool" and (name := names.get(str(message.get("tool_call_id")))) is not None:
-            results[name] = text_of(message)
-    return results
+                calls[str(call.get("id"))] = (str(function.get("name")), _arguments(function.get("arguments")))
+        if message.get("role") == "tool" and (call := calls.get(str(message.get("tool_call_id")))) is not None:
+            answered.append((*call, text_of(message)))
+    return answered
+
+
+def _arguments(text: object) -> dict[str, Any]:
+    try:
+        value = json.loads(text) if isinstance(text, str) else None
+    except ValueError:
+        value = None
+    return value if isinstance(value, dict) else {}
 
 
 def _messages(messages: object) -> list[dict[str, Any]]:

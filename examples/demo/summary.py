@@ -6,7 +6,7 @@ from typing import Any
 
 from examples.demo.checks import Check
 from examples.demo.people import AGENT_SUBJECT
-from examples.demo.workplace import Addresses, Workplace
+from examples.demo.workplace import DATABASE, Addresses, Workplace
 
 EFFECTS = {"allow": "allowed", "hold": "held", "block": "blocked"}
 
@@ -111,7 +111,7 @@ def isolation_lines(attempts: Sequence[dict[str, Any]], apart: bool) -> list[str
         tried = sorted({str(one["what"]).split(" ", 1)[0] for one in attempts})
         return [
             *lines,
-            f"    tried: {', '.join(tried)} on its files, sockets and memory, both upstreams with the agent's token",
+            f"    tried: {', '.join(tried)} on its files, sockets and memory, the upstreams with the agent's token",
         ]
     return lines + [f"    open: {one['what']}: {one['how']}" for one in attempts if not one["held"]]
 
@@ -129,6 +129,7 @@ def keep_lines(place: Workplace, at: Addresses, command: Sequence[str]) -> list[
         '    -d \'{"amount": 15.0, "reason": "late delivery"}\' $GATEWAY/crm/customers/1042/refunds  # waits',
         "  examples/clients/read_refund_delete.sh",
         "  curl -x http://any:$TOKEN@$PROXY https://files.example.net/  # refused, whatever the name",
+        *(_database_lines(at.sql) if at.sql else []),
         "As the approver:",
         f"  export HOLDPOINT_CONFIG={place.config}",
         f"  export HOLDPOINT_TOKEN=$(cat {place.approver_file})",
@@ -153,6 +154,15 @@ def keep_lines(place: Workplace, at: Addresses, command: Sequence[str]) -> list[
     if at.jaeger:
         lines.append(f"Traces: http://{at.jaeger}   ")
     return [line.rstrip() for line in lines]
+
+
+def _database_lines(sql: str) -> list[str]:
+    host, _, port = sql.rpartition(":")
+    return [
+        f"  export PGHOST={host} PGPORT={port} PGDATABASE={DATABASE} PGUSER=me PGPASSWORD=$TOKEN",
+        "  psql -c 'SELECT name, card_number FROM customers WHERE id = 1042'",
+        "  psql -c 'DELETE FROM customers'",
+    ]
 
 
 def _text(row: dict[str, Any], *path: str) -> str:

@@ -19,6 +19,8 @@ DIRECTORY_VARIABLE = "HOLDPOINT_DEMO_DIR"
 LONGEST_SOCKET = "gateway/state/run/envoy-admin.sock"
 SOCKET_PATH_LIMIT = 103
 POLICY_DATA_FILE = "policy-data.yaml"
+DATABASE, DATABASE_NAME, DATABASE_LOGIN = "crm-db", "crm", "crm_app"
+"""The target before PostgreSQL, the database there, and the role that the gateway logs in as."""
 COMPANY = Path(__file__).with_name("company")
 """What a company adds: a rule for its customer numbers, and a policy that says what is left of them, and of cards."""
 SHIPPED = yaml.safe_load((Path(__file__).parents[2] / "policies/http/pii_in_responses/data.yaml").read_text("utf-8"))
@@ -36,13 +38,14 @@ POLICY_DATA = {
 class Workplace:
     """Paths and secrets of one run.
 
-    root (0711) holds gateway, upstreams, people, witness, logs (0700, the user who runs the demo) and agent (0700, the
-    agent's).
+    root (0711) holds gateway, upstreams, people, witness, logs (0700, the user who runs the demo), agent (0700, the
+    agent's) and database (0700, its server's).
     """
 
     root: Path
     customer_credential: str
     model_credential: str
+    database_password: str
     agent_token: str
     approver_token: str
     operator_token: str
@@ -68,6 +71,26 @@ class Workplace:
     def transcript(self) -> Path:
         """What the agent wrote of its run."""
         return self.agent / "transcript.jsonl"
+
+    @property
+    def database(self) -> Path:
+        """What PostgreSQL keeps."""
+        return self.root / "database"
+
+    @property
+    def database_secret(self) -> Path:
+        """The password of the gateway's login there."""
+        return self.gateway / "secrets" / DATABASE
+
+    @property
+    def database_transcript(self) -> Path:
+        """What the agent wrote of its run at the database."""
+        return self.agent / "database.jsonl"
+
+    @property
+    def scripts(self) -> Path:
+        """Where the agent's scripts run."""
+        return self.agent / "scripts"
 
     @property
     def approver_file(self) -> Path:
@@ -109,7 +132,17 @@ def create(owner: Owner | None) -> Workplace:
     try:
         root = Path(tempfile.mkdtemp(prefix="holdpoint-demo-", dir=parent)).resolve()
         os.chmod(root, 0o711)  # noqa: S103 - the agent passes through to its own directory, and sees no names
-        for name in ("gateway", "gateway/secrets", "upstreams", "people", "people/auditor", "witness", "logs", "agent"):
+        for name in (
+            "gateway",
+            "gateway/secrets",
+            "upstreams",
+            "people",
+            "people/auditor",
+            "witness",
+            "logs",
+            "agent",
+            "database",
+        ):
             (root / name).mkdir(mode=0o700)
         agents = people.Issuer.create(people.AGENT_ISSUER, people.AGENT_AUDIENCE)
         approvers = people.Issuer.create(people.APPROVER_ISSUER, people.APPROVER_AUDIENCE)
@@ -117,6 +150,7 @@ def create(owner: Owner | None) -> Workplace:
             root=root,
             customer_credential=secrets.token_urlsafe(32),
             model_credential=secrets.token_urlsafe(32),
+            database_password=secrets.token_urlsafe(32),
             agent_token=agents.token(people.AGENT_SUBJECT, people.AGENT_GROUPS),
             approver_token=approvers.token(people.APPROVER_SUBJECT, people.APPROVER_GROUPS),
             operator_token=approvers.token(people.OPERATOR_SUBJECT, people.OPERATOR_GROUPS),
@@ -132,6 +166,7 @@ def create(owner: Owner | None) -> Workplace:
         ):
             _write(place.gateway / "secrets" / target, credential)
             _write(place.upstream(name, "credential"), credential)
+        _write(place.database_secret, place.database_password)
         _write(place.approver_file, place.approver_token)
         _write(place.operator_file, place.operator_token)
         _write(place.auditor_file, place.auditor_token)
@@ -164,7 +199,8 @@ def _short(parent: Path) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Who listens where, as `host:port`; the two of Jaeger are None when it does not run."""
+    """Who listens where, as `host:port`; the two of Jaeger are None when it does not run, and so are PostgreSQL's and
+    that of the gateway before it (`sql`)."""
 
     listen: str
     ops: str
@@ -174,13 +210,20 @@ class Addresses:
     names: str
     otlp: str | None = None
     jaeger: str | None = None
+    database: str | None = None
+    sql: str | None = None
 
 
 def configuration(at: Addresses) -> dict[str, Any]:
     """The gateway's configuration as a document."""
+    targets = {"crm": _target(at.customer_api, "secrets/crm"), "models": _target(at.model_server, "secrets/models")}
+    listen: dict[str, str | None] = {"address": at.listen, "ops": at.ops, "proxy": at.proxy}
+    if at.database is not None:
+        targets[DATABASE] = database_target(at.database)
+        listen["postgres"] = at.sql
     return {
         "version": 1,
-        "listen": {"address": at.listen, "ops": at.ops, "proxy": at.proxy},
+        "listen": listen,
         "identity": {
             "agents": [
                 {
@@ -195,10 +238,7 @@ def configuration(at: Addresses) -> dict[str, Any]:
             ],
             "administrators": list(people.OPERATOR_GROUPS),
         },
-        "targets": {
-            "crm": _target(at.customer_api, "secrets/crm"),
-            "models": _target(at.model_server, "secrets/models"),
-        },
+        "targets": targets,
         "dns": {"servers": [at.names]},
         "policy": {"path": str(COMPANY / "policies"), "data": POLICY_DATA_FILE},
         "masking": {"rules": [str(COMPANY / "rules.yaml")]},
@@ -215,6 +255,18 @@ def configuration(at: Addresses) -> dict[str, Any]:
 
 def _target(address: str, credential: str) -> dict[str, Any]:
     return {"protocol": "http", "upstream": f"http://{address}", "environment": "production", "credential": credential}
+
+
+def database_target(address: str) -> dict[str, Any]:
+    """The target before the demo's PostgreSQL, which has no TLS on this machine's own network."""
+    return {
+        "protocol": "postgres",
+        "upstream": f"postgres://{address}/{DATABASE_NAME}",
+        "tls": "off",
+        "environment": "production",
+        "wait": "60s",
+        "logins": [{"user": DATABASE_LOGIN, "password": f"secrets/{DATABASE}"}],
+    }
 
 
 def write_configuration(place: Workplace, document: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from extproc.access.model import AgentToken, Freeze
+from extproc.access.model import AgentToken, Freeze, Password
 from extproc.domain.principal import Principal
 
 
@@ -15,6 +15,11 @@ class Standing(Protocol):
 
     def token(self, token_id: str) -> AgentToken | None:
         """The token of this id, also a revoked one; None for one that was never issued. Raises AccessUnavailable."""
+        ...
+
+    def password(self, password_id: str) -> Password | None:
+        """The password of this id, also a revoked one; None for one that was never issued, or is forgotten. Raises
+        AccessUnavailable."""
         ...
 
     def frozen(self, principal: Principal) -> Freeze | None:

@@ -1,24 +1,24 @@
-"""Everything about who counts at one moment, as one value: issued tokens and freezes. Pure."""
+"""Everything about who counts at one moment, as one value: issued tokens, passwords and freezes. Pure."""
 
 import unicodedata
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
-from extproc.access.check import AGENT_TOKEN
-from extproc.access.model import AgentToken, Freeze
+from extproc.access.credentials import AGENT_TOKEN, behind
+from extproc.access.model import AgentToken, Freeze, Password
 from extproc.domain.principal import Principal
 
 
 class TokenState(StrEnum):
-    """What has become of a token."""
+    """What has become of a token, or of a password."""
 
     VALID = "valid"
     EXPIRED = "expired"
     REVOKED = "revoked"
 
 
-def state_of(token: AgentToken, now: float) -> TokenState:
-    """The token's state at `now`, in seconds since the epoch. A revoked one never merely expires."""
+def state_of(token: AgentToken | Password, now: float) -> TokenState:
+    """The state of a token or a password at `now`, in seconds since the epoch. A revoked one never merely expires."""
     if token.revoked_at is not None:
         return TokenState.REVOKED
     return TokenState.EXPIRED if now >= token.expires_at else TokenState.VALID
@@ -30,17 +30,33 @@ def name_of(issuer: str | None, subject: str) -> str:
 
 
 class Register:
-    """Tokens by their ids, and freezes. An access.ports.Standing that never changes."""
+    """Tokens and passwords by their ids, and freezes. An access.ports.Standing that never changes."""
 
-    def __init__(self, tokens: Mapping[str, AgentToken], freezes: Iterable[Freeze]) -> None:
+    def __init__(
+        self,
+        tokens: Mapping[str, AgentToken],
+        freezes: Iterable[Freeze],
+        passwords: Mapping[str, Password] | None = None,
+    ) -> None:
         self.tokens = tokens
+        self.passwords: Mapping[str, Password] = passwords or {}
         self.freezes = tuple(freezes)
         self._names = {fold(name_of(f.issuer, f.subject)): f for f in self.freezes}
         self._subjects = {fold(f.subject): f for f in self.freezes}
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Register) and self._all() == other._all()
+
+    def _all(self) -> tuple[object, ...]:
+        return self.tokens, self.freezes, self.passwords
+
     def token(self, token_id: str) -> AgentToken | None:
         """See Standing."""
         return self.tokens.get(token_id)
+
+    def password(self, password_id: str) -> Password | None:
+        """See Standing."""
+        return self.passwords.get(password_id)
 
     def frozen(self, principal: Principal) -> Freeze | None:
         """See Standing. Names are compared folded, as wrongly freezing costs a question, and wrongly not freezing is
@@ -59,9 +75,10 @@ class Register:
         return found
 
     def _owner(self, principal: Principal) -> tuple[str, str] | None:
-        if not principal.credential.startswith(AGENT_TOKEN):
+        credential = behind(principal.credential, self)
+        if not credential.startswith(AGENT_TOKEN):
             return None
-        token = self.tokens.get(principal.credential.removeprefix(AGENT_TOKEN))
+        token = self.tokens.get(credential.removeprefix(AGENT_TOKEN))
         return token.owner if token is not None else None
 
 

@@ -28,6 +28,9 @@ class Refused(StrEnum):
     UNKNOWN_TOKEN = "unknown-token"  # noqa: S105 (a code, not a token)
     BAD_PRINCIPAL = "bad-principal"
     NOT_FROZEN = "not-frozen"
+    BAD_PASSWORD = "bad-password"  # noqa: S105 (a code)
+    UNKNOWN_PASSWORD = "unknown-password"  # noqa: S105 (a code)
+    TOO_MANY_PASSWORDS = "too-many-passwords"
 
 
 class AccessRefused(Exception):
@@ -191,19 +194,21 @@ class Access:
         return replace(
             wanted,
             groups=tuple(sorted(set(wanted.groups))),
-            targets=self._known(wanted.targets),
+            targets=known_targets(wanted.targets, self._targets()),
             networks=_networks(wanted.networks),
         )
 
-    def _known(self, targets: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        if targets is None:
-            return None
-        known = sorted(self._targets())
-        unknown = sorted(set(targets) - set(known))
-        if unknown or not targets:
-            what = f"there is no target {', '.join(map(repr, unknown))}" if unknown else "no target at all is named"
-            raise AccessRefused(Refused.UNKNOWN_TARGET, f"{what}; there are: {', '.join(known) or 'none'}")
-        return tuple(sorted(set(targets)))
+
+def known_targets(targets: tuple[str, ...] | None, there: Collection[str]) -> tuple[str, ...] | None:
+    """The targets that a credential is to be good for, None for all. Raises AccessRefused (unknown-target)."""
+    if targets is None:
+        return None
+    known = sorted(there)
+    unknown = sorted(set(targets) - set(known))
+    if unknown or not targets:
+        what = f"there is no target {', '.join(map(repr, unknown))}" if unknown else "no target at all is named"
+        raise AccessRefused(Refused.UNKNOWN_TARGET, f"{what}; there are: {', '.join(known) or 'none'}")
+    return tuple(sorted(set(targets)))
 
 
 def split_name(name: str) -> tuple[str | None, str]:

@@ -1,9 +1,9 @@
-"""What the use cases of access ask of a store: tokens and freezes, with one order of changes."""
+"""What the use cases of access ask of a store: tokens, passwords and freezes, with one order of changes."""
 
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from extproc.access.model import AgentToken, Freeze
+from extproc.access.model import AgentToken, Freeze, Password
 from extproc.access.register import Register
 
 T = TypeVar("T")
@@ -28,6 +28,22 @@ class Ledger(Protocol):
         """Delete the tokens that expired earlier than `before`."""
         ...
 
+    def add_password(self, password: Password) -> None:
+        """Write a new password."""
+        ...
+
+    def set_password_revoked(self, password_id: str, at: float) -> None:
+        """Write down that a password was revoked."""
+        ...
+
+    def forget_passwords(self, before: float) -> None:
+        """Delete the passwords that expired earlier than `before`."""
+        ...
+
+    def register(self) -> Register:
+        """Everything, as it is inside the transaction."""
+        ...
+
     def freezes(self) -> tuple[Freeze, ...]:
         """All freezes, oldest first."""
         ...
@@ -42,7 +58,7 @@ class Ledger(Protocol):
 
 
 class AccessStore(Protocol):
-    """Tokens and freezes for every process that opened the store. Every method raises AccessUnavailable."""
+    """Tokens, passwords and freezes for every process that opened the store. Every method raises AccessUnavailable."""
 
     async def change(self, work: Callable[[Ledger, float], T]) -> T:
         """Call `work` in one write transaction, in the store's thread, with the store's time in seconds since the

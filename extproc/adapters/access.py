@@ -1,4 +1,4 @@
-"""Agent tokens and freezes in SQLite: written by the control process, known by heart in every worker."""
+"""Agent tokens, passwords and freezes in SQLite: written by the control process, known by heart in every worker."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self, TypeVar
 
-from extproc.access.model import AgentToken, Freeze
+from extproc.access.model import AgentToken, Freeze, Password
 from extproc.access.ports import AccessUnavailable
 from extproc.access.register import Register
 from extproc.access.store import Ledger
@@ -128,6 +128,10 @@ class AccessList:
         """See Standing."""
         return self._current().token(token_id)
 
+    def password(self, password_id: str) -> Password | None:
+        """See Standing."""
+        return self._current().password(password_id)
+
     def frozen(self, principal: Principal) -> Freeze | None:
         """See Standing."""
         return self._current().frozen(principal)
@@ -176,7 +180,7 @@ class AccessList:
             self._reader.execute("BEGIN")
             register = table.Rows(self._reader).register()
             self._reader.execute("COMMIT")
-            changed = (register.tokens, register.freezes) != (self._register.tokens, self._register.freezes)
+            changed = register != self._register
             self._register, self._version = register, version
         found = identity(self._path)
         if self._identity is None:

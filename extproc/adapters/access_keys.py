@@ -1,11 +1,13 @@
-"""The keys that sign agent tokens: an Ed25519 pair in two files."""
+"""The keys that sign agent tokens and passwords: an Ed25519 pair in two files."""
 
 import contextlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 PRIVATE = "tokens.key"
 PUBLIC = "tokens.pub"
@@ -52,6 +54,23 @@ def read_private_key(folder: Path) -> Ed25519PrivateKey:
     if not isinstance(key, Ed25519PrivateKey):
         raise ValueError(f"{private}: expected an Ed25519 private key in PEM, without a password")
     return key
+
+
+def read_genuine(folder: Path) -> Callable[[bytes, bytes], bool]:
+    """What says whether a signature (the second) of some bytes was made with the key that signs. Raises OSError, and
+    ValueError where the public key is none."""
+    public = folder / PUBLIC
+    key = serialization.load_pem_public_key(public.read_bytes())
+    if not isinstance(key, Ed25519PublicKey):
+        raise ValueError(f"{public}: expected an Ed25519 public key in PEM")
+
+    def genuine(data: bytes, signature: bytes) -> bool:
+        with contextlib.suppress(InvalidSignature):
+            key.verify(signature, data)
+            return True
+        return False
+
+    return genuine
 
 
 def _write(file: Path, data: bytes, mode: int) -> Path:

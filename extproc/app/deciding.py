@@ -12,6 +12,7 @@ from extproc.access.ports import Standing
 from extproc.adapters.access import AccessList
 from extproc.adapters.counters import Counters, Wanted
 from extproc.adapters.holds import SqliteHolds
+from extproc.adapters.opa.published import Published
 from extproc.adapters.signals_history import PolicyHistory
 from extproc.adapters.signals_reader import SignalsReader
 from extproc.app.engine import engine
@@ -37,6 +38,7 @@ from extproc.masking.build import warm
 from extproc.server.caps import Caps, Limits
 from extproc.server.gate import Gate
 from extproc.server.live import Exchanges
+from extproc.server.memory import Memory
 from extproc.server.metrics import Metrics
 
 _log = logging.getLogger("holdpoint.processes")
@@ -44,13 +46,14 @@ _log = logging.getLogger("holdpoint.processes")
 
 @dataclass(frozen=True, slots=True)
 class Deciding:
-    """One program's. `live` is the configuration in force, `known` what can be found in bodies; `epoch` tells one life
-    of the gateway from the next."""
+    """One program's. `live` is the configuration in force, `known` what can be found in bodies, `standing` who counts
+    now; `epoch` tells one life of the gateway from the next."""
 
     live: Live
     known: Known
     gate: Gate
     doorkeeper: Doorkeeper
+    standing: Standing
     exchanges: Exchanges
     caps: Caps
     digest_key: bytes
@@ -85,7 +88,9 @@ async def deciding(settings: Settings, name: str) -> AsyncIterator[Deciding]:
         history = PolicyHistory(signals, counters, Wanted(layout.policy_reads))
         holds = Holds(store, live.settings.limits.holds)
         recorder = _recorder(settings, name, written)
-        gate = Gate(policy, holds, written, Metrics(), history, check_now, recorder)
+        # An engine of somebody's own may change without a word.
+        memory = Memory(Published(layout.policy_reads)) if settings.policy.managed else None
+        gate = Gate(policy, holds, written, Metrics(), history, check_now, recorder, memory, policy)
         reserve(layout.metrics)
         exchanges = Exchanges(check_now, partial(_is_as_it_was, live))
         caps = Caps(_share(live.settings))
@@ -101,12 +106,12 @@ async def deciding(settings: Settings, name: str) -> AsyncIterator[Deciding]:
         live.on_change(follow)
         key, epoch = layout.read_digest_key(), os.environ.get("HOLDPOINT_EPOCH", "")
         await end.enter_async_context(live.following())
-        yield Deciding(live, known, gate, doorkeeper, exchanges, caps, key, epoch)
+        yield Deciding(live, known, gate, doorkeeper, standing, exchanges, caps, key, epoch)
 
 
 def may_go_on(standing: Standing, doorkeeper: Doorkeeper, principal: Principal, now: float) -> None:
     """Raises IdentityRefused for a principal that may not go on at a time (seconds since the epoch)."""
-    if not doorkeeper.believes(principal.issuer):
+    if not doorkeeper.believes(principal):
         raise IdentityRefused("this issuer is no longer believed", Why.REVOKED, principal)
     check(principal, standing, now)
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from extproc.access.credentials import PASSWORD
 from extproc.access.ports import Standing
 from extproc.adapters.identity import (
     NAMED,
@@ -21,6 +22,8 @@ from extproc.config.identity import ApproverIssuer
 from extproc.domain.identity import Identified, Shown
 from extproc.domain.principal import Kind, Principal
 
+_HERE = "127.0.0.1"
+
 
 class Doorkeeper:
     """domain.identity.Identities of the configuration in force: another one takes its place whole."""
@@ -28,18 +31,20 @@ class Doorkeeper:
     def __init__(self, settings: Settings, standing: Standing) -> None:
         self._standing = standing
         self._let_in = _let_in(settings)
-        self._believed = believed(settings)
+        self._believed, self._people = believed(settings), _people(settings)
         self._now = gatekeeper(settings, standing)
 
     def follow(self, settings: Settings) -> None:
         """Take a new configuration. Where it lets the same in, nobody has to be verified anew."""
-        self._believed = believed(settings)
+        self._believed, self._people = believed(settings), _people(settings)
         if _let_in(settings) != self._let_in:
             self._now, self._let_in = gatekeeper(settings, self._standing), _let_in(settings)
 
-    def believes(self, issuer: str) -> bool:
-        """Whether this issuer's word counts now; of one that was removed, what it let in earlier may not go on."""
-        return issuer in self._believed
+    def believes(self, principal: Principal) -> bool:
+        """Whether the word of this principal's issuer counts now; of one that was removed, what it let in earlier may
+        not go on. Approvers' issuers count for people by passwords."""
+        person = principal.kind is Kind.HUMAN and principal.credential.startswith(PASSWORD)
+        return principal.issuer in self._believed or (person and principal.issuer in self._people)
 
     def remembered(self, shown: Shown) -> Identified | None:
         """See Identities."""
@@ -78,9 +83,25 @@ def believed(settings: Settings) -> frozenset[str]:
     )
 
 
+def _people(settings: Settings) -> frozenset[str]:
+    return frozenset(approver.issuer for approver in settings.identity.approvers)
+
+
 def _let_in(settings: Settings) -> tuple[object, ...]:
     """All that decides who is let in."""
     return settings.listen.domain, settings.identity.agents, settings.identity.certificates
+
+
+class Agents:
+    """approvals.ports.Verifier for agents' tokens that are shown on this machine."""
+
+    def __init__(self, doorkeeper: Doorkeeper) -> None:
+        self._doorkeeper = doorkeeper
+
+    async def verify(self, token: str) -> Principal:
+        """See Verifier. A token that counts from other networks only is refused."""
+        shown = Shown((("authorization", f"Bearer {token}"),), None, _HERE)
+        return (await self._doorkeeper.identify(shown)).principal
 
 
 class People:

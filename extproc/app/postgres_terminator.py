@@ -1,8 +1,12 @@
 """What serves PostgreSQL connections, put together."""
 
+import hashlib
 import ssl
+import time
 from functools import partial
 
+from extproc.access.proving import Proving
+from extproc.adapters.access_keys import read_genuine
 from extproc.app.deciding import Deciding
 from extproc.app.layout import Layout
 from extproc.app.postgres_tls import ListenerTls
@@ -16,7 +20,8 @@ from extproc.server.upkeep import thread_pool
 
 
 def terminator(index: int, settings: Settings, all_of_it: Deciding, databases: Databases) -> PostgresTerminator:
-    """The one of worker `index`. Raises OSError where the listener's certificate can't be read."""
+    """The one of worker `index`. Raises OSError where the listener's certificate can't be read; it and ValueError
+    for the key that passwords are checked with."""
     layout, files, known = Layout(settings.state), settings.listen.tls, all_of_it.known
     return PostgresTerminator(
         all_of_it.gate,
@@ -28,7 +33,7 @@ def terminator(index: int, settings: Settings, all_of_it: Deciding, databases: D
         all_of_it.digest_key,
         all_of_it.epoch,
         _no_tls if files is None else ListenerTls(files),
-        lambda _: None,
+        Proving(all_of_it.standing, _secret(all_of_it.digest_key), read_genuine(layout.keys), time.time),
         thread_pool(),
         Cancels(index, Route(partial(_socket, layout))),
     )
@@ -36,6 +41,11 @@ def terminator(index: int, settings: Settings, all_of_it: Deciding, databases: D
 
 def _socket(layout: Layout, index: int) -> str:
     return str(layout.postgres_socket(index))
+
+
+def _secret(key: bytes) -> bytes:
+    """What a password that nobody has is made of: the same in all workers, and told by none."""
+    return hashlib.blake2b(b"passwords that nobody has", key=key, digest_size=32).digest()
 
 
 def _no_tls() -> tuple[ssl.SSLContext, bytes | None] | None:

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from extproc.access import answers
+from extproc.access.passwords import Passwords
 from extproc.access.service import Access
 from extproc.adapters.access import AccessList, SqliteAccess
 from extproc.adapters.access_keys import read_private_key
@@ -21,7 +22,7 @@ from extproc.app import probe
 from extproc.app.archivist import run_archivist
 from extproc.app.deciding import deciding
 from extproc.app.engine import engine_token
-from extproc.app.identities import People
+from extproc.app.identities import Agents, Doorkeeper, People
 from extproc.app.journals import journal
 from extproc.app.knowledge import Known, following
 from extproc.app.layout import Layout
@@ -37,6 +38,7 @@ from extproc.console.admin import Administration
 from extproc.console.control import ControlSettings, run_control
 from extproc.console.freezes import cancel_frozen
 from extproc.console.freezes import routes as freeze_routes
+from extproc.console.passwords import PasswordDesk
 from extproc.console.targets import routes as target_routes
 from extproc.console.tokens import routes as token_routes
 from extproc.server.caps import Knocks
@@ -115,10 +117,16 @@ def _control(settings: Settings) -> Main:
             tokens = await SqliteAccess.open(layout.access)
             end.push_async_callback(tokens.close)
             holds = Holds(store, live.settings.limits.holds, lambda asker, who: answers.unfit(asker, who, standing))
-            access = Access(tokens, lambda: [t.name for t in live.settings.targets])
+
+            def names() -> list[str]:
+                return [t.name for t in live.settings.targets]
+
+            access = Access(tokens, names)
             signing, issuer = read_private_key(layout.keys), issuer_of(settings.listen.domain)
             people = People(live.settings, standing)
             live.on_change(people.follow)
+            doorkeeper = Doorkeeper(live.settings, standing)
+            live.on_change(doorkeeper.follow)
 
             def issuers() -> list[str]:
                 return [a.issuer for a in live.settings.identity.approvers]
@@ -131,13 +139,16 @@ def _control(settings: Settings) -> Main:
                     *target_routes(Targets(live, written)),
                 ],
             )
+            reached = None if settings.listen.postgres is None else str(settings.listen.postgres)
+            desk = PasswordDesk(Passwords(tokens, names, signing.sign), written, Agents(doorkeeper), reached)
             address = settings.listen.ops
             where = ControlSettings(settings.listen.control, (address.host, address.port), layout.metrics)
             await end.enter_async_context(live.following())
             sweep = partial(cancel_frozen, access, holds, written)
             found = trail(live, written, end)
             beat.version = lambda: live.version
-            await run_control(where, holds, people, written, checks(settings), stop, administration, sweep, found)
+            ready = checks(settings)
+            await run_control(where, holds, people, written, ready, stop, administration, sweep, found, desk)
 
     return main
 

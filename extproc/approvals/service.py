@@ -242,7 +242,8 @@ def _new(
     principal: Principal, target: str, action: Action, text: str, decision: Decision, detached: bool, now: float
 ) -> Hold:
     # `body` is an excerpt for records; here the whole takes its place.
-    summary = {name: value for name, value in action.summary.items() if name != "body"} | {REQUEST: text}
+    told = action.summary_under(decision.masks)
+    summary = {name: value for name, value in told.items() if name != "body"} | {REQUEST: text}
     return Hold(
         id=secrets.token_hex(8),
         state=HoldState.PENDING,

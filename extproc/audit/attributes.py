@@ -113,6 +113,10 @@ def action(body: Mapping[str, Any]) -> Attributes:
             "holdpoint.db.user": summary.get("user"),
             "holdpoint.db.application": summary.get("application"),
             "holdpoint.db.phase": summary.get("phase"),
+            "holdpoint.db.role": summary.get("role"),
+            "holdpoint.db.search_path": summary.get("search_path"),
+            "holdpoint.db.transaction": summary.get("transaction"),
+            "holdpoint.db.tables": words(summary.get("tables")),
         }
     else:
         pairs |= {"holdpoint.action.verb": asked.get("verb"), "holdpoint.action.resource": path}

@@ -13,9 +13,11 @@ from typing import Any
 
 from extproc.audit.attributes import part
 from extproc.audit.bodies.folder import BodyUnreadable
+from extproc.audit.bodies.heads import TYPES
 from extproc.audit.bodies.places import Bodies
 from extproc.audit.frame import Record
 from extproc.audit.index import Events, Found, Index, Page, Query, SessionRow
+from extproc.audit.index.rows import PAYLOAD
 from extproc.audit.objects import ObjectStoreError
 from extproc.audit.reader import Joined, JournalFault, record_at, size, streams
 from extproc.audit.shipper import trace_of
@@ -80,7 +82,10 @@ class Exchange:
             lane = record.body.get("lane")
             if isinstance(lane, str) and lane in LANES:
                 found[lane] = {**found.get(lane, {}), **record.body}
-        return {lane: said for lane, said in found.items() if said}
+        # What a crash left says nothing of what it is; the protocol does.
+        of_type = TYPES.get(str(part(self.joined.decision.body, "action").get("protocol")))
+        known = {} if of_type is None else {"type": of_type}
+        return {lane: {**known, **said} for lane, said in found.items() if said}
 
     def document(self) -> dict[str, Any]:
         """The shape that the API gives."""
@@ -260,7 +265,7 @@ def _shown(reader: Reader, decision: Record) -> Record:
     if Role.READ in reader.roles:
         return decision
     action = part(decision.body, "action")
-    summary = {name: value for name, value in part(action, "summary").items() if name != "body"}
+    summary = {name: value for name, value in part(action, "summary").items() if name not in PAYLOAD}
     if "llm" in summary:
         summary["llm"] = {name: value for name, value in part(summary, "llm").items() if name != "prompt"}
     return replace(decision, body={**decision.body, "action": {**action, "summary": summary}})

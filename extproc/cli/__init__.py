@@ -37,6 +37,7 @@ COMMANDS = (
     Command("config", "extproc.cli.config", "show the configuration, its schema and its reference"),
     Command("targets", "extproc.cli.targets", "list, add, test and remove what agents may ask for"),
     Command("tokens", "extproc.cli.tokens", "issue, list and revoke the gateway's own tokens for agents"),
+    Command("passwords", "extproc.cli.passwords", "get a short-lived database password; list and revoke them"),
     Command("freeze", "extproc.cli.freeze", "end what a principal does, and let nothing more of it pass"),
     Command("unfreeze", "extproc.cli.freeze", "let a frozen principal go on"),
     Command("login", "extproc.cli.login", "sign in as a person, at your identity provider"),

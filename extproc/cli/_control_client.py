@@ -140,6 +140,9 @@ _TITLES: dict[object, str] = {
     "unknown-target": "no such token can be issued",
     "unknown-token": "no such token",
     "not-frozen": "not frozen",
+    "bad-password": "no such password can be issued",
+    "too-many-passwords": "no password was issued",
+    "unknown-password": "no such password",
 }
 
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from extproc.approvals.display import visible
-from extproc.cli._common import CommandError
 from extproc.cli._holds_view import Screen
-from extproc.cli._panes import Pane, body, draw
+from extproc.cli._panes import draw
+from extproc.cli._recorded import Recorded
 from extproc.cli._sessions_source import Source
-from extproc.cli._sessions_view import decision_id, effect_of, head, moment, part, title
-from extproc.cli._terminal import columns, size, span
+from extproc.cli._sessions_view import effect_of, ended, head, moment, part, title
+from extproc.cli._terminal import columns, span
 
 SHORTEST_SECONDS = 0.02
 
@@ -90,7 +90,7 @@ def play(arguments: argparse.Namespace, source: Source) -> None:
     speed = arguments.speed if arguments.speed is not None else 1.0 if terminal else 0.0
     with keys() as pressed:
         pace = Pace(speed, arguments.longest_wait, pressed, arguments.step)
-        bodies = _Bodies(source, arguments.bodies)
+        bodies = Recorded(source, arguments.bodies)
         began = session["first"]
         now = moment(began)
         for i, exchange in enumerate(exchanges):
@@ -104,7 +104,7 @@ def play(arguments: argparse.Namespace, source: Source) -> None:
 
 
 def _one(
-    screen: Screen, exchange: dict[str, Any], pace: Pace, bodies: "_Bodies", began: str, now: float, lines: int
+    screen: Screen, exchange: dict[str, Any], pace: Pace, bodies: Recorded, began: str, now: float, lines: int
 ) -> float:
     """One exchange, from `now` in the session's time (seconds since the epoch); gives what time it is then."""
     asked = moment(exchange["at"])
@@ -114,43 +114,15 @@ def _one(
     for line in _held(screen, exchange):
         _show(line)
     delivery = part(exchange, "delivery")
-    request = bodies.pane(exchange, "request", f"→ {visible(_asked(exchange))}")
+    request = bodies.pane(exchange, "request", f"→ {visible(_asked(exchange))}", columns())
     duration = delivery.get("duration_us")
     answered = asked + (duration / 1e6 if isinstance(duration, int) else 0.0)
     # Exchanges overlap; each is told whole before the next.
     pace.wait(answered - max(now, asked))
-    response = bodies.pane(exchange, "response", f"← {visible(_answered(exchange))}")
+    response = bodies.pane(exchange, "response", f"← {visible(_answered(exchange))}", columns())
     for line in draw(screen, request, response, columns(), lines):
         _show(line)
     return max(now, answered)
-
-
-class _Bodies:
-    """Bodies as panes. What can't be read is said once, and not tried again where it is not the reader's to read."""
-
-    def __init__(self, source: Source, wanted: bool) -> None:
-        self._source, self._wanted = source, wanted
-
-    def pane(self, exchange: dict[str, Any], lane: str, title_: str) -> Pane:
-        """The lane's headers that were recorded, and its body."""
-        said = part(exchange, "recorded", lane)
-        rows = part(exchange, "delivery", "heads").get(lane)
-        heads = (
-            [visible(f"{row[0]}: {row[1]}") for row in rows if isinstance(row, list)] if isinstance(rows, list) else []
-        )
-        passed = said.get("bytes", part(exchange, "delivery", "bytes").get(lane))
-        passed = passed if isinstance(passed, int) else 0
-        address, kept = said.get("address"), said.get("kept", 0)
-        if not isinstance(address, str) or not self._wanted:
-            why = "not shown" if address else "nothing of it is recorded" if passed else "no body"
-            text, note = [f"({size(passed)}, {why})" if passed else f"({why})"], ""
-        else:
-            try:
-                content = self._source.body(decision_id(exchange), address)
-                text, note = body(content, str(said.get("type", "")), str(said.get("coding", "")), kept, passed)
-            except CommandError as error:
-                text, note = [f"({size(passed)}, not to be had)"], visible(str(error))
-        return Pane(title_, (*heads, *([""] if heads else []), *text), note)
 
 
 def _held(screen: Screen, exchange: dict[str, Any]) -> Iterator[str]:
@@ -175,7 +147,7 @@ def _answered(exchange: dict[str, Any]) -> str:
     delivery = part(exchange, "delivery")
     if not delivery:
         return str(exchange.get("outcome") or "nothing is known of an answer")
-    return f"{delivery.get('status') or 'no status'} {delivery.get('outcome', '')}"
+    return f"{ended(exchange)} {delivery.get('outcome', '')}".strip()
 
 
 def _show(line: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from extproc.approvals.display import visible
+from extproc.approvals.display import visible, visible_lines
 from extproc.cli._holds_view import Screen
 from extproc.cli._terminal import fit, size, span, widths_of
 
@@ -56,7 +56,8 @@ def head(screen: Screen, session: dict[str, Any], first: dict[str, Any] | None) 
 def entry(screen: Screen, exchange: dict[str, Any], began: str, jaeger: str | None) -> list[str]:
     """One exchange: what was asked for and what was said, then why, who approved, what was masked, and how it ended."""
     lines = [title(screen, exchange, began)]
-    lines += [f"    {line}" for line in (*_why(exchange), *_people(screen, exchange), *_ending(exchange))]
+    told = (*_statement(exchange), *_why(exchange), *_people(screen, exchange), *_ending(exchange))
+    lines += [f"    {line}" for line in told]
     page = f"{jaeger.rstrip('/')}/trace/" if jaeger else ""
     lines.append(f"    trace     {page}{visible(exchange['trace_id'])}")
     return lines
@@ -67,13 +68,14 @@ def title(screen: Screen, exchange: dict[str, Any], began: str) -> str:
     asked, effect = part(exchange, "action"), effect_of(exchange)
     since = seconds(began, exchange["at"])
     what = f"{asked.get('verb', '?')} {part(exchange, 'target').get('name', '?')} {asked.get('resource', '')}"
-    status = part(exchange, "delivery").get("status")
+    delivery = part(exchange, "delivery")
+    status = delivery.get("status") or delivery.get("sqlstate")
     return "  ".join(
         (
             screen.style(f"+{span(since)}".rjust(9), "dim"),
             exchange["at"][11:23],
             screen.style(effect.ljust(5), EFFECTS.get(effect, "red")),
-            str(status if status is not None else "-").rjust(3),
+            visible(str(status if status is not None else "-")).rjust(3),
             visible(what),
             screen.style(visible(decision_id(exchange))[:ID_LENGTH], "dim"),
         )
@@ -105,6 +107,33 @@ def _row(session: dict[str, Any], *, short: bool) -> tuple[str, ...]:
     )
 
 
+def ended(exchange: dict[str, Any]) -> str:
+    """What came back, in a word or a few: a status, or a database's words for what it did."""
+    delivery = part(exchange, "delivery")
+    if part(exchange, "action").get("protocol") != "postgres":
+        return str(delivery.get("status") or "no status")
+    tags = delivery.get("tags")
+    said = [*(tags if isinstance(tags, list) else []), delivery.get("sqlstate")]
+    return ", ".join(str(one) for one in said if one)
+
+
+def _statement(exchange: dict[str, Any]) -> Iterator[str]:
+    """What was asked of a database, as its record has it: masked, and not all of a long one."""
+    asked = part(exchange, "action", "summary")
+    for number, line in enumerate(visible_lines(str(asked.get("statement") or ""))):
+        if line.strip():
+            yield f"{'' if number else 'statement':10}{line}"
+    values = asked.get("values")
+    if isinstance(values, list):
+        yield f"values    {visible(', '.join(map(_value, values)))}"
+
+
+def _value(value: object) -> str:
+    if isinstance(value, dict):
+        return f"({value.get('bytes')} bytes, {value.get('why')})"
+    return "NULL" if value is None else repr(value)
+
+
 def _why(exchange: dict[str, Any]) -> Iterator[str]:
     for reason in objects(part(exchange, "decision").get("reasons")):
         shadow = " [shadow: changed nothing]" if reason.get("mode") == "shadow" else ""
@@ -133,6 +162,8 @@ def _ending(exchange: dict[str, Any]) -> Iterator[str]:
         outcome = exchange.get("outcome") or "nothing is known of how it ended"
         yield f"ended     {visible(str(outcome))}"
         return
+    if isinstance(delivery.get("tags"), list):
+        yield f"answered  {visible(ended(exchange) or 'nothing')}; {_int(delivery.get('rows'))} rows"
     passed, took = part(delivery, "bytes"), delivery.get("duration_us")
     sizes = f"{size(_int(passed.get('request')))} up, {size(_int(passed.get('response')))} down"
     lasted = f", {span(took / 1e6)}" if isinstance(took, int) else ""

@@ -11,12 +11,13 @@ from extproc.cli._audit_view import decisions, events
 from extproc.cli._common import OK, CommandError, Subparsers, add_command
 from extproc.cli._control_client import add_access
 from extproc.cli._holds_view import Screen
+from extproc.cli._recorded import Recorded
 from extproc.cli._sessions_source import jaeger, source
 from extproc.cli._terminal import columns
 from extproc.cli._trail_query import OF_ACTIONS, add_filters, pages, query_of
 
 _DECISION, _ACTS = "decision", "acts"
-_BY_PEOPLE = ("config", "export", "freeze", "legal-hold", "policy", "purge", "reading", "target", "token")
+_BY_PEOPLE = ("config", "export", "freeze", "legal-hold", "password", "policy", "purge", "reading", "target", "token")
 _OTHERS = (
     "alarm",
     "body-deleted",
@@ -88,6 +89,9 @@ def register(subparsers: Subparsers) -> None:
     show.add_argument(
         "decision", metavar="DECISION", help="the start of the decision's id, which `list` and refusals name"
     )
+    show.add_argument(
+        "--bodies", action="store_true", help="read what was recorded, too; that takes the role `read`, and is recorded"
+    )
     for parser in (listing, show):
         add_access(parser)
         parser.add_argument(
@@ -136,7 +140,7 @@ def _list_events(arguments: argparse.Namespace) -> int:
 
 def _show(arguments: argparse.Namespace) -> int:
     with source(arguments) as of:
-        row = of.decision(arguments.decision)
+        row = Recorded(of, arguments.bodies).document(of.decision(arguments.decision))
     # JSON in either form: escaped, so that nothing an agent wrote can draw on the terminal.
     document = {"trace_address": _address(row, jaeger(arguments)), **row}
     print(json.dumps(document, indent=None if arguments.json else 2))

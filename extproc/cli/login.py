@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from extproc.approvals.display import visible
 from extproc.cli import _credentials as credentials
+from extproc.cli import passwords
 from extproc.cli._common import OK, PROBLEMS, CommandError, Subparsers, add_command, add_config, load_settings
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def register(subparsers: Subparsers) -> None:
             "holdpoint login",
             "holdpoint login --browser",
             "holdpoint login --issuer https://login.example.com --client-id holdpoint-cli",
+            "holdpoint login --database",
             "holdpoint login --status",
         ),
     )
@@ -62,21 +64,47 @@ def register(subparsers: Subparsers) -> None:
     login.add_argument(
         "--print-token", action="store_true", help="print the token, and nothing else, on standard output"
     )
+    login.add_argument(
+        "--database",
+        action="store_true",
+        help="then get a user and a password for database clients (`holdpoint passwords issue`); who is logged in "
+        "already needs no other login",
+    )
+    passwords.add_format(login)
+    login.add_argument("--control", metavar="SOCKET", type=Path, help="with --database: the gateway's control socket")
+    login.set_defaults(token_file=None, json=False)
     add_command(
         subparsers, "logout", "end the login, here and at the provider", _logout, examples=("holdpoint logout",)
     )
 
 
 def _login(arguments: argparse.Namespace) -> int:
+    if arguments.database:
+        return _database(arguments)
     if arguments.status:
         return _status(arguments)
+    _log_in(arguments)
+    return OK
+
+
+def _database(arguments: argparse.Namespace) -> int:
+    """A login, where there is none, and a password for databases."""
+    if arguments.status or arguments.print_token:
+        raise CommandError("--database: not with --status or --print-token")
+    if not os.environ.get(credentials.TOKEN_VARIABLE, "").strip():
+        stored = credentials.read()
+        if stored is None or (stored.refresh_token is None and stored.expires_at <= time.time()):
+            _log_in(arguments)
+    return passwords.issue(arguments)
+
+
+def _log_in(arguments: argparse.Namespace) -> None:
     client = _client(arguments)
     stored = credentials.Stored.of(client, _run(_ask(client, arguments.browser)))
     credentials.write(stored)
     _say(f"logged in as {visible(stored.name)}")
     if arguments.print_token:
         print(stored.token)
-    return OK
 
 
 async def _ask(client: "Client", with_browser: bool) -> "Login":

@@ -12,6 +12,7 @@ from extproc.cli._common import INTERRUPTED, OK, CommandError, Subparsers, add_c
 from extproc.cli._control_client import add_access, print_json
 from extproc.cli._export import register_export
 from extproc.cli._holds_view import Screen
+from extproc.cli._recorded import Recorded
 from extproc.cli._replay import play
 from extproc.cli._sessions_source import catch_up, folder, jaeger, source
 from extproc.cli._sessions_view import entry, head, table
@@ -47,6 +48,9 @@ def register(subparsers: Subparsers) -> None:
         verbs, "show", "show a session, or one decision, as a timeline", _show, "holdpoint sessions show 3f9a0c"
     )
     show.add_argument("id", metavar="ID", help="the start of a session's id, or of a decision's")
+    show.add_argument(
+        "--bodies", action="store_true", help="read what was recorded, too; that takes the role `read`, and is recorded"
+    )
     _add_replay(verbs)
     index = _verb(
         verbs,
@@ -141,10 +145,11 @@ def _show(arguments: argparse.Namespace) -> int:
                 decision = of.decision(arguments.id)
             except CommandError:
                 raise error from None
-            _print_one(arguments, screen, decision, address)
+            _print_one(arguments, screen, decision, address, Recorded(of, arguments.bodies))
             return OK
+        bodies = Recorded(of, arguments.bodies)
         if arguments.json:
-            print_json({**session, "exchanges": list(exchanges)})
+            print_json({**session, "exchanges": [bodies.document(exchange) for exchange in exchanges]})
             return OK
         first = None
         for exchange in exchanges:
@@ -152,18 +157,27 @@ def _show(arguments: argparse.Namespace) -> int:
                 first = exchange
                 print(head(screen, session, first))
             print("\n" + "\n".join(entry(screen, exchange, session["first"], address)))
+            _print_bodies(bodies, exchange)
         if first is None:
             print(head(screen, session, None))
     return OK
 
 
-def _print_one(arguments: argparse.Namespace, screen: Screen, exchange: dict[str, Any], address: str | None) -> None:
+def _print_one(
+    arguments: argparse.Namespace, screen: Screen, exchange: dict[str, Any], address: str | None, bodies: Recorded
+) -> None:
     if arguments.json:
-        print_json(exchange)
+        print_json(bodies.document(exchange))
         return
     if exchange["session_key"]:
         print(screen.style(f"of session {visible(exchange['session_key'])}", "bold"))
     print("\n".join(entry(screen, exchange, exchange["at"], address)))
+    _print_bodies(bodies, exchange)
+
+
+def _print_bodies(bodies: Recorded, exchange: dict[str, Any]) -> None:
+    for line in bodies.lines(exchange, columns()):
+        print(f"    {line}".rstrip())
 
 
 def _replay(arguments: argparse.Namespace) -> int:

@@ -20,7 +20,12 @@ from extproc.domain.principal import Principal
 
 log = logging.getLogger(__name__)
 
-_STATUS = {Refused.UNKNOWN_TOKEN: 404, Refused.NOT_FROZEN: 404}
+_STATUS = {
+    Refused.UNKNOWN_TOKEN: 404,
+    Refused.NOT_FROZEN: 404,
+    Refused.UNKNOWN_PASSWORD: 404,
+    Refused.TOO_MANY_PASSWORDS: 429,
+}
 
 
 @dataclass(frozen=True, slots=True)

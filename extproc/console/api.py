@@ -10,6 +10,7 @@ from extproc.console import holds as hold_routes
 from extproc.console.admin import Administration, access_problems
 from extproc.console.body import MAX_BODY_BYTES
 from extproc.console.callers import Doors, behind
+from extproc.console.passwords import PasswordDesk
 from extproc.console.problem import problems
 from extproc.console.trail import Trail
 from extproc.domain.ports import Journal
@@ -21,6 +22,7 @@ def application(
     journal: Journal,
     administration: Administration | None = None,
     trail: Trail | None = None,
+    passwords: PasswordDesk | None = None,
 ) -> web.Application:
     """The API as an aiohttp application. `journal` must be safe to append to from another thread: what is changed is
     recorded in the stores'."""
@@ -31,6 +33,8 @@ def application(
         app.add_routes([behind(doors.administrator, route) for route in administration.routes])
     if trail is not None:
         app.add_routes(trail.behind(doors))
+    if passwords is not None:
+        app.add_routes(passwords.behind(doors))
     return app
 
 

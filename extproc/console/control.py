@@ -19,6 +19,7 @@ from extproc.approvals.records import hold_record
 from extproc.approvals.service import Holds
 from extproc.console import api, ops
 from extproc.console.admin import Administration
+from extproc.console.passwords import PasswordDesk
 from extproc.console.trail import Trail
 from extproc.domain.hold import Hold
 from extproc.domain.ports import Journal, JournalUnwritable
@@ -52,10 +53,11 @@ async def run_control(
     administration: Administration | None = None,
     chore: Chore | None = None,
     trail: Trail | None = None,
+    passwords: PasswordDesk | None = None,
 ) -> None:
     """Serve until `stop` is set. `chore` is what else is done with each sweep. Raises OSError when an address can't be
     had."""
-    async with serving(settings, holds, verifier, journal, checks, administration, chore, trail):
+    async with serving(settings, holds, verifier, journal, checks, administration, chore, trail, passwords):
         await stop.wait()
 
 
@@ -69,9 +71,10 @@ async def serving(
     administration: Administration | None = None,
     chore: Chore | None = None,
     trail: Trail | None = None,
+    passwords: PasswordDesk | None = None,
 ) -> AsyncIterator[int]:
     """Both listeners and the sweep, for as long as the context lasts; gives the ops port."""
-    people = web.AppRunner(api.application(holds, verifier, journal, administration, trail), access_log=None)
+    people = web.AppRunner(api.application(holds, verifier, journal, administration, trail, passwords), access_log=None)
     machines = web.AppRunner(ops.application(checks, settings.metrics), access_log=None)
     listener = listen_unix(settings.socket)
     try:

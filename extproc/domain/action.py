@@ -20,7 +20,8 @@ class Action:
     beside them; it may hold payload, so it never goes to a record: `summary` does, already masked. `render` gives
     the text of what would go on under these masks, in full, and is called only when a person must look at it; it
     raises Unrenderable.
-    `digest` is the keyed hash (hex) over everything that will be forwarded; a hold binds to it.
+    `digest` is the keyed hash (hex) over everything that will be forwarded; a hold binds to it. `masked`, where there
+    is more to hide once policy has said what it governs, gives the summary under these masks.
     """
 
     protocol: Protocol
@@ -30,6 +31,11 @@ class Action:
     summary: Document
     render: Callable[[tuple[Mask, ...]], str]
     digest: str
+    masked: Callable[[tuple[Mask, ...]], Document] | None = None
+
+    def summary_under(self, masks: tuple[Mask, ...]) -> Document:
+        """The summary for the record of a decision with these masks."""
+        return self.summary if self.masked is None or not masks else self.masked(masks)
 
     def document(self) -> dict[str, JSON]:
         """The shape that policy input carries."""

@@ -24,13 +24,14 @@ _NOT_NAME = re.compile(r"[^0-9a-z]")
 # What stands around a whole text: whatever is found in one is found where it stands among others.
 _BETWEEN = "\n"
 _NAMES, _NAME_LENGTH = 4096, 128
+_TEXTS, _TEXT_LENGTH = 4096, 512
 
 
 class Redactor:
     """Masks every value of every kind, but for network addresses, which say where something came from; and the
     credentials that are known."""
 
-    __slots__ = ("_detector", "_plan", "_innocent")
+    __slots__ = ("_detector", "_plan", "_innocent", "_telling", "_plain", "_nothing")
 
     def __init__(self, knowledge: Knowledge) -> None:
         families = knowledge.engine.families.items()
@@ -38,6 +39,11 @@ class Redactor:
         self._plan = Plan(self._detector)
         # Member names that were looked at and ask for nothing: records have the same few over and over.
         self._innocent: set[str] = set()
+        # And those that are context for what stands under them, with the finders that they are context for.
+        self._telling: dict[str, frozenset[int]] = {}
+        # And texts that were looked at in which there is nothing: most of a record is as it was in the one before it.
+        self._plain: set[str] = set()
+        self._nothing: set[tuple[str, frozenset[int]]] = set()
 
     def text(self, text: str) -> tuple[str, dict[str, int]]:
         """A text with every value masked, and how many by kind."""
@@ -53,18 +59,25 @@ class Redactor:
         return self._redacted(value, counts), counts
 
     def _clean(self, value: JSON) -> bool:
-        """Whether the document surely has nothing to mask: one look at its names, one at all its texts joined."""
+        """Whether the document surely has nothing to mask: one look at its names, one at all its texts joined, and one
+        at each that stands under a name that is context for it."""
         texts: list[str] = []
         todo: list[JSON] = [value]
         for item in todo:  # grows as it goes
             kind = type(item)
             if kind is str:
-                texts.append(cast(str, item))
+                if item not in self._plain:
+                    texts.append(cast(str, item))
             elif kind is dict:
                 members = cast(dict[str, JSON], item)
-                if not self._innocent.issuperset(members) and not all(map(self._is_innocent, members)):
-                    return False
-                todo += members.values()
+                if self._innocent.issuperset(members):
+                    todo += members.values()
+                    continue
+                for name, member in members.items():
+                    if name in self._innocent or self._is_innocent(name):
+                        todo.append(member)
+                    elif name not in self._telling or not self._harmless(member, self._telling[name], todo):
+                        return False
             elif kind is list:
                 todo += cast(list[JSON], item)
             elif kind is int or kind is float:
@@ -72,7 +85,14 @@ class Redactor:
                     return False
             elif item is not None and kind is not bool:
                 return False  # not what a parser makes: the walk knows
-        return not scan(self._detector, _BETWEEN.join(texts))
+        if not texts:
+            return True
+        if scan(self._detector, _BETWEEN.join(texts)):
+            return False
+        if len(self._plain) >= _TEXTS:
+            self._plain.clear()
+        self._plain.update(text for text in texts if len(text) <= _TEXT_LENGTH)
+        return True
 
     def _number(self, number: float, named: frozenset[int] = frozenset()) -> str | None:
         """The kind of value that a number is, if it is one."""
@@ -82,13 +102,42 @@ class Redactor:
         return spans[0].kind if spans else None
 
     def _is_innocent(self, name: str) -> bool:
-        plain = _NOT_NAME.sub("", name.lower())
-        if plain in SECRET_NAMES or self._detector.named(name) or self.text(name)[1]:
+        if name in self._telling:
             return False
-        if len(name) <= _NAME_LENGTH:
-            if len(self._innocent) >= _NAMES:
-                self._innocent.clear()
-            self._innocent.add(name)
+        plain = _NOT_NAME.sub("", name.lower())
+        if plain in SECRET_NAMES or len(name) > _NAME_LENGTH or self.text(name)[1]:
+            return False
+        if len(self._innocent) + len(self._telling) >= _NAMES:
+            self._innocent.clear()
+            self._telling.clear()
+        named = self._detector.named(name)
+        if named:
+            self._telling[name] = named
+            return False
+        self._innocent.add(name)
+        return True
+
+    def _harmless(self, value: JSON, named: frozenset[int], todo: list[JSON]) -> bool:
+        """Whether what stands under a name that is context surely has nothing to mask; members of it have names of their
+        own, and are to be looked at."""
+        kind = type(value)
+        if kind is str:
+            return (value, named) in self._nothing or self._has_nothing(cast(str, value), named)
+        if kind is int or kind is float:
+            return self._number(cast(float, value), named) is None
+        if kind is list:
+            return all(self._harmless(item, named, todo) for item in cast(list[JSON], value))
+        if kind is dict:
+            todo.append(value)
+        return kind is dict or kind is bool or value is None
+
+    def _has_nothing(self, text: str, named: frozenset[int]) -> bool:
+        if scan(self._detector, text, named):
+            return False
+        if len(text) <= _TEXT_LENGTH:
+            if len(self._nothing) >= _TEXTS:
+                self._nothing.clear()
+            self._nothing.add((text, named))
         return True
 
     def _redacted(self, value: JSON, counts: dict[str, int], named: frozenset[int] = frozenset()) -> JSON:

@@ -61,8 +61,8 @@ class Gate:
         memory: Memory | None = None,
         settler: Settler | None = None,
     ) -> None:
-        """`check` raises IdentityRefused for a principal that may not go on at a time (seconds since the epoch). Without
-        `memory` and `settler` policy is asked each time."""
+        """`check` raises IdentityRefused for a principal that may not go on at a time (seconds since the epoch).
+        Without `memory` and `settler` policy is asked each time."""
         self._policy = policy
         self._recorder = recorder
         self.history = history

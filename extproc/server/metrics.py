@@ -45,10 +45,19 @@ class Metrics:
             "holdpoint_masked", "Values masked by kind, lane and target.", ["kind", "lane", "target"]
         )
         self._turned_away = counter("holdpoint_turned_away", "Requests of nobody known, by code.", ["code"])
+        self._remembered = counter(
+            "holdpoint_remembered", "Decisions that policy was not asked for: it was asked the same before.", ["target"]
+        )
+        self._settled = counter(
+            "holdpoint_settled",
+            "Times the engine was asked what a decision depends on: remembered, asked-each-time, failed.",
+            ["result"],
+        )
         self._stages: dict[str, Histogram] = {}
         self._decided: dict[tuple[str, str], Counter] = {}
         self._found: dict[tuple[str, str, str], Counter] = {}
         self._said: dict[str, float] = {}
+        self._recalled: dict[str, Counter] = {}
         # Made now, so that the file behind it is there when its blocks are reserved.
         self._stages["policy"] = self._stage.labels("policy")
 
@@ -67,6 +76,17 @@ class Metrics:
             if finding is None:
                 finding = self._found[found] = self._findings.labels(*found)
             finding.inc()
+
+    def remembered(self, target: str) -> None:
+        """Count a decision that was remembered; it is among the decisions too."""
+        child = self._recalled.get(target)
+        if child is None:
+            child = self._recalled[target] = self._remembered.labels(target)
+        child.inc()
+
+    def settled(self, result: str) -> None:
+        """Count a question of what a decision depends on."""
+        self._settled.labels(result).inc()
 
     def turned_away(self, code: str) -> None:
         """Count a request that showed no identity that counts."""

@@ -41,9 +41,18 @@ class Records:
         self._sessions = Sessions(journal, now, metrics.unwritable.inc)
 
     def decided(
-        self, asker: Asker, action: Action, decision: Decision, hold: Hold | None, timings: dict[str, int], outcome: str
+        self,
+        asker: Asker,
+        action: Action,
+        decision: Decision,
+        hold: Hold | None,
+        timings: dict[str, int],
+        outcome: str,
+        *,
+        remembered: bool = False,
     ) -> None:
-        """Write the decision's record. Raises JournalUnwritable."""
+        """Write the decision's record. `remembered` says that policy was not asked this time, for it was asked the same
+        before. Raises JournalUnwritable."""
         self._metrics.decided(asker.target.name, decision)
         body: dict[str, JSON] = {
             **_common(asker),
@@ -52,7 +61,7 @@ class Records:
                 "verb": action.verb,
                 "resource": action.resource,
                 "digest": action.digest,
-                "summary": action.summary,
+                "summary": action.summary_under(decision.masks),
             },
             "decision": decision.document(),
             "outcome": outcome,
@@ -60,6 +69,8 @@ class Records:
             "approvers": [v.approver.document() for v in hold.votes if v.approve] if hold else [],
             "timings_us": dict(timings),
         }
+        if remembered:
+            body["remembered"] = True
         self._journal.append("decision", body)
 
     def held(self, asker: Asker, hold: Hold) -> None:
@@ -95,14 +106,17 @@ class Records:
         except JournalUnwritable:
             self._metrics.unwritable.inc()
 
-    def refused(self, asker: Asker, verb: str, resource: str, code: str, title: str) -> str:
-        """Record that the session refused before there was an action to decide; returns the decision's id."""
+    def refused(
+        self, asker: Asker, verb: str, resource: str, code: str, title: str, summary: Document | None = None
+    ) -> str:
+        """Record that the session refused before there was an action to decide; returns the decision's id. `summary` is
+        masked, as an action's."""
         decision = unavailable(new_id(), code, title)
         self._metrics.decided(asker.target.name, decision)
         action: dict[str, JSON] = {"protocol": asker.target.protocol.value, "verb": verb, "resource": resource}
         body: dict[str, JSON] = {
             **_common(asker),
-            "action": {**action, "digest": None, "summary": {}},
+            "action": {**action, "digest": None, "summary": summary or {}},
             "decision": decision.document(),
             "outcome": "refused",
             "hold": None,

@@ -6,9 +6,11 @@ import signal
 from pathlib import Path
 from typing import Any, Self
 
-from extproc.access.model import AgentToken, Freeze
+from extproc.access.model import AgentToken, Freeze, Password
+from extproc.access.passwords import Passwords, PasswordWanted
 from extproc.access.service import Access, Wanted
 from extproc.adapters.access import SqliteAccess, prepare
+from extproc.adapters.access_keys import read_private_key
 from extproc.domain.principal import Kind, Principal
 
 IDP = "https://people.test"
@@ -48,6 +50,7 @@ class Store:
         prepare(self.path, self.keys)
         self.store = await SqliteAccess.open(self.path)
         self.access = Access(self.store, lambda: ("crm", "llm"))
+        self.passwords = Passwords(self.store, lambda: ("crm", "llm"), read_private_key(self.keys).sign)
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -57,6 +60,10 @@ class Store:
         """A new token."""
         token, _ = await self.access.issue(wanted(subject, owner, **more), ROOT, signed, unseen)
         return token
+
+    async def given(self, by: Principal, **wanted: Any) -> tuple[Password, str]:
+        """A new password of somebody's, and its text."""
+        return await self.passwords.issue(PasswordWanted(**wanted), by, unseen)
 
     async def frozen(self, subject: str, issuer: str | None = None) -> Freeze:
         """A new freeze."""

@@ -10,21 +10,38 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from extproc.access.check import check
 from extproc.access.model import AgentToken
 from extproc.access.service import Access
 from extproc.adapters.access import AccessList
 from extproc.adapters.holds import SqliteHolds
-from extproc.adapters.identity import Approvers, Provider
+from extproc.adapters.identity import AgentTokens, Approvers, Provider
 from extproc.approvals.service import Holds
 from extproc.console import api, freezes, tokens
 from extproc.console.admin import Administration
 from extproc.console.control import listen_unix
-from tests.access.making import Store, signed
+from extproc.console.passwords import PasswordDesk
+from extproc.domain.principal import Principal
+from tests.access.making import GATEWAY, Store, signed
 from tests.approvals.making import AUDIENCE, PEOPLE, Issuer, MemoryJournal
 
 ISSUER = Issuer()
 # Good for longer than any run of all tests.
 ADMIN = ISSUER.token("ada", ["platform"], exp=int(time.time()) + 24 * 3600)
+
+
+class Bots:
+    """The Verifier of the gateway's own agent tokens."""
+
+    def __init__(self, public: Path, standing: AccessList) -> None:
+        self._standing = standing
+        self._tokens = AgentTokens(GATEWAY, public, standing)
+
+    async def verify(self, token: str) -> Principal:
+        """See Verifier."""
+        principal = (await self._tokens.prove(token)).principal
+        check(principal, self._standing, time.time())
+        return principal
 
 
 @dataclass
@@ -70,7 +87,9 @@ async def control(folder: Path, *further: Issuer, sign: Callable[[AgentToken], s
             *tokens.routes(store.access, journal, sign, lambda: issuers, settle_seconds=0),
             *freezes.routes(store.access, holds, journal),
         )
-        runner = web.AppRunner(api.application(holds, verifier, journal, Administration(lambda: ("platform",), routes)))
+        desk = PasswordDesk(store.passwords, journal, Bots(store.keys / "tokens.pub", standing), "10.0.0.1:5432", 0)
+        administration = Administration(lambda: ("platform",), routes)
+        runner = web.AppRunner(api.application(holds, verifier, journal, administration, passwords=desk))
         await runner.setup()
         await web.SockSite(runner, listener).start()
         async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(folder / "control.sock"))) as session:

@@ -54,6 +54,7 @@ def test_a_database_of_version_1_is_brought_up(folder: Path) -> None:
         with sqlite3.connect(s.path) as db:
             for column in ("issued_by_issuer", "issued_by_subject"):
                 db.execute(f"ALTER TABLE tokens DROP COLUMN {column}")
+            db.execute("DROP TABLE passwords")
             db.execute("PRAGMA user_version = 1")
         db.close()
         prepare(s.path, s.keys)

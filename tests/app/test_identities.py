@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from extproc.access.model import AgentToken, Freeze
+from extproc.access.model import AgentToken, Freeze, Password
 from extproc.app.deciding import may_go_on
 from extproc.app.identities import Doorkeeper
 from extproc.config import Settings, load
@@ -28,6 +28,10 @@ class Nobody:
     """Standing in which nobody is frozen and no token was issued."""
 
     def token(self, token_id: str) -> AgentToken | None:
+        """None."""
+        return None
+
+    def password(self, password_id: str) -> Password | None:
         """None."""
         return None
 
@@ -74,6 +78,30 @@ def test_whoever_an_issuer_let_in_goes_with_it(tmp_path: Path, issuer: str, befo
             with pytest.raises(IdentityRefused, match="no longer believed") as refused:
                 may_go_on(Nobody(), keeper, principal, 0.0)
             assert (refused.value.why, refused.value.principal) == (Why.REVOKED, principal)
+
+
+PEOPLE = "approvers: [{issuer: 'https://people.test', audience: people, jwks: keys.json}]"
+
+
+@pytest.mark.parametrize(
+    ("issuer", "kind", "credential", "before", "after"),
+    [
+        ("https://people.test", Kind.HUMAN, "password:0123456789ab", True, False),
+        ("https://people.test", Kind.HUMAN, "jwt:1", False, False),
+        ("https://people.test", Kind.AGENT, "password:0123456789ab", False, False),
+        ("https://other.test", Kind.HUMAN, "password:0123456789ab", False, False),
+        ("https://agents.test", Kind.AGENT, "password:0123456789ab", True, True),
+    ],
+)
+def test_approvers_issuers_count_for_people_by_password_alone(
+    tmp_path: Path, issuer: str, kind: Kind, credential: str, before: bool, after: bool
+) -> None:
+    """Until they are taken out of the configuration."""
+    keeper = Doorkeeper(settings(tmp_path, FIRST, more=PEOPLE), Nobody())
+    principal = Principal(issuer, "dana", kind, credential=credential)
+    assert keeper.believes(principal) is before
+    keeper.follow(settings(tmp_path, FIRST))
+    assert keeper.believes(principal) is after
 
 
 def test_only_what_lets_agents_in_has_them_verified_anew(tmp_path: Path) -> None:

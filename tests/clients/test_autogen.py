@@ -77,6 +77,17 @@ class Office(World):
         return done.returncode, read_log(transcript)
 
 
+def test_an_agent_says_what_its_environment_lacks(runtime: Runtime) -> None:
+    """Started as its text says, each names the variables that it can't do without, and exits with 2."""
+    for module, wanted in (("agent", "CRM_BASE_URL"), ("sql_agent", "PGPASSWORD")):
+        argv = [str(runtime.python), "-m", f"autogen.{module}"]
+        done = subprocess.run(
+            argv, env={"PATH": os.defpath, "PYTHONDONTWRITEBYTECODE": "1"}, cwd=AGENT_FILES.parent,
+            capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+        assert (done.returncode, wanted in done.stderr) == (2, True), done.stderr
+
+
 @pytest.fixture(scope="module")
 def office(runtime: Runtime, jaeger: Jaeger, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     """A gateway before the demo's own upstreams."""

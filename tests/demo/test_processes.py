@@ -78,6 +78,21 @@ def test_a_child_that_ends_is_told_with_its_log(tmp_path: Path) -> None:
             processes.wait_for(child, lambda: False, 30, "the gateway")
 
 
+def test_a_child_is_asked_to_end_in_its_own_way(tmp_path: Path) -> None:
+    """PostgreSQL takes SIGINT for it: at SIGTERM it waits for its clients."""
+    program = [
+        sys.executable,
+        "-c",
+        "import time\nprint(flush=True)\ntry: time.sleep(60)\nexcept KeyboardInterrupt: pass",
+    ]
+    with Processes(Interrupts()) as processes:
+        log = tmp_path / "log"
+        child = processes.start("server", program, log, stop=signal.SIGINT)
+        processes.wait_for(child, lambda: log.read_text() != "", 30, "the server")
+        processes.end(child)
+    assert child.process.returncode == 0
+
+
 def test_what_does_not_come_in_time_is_a_failure(tmp_path: Path) -> None:
     """Waiting has an end."""
     with Processes(Interrupts()) as processes:

@@ -1,9 +1,11 @@
 """The scripted model: the same step for the same conversation, whoever holds it."""
 
+import json
 from typing import Any
 
 import pytest
 
+from examples.demo import script_database
 from examples.demo.script import Call, MalformedConversation, next_turn, secret_seen, tool_results
 
 TOOLS = [
@@ -54,6 +56,34 @@ def test_calls_only_tools_that_the_client_offered() -> None:
     """A client without tools gets text."""
     assert next_turn([ASKED], None).calls == ()
     assert next_turn([ASKED], TOOLS[1:2]).calls[0].name == "request_refund"
+
+
+def at_the_database(*statements: str) -> list[dict[str, Any]]:
+    """A conversation in which these statements were run."""
+    messages: list[dict[str, Any]] = [{"role": "user", "content": "clean up"}]
+    for at, statement in enumerate(statements):
+        function = {"name": script_database.TOOL, "arguments": json.dumps({"statement": statement})}
+        messages.append(
+            {"role": "assistant", "tool_calls": [{"id": str(at), "type": "function", "function": function}]}
+        )
+        messages.append({"role": "tool", "tool_call_id": str(at), "content": f"answer {at}"})
+    return messages
+
+
+def test_at_a_database_it_runs_one_statement_after_the_other_and_then_a_script() -> None:
+    """Each statement once; then the script, and when that has run, a report of all."""
+    tools = [{"type": "function", "function": {"name": script_database.TOOL}}]
+    plan = [statement for _, statement in script_database.STATEMENTS]
+    for at, statement in enumerate(plan):
+        (call,) = next_turn(at_the_database(*plan[:at]), tools).calls
+        assert call == Call(script_database.TOOL, {"statement": statement})
+    conversation = at_the_database(*plan)
+    script = next_turn(conversation, tools)
+    assert (script.calls, f"```sh\n{script_database.SCRIPT}```" in script.text) == ((), True)
+    conversation.append({"role": "user", "name": script_database.SHELL, "content": "COPY 3"})
+    report = next_turn(conversation, tools)
+    assert [f"answer {at}" in report.text for at in range(len(plan))] == [True] * len(plan)
+    assert report.text.endswith("The script: COPY 3")
 
 
 @pytest.mark.parametrize(

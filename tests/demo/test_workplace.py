@@ -46,8 +46,8 @@ def test_the_agent_is_given_nothing_that_is_not_its_own(short: Path) -> None:
     place = create(None)
     assert list(place.agent.iterdir()) == []
     tokens = {place.agent_token, place.approver_token, place.operator_token, place.auditor_token}
-    tokens |= {place.customer_credential, place.model_credential}
-    assert len(tokens) == 6
+    tokens |= {place.customer_credential, place.model_credential, place.database_password}
+    assert len(tokens) == 7
 
 
 def test_the_configuration_is_one_that_the_gateway_reads(short: Path) -> None:
@@ -60,6 +60,15 @@ def test_the_configuration_is_one_that_the_gateway_reads(short: Path) -> None:
         assert [target.name for target in settings.targets] == ["crm", "models"]
         assert (settings.audit.otlp is None, settings.audit.jaeger is None) == (otlp is None, jaeger is None)
         assert yaml.safe_load(place.config.read_text()) == document
+
+
+def test_the_database_is_a_target_where_there_is_one(short: Path) -> None:
+    """The product's own reader accepts it; the password is a file of the gateway's."""
+    place = create(None)
+    document = configuration(replace(ADDRESSES, database="127.0.0.1:9", sql="127.0.0.1:10"))
+    write_configuration(place, document)
+    assert [target.name for target in load(str(place.config)).targets] == ["crm", "models", "crm-db"]
+    assert place.database_secret.read_text() == place.database_password
 
 
 def test_a_path_too_long_for_sockets_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

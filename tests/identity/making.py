@@ -13,7 +13,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from extproc.access.model import AgentToken, Freeze
+from extproc.access.model import AgentToken, Freeze, Password
 from extproc.access.ports import AccessUnavailable
 from extproc.adapters.identity import (
     AgentTokens,
@@ -48,6 +48,7 @@ class Counts:
 
     def __init__(self) -> None:
         self.tokens: dict[str, AgentToken] = {}
+        self.passwords: dict[str, Password] = {}
         self.freezes: set[str] = set()
         self.broken = False
 
@@ -55,6 +56,11 @@ class Counts:
         """See Standing."""
         self._look()
         return self.tokens.get(token_id)
+
+    def password(self, password_id: str) -> Password | None:
+        """See Standing."""
+        self._look()
+        return self.passwords.get(password_id)
 
     def frozen(self, principal: Principal) -> Freeze | None:
         """See Standing."""

@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from extproc.access.check import AGENT_TOKEN
+from extproc.access.credentials import AGENT_TOKEN
 from extproc.adapters.access import AccessList
 from extproc.adapters.identity import AgentTokens, Certificates, Gatekeeper, Tokens, issuer_of, signer
 from extproc.domain.identity import IdentityRefused, Shown, Why

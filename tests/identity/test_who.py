@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from extproc.access.networks import within
 from extproc.adapters.identity import AUDIENCE, CertificateRule, issue, key_id
-from extproc.adapters.identity.agent_tokens import within
 from extproc.adapters.identity.claims import LEEWAY_SECONDS
 from extproc.adapters.identity.keys import LOOK_SECONDS
 from extproc.domain.identity import CARRIERS, Certificate, IdentityRefused, Shown, Why

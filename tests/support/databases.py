@@ -33,7 +33,13 @@ class DatabaseGateway:
     server's is the login of members of a group of its name."""
 
     def __init__(
-        self, server: Server, *, role: Role = READER, policy: str = "", environment: str = "production"
+        self,
+        server: Server,
+        *,
+        role: Role = READER,
+        policy: str = "",
+        environment: str = "production",
+        host: str = "127.0.0.1",
     ) -> None:
         self.port = free_port()
         self.server = server
@@ -46,7 +52,7 @@ class DatabaseGateway:
             f"crm-db: {{protocol: postgres, upstream: 'postgres://127.0.0.1:{server.port}/crm', tls: off, "
             f"environment: {environment}, wait: 20s, logins: [{', '.join(logins)}]}}"
         )
-        self.gateway = Gateway(targets=target, policy=policy, listen=f"postgres: 127.0.0.1:{self.port}")
+        self.gateway = Gateway(targets=target, policy=policy, listen=f"postgres: {host}:{self.port}")
         for one in (role, *others):
             secret = self.gateway.folder / "secrets" / one.name
             secret.parent.mkdir(exist_ok=True)
@@ -60,10 +66,12 @@ class DatabaseGateway:
 
 
 @contextlib.contextmanager
-def database_gateway(server: Server, *, allowing: bool = False, role: Role = READER) -> Iterator[DatabaseGateway]:
-    """Started, and stopped at the end. With `allowing` a policy that allows everything takes the place of the shipped
-    ones."""
-    made = DatabaseGateway(server, role=role, policy=f"deadline: 5s{', path: policies' if allowing else ''}")
+def database_gateway(
+    server: Server, *, allowing: bool = False, role: Role = READER, host: str = "127.0.0.1"
+) -> Iterator[DatabaseGateway]:
+    """Started, and stopped at the end; `host` is the address that it listens on. With `allowing` a policy that allows
+    everything takes the place of the shipped ones."""
+    made = DatabaseGateway(server, role=role, policy=f"deadline: 5s{', path: policies' if allowing else ''}", host=host)
     try:
         if allowing:
             folder = made.gateway.folder / "policies" / "postgres" / "everything"

@@ -4,8 +4,6 @@ import hashlib
 import re
 import time
 from collections.abc import Callable
-from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from extproc.access.check import AGENT_TOKEN
+from extproc.access.credentials import AGENT_TOKEN
 from extproc.access.model import AgentToken
 from extproc.access.ports import AccessUnavailable, Standing
 from extproc.adapters.identity import claims as reading
@@ -117,26 +115,6 @@ class AgentTokens:
         if known is None:
             raise IdentityRefused("this agent token was never issued, or is forgotten; ask its owner for a new one")
         return known
-
-
-def within(networks: tuple[str, ...], source: str) -> bool:
-    """Whether an address lies in one of these networks (CIDR). One that is no address lies in none."""
-    try:
-        address = ip_address(source.removeprefix("[").removesuffix("]"))
-    except ValueError:
-        return False
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return any(address in network for network in _parsed(networks))
-
-
-@lru_cache(1024)
-def _parsed(networks: tuple[str, ...]) -> tuple[IPv4Network | IPv6Network, ...]:
-    try:
-        return tuple(ip_network(network, strict=False) for network in networks)
-    except ValueError:
-        # What can't be read restricts to nothing at all.
-        return ()
 
 
 def _claims(token: AgentToken, issuer: str) -> dict[str, Any]:

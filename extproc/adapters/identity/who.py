@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from extproc.access.check import check
+from extproc.access.networks import within
 from extproc.access.ports import Standing
 from extproc.adapters.identity import claims as reading
-from extproc.adapters.identity.agent_tokens import AgentTokens, within
+from extproc.adapters.identity.agent_tokens import AgentTokens
 from extproc.adapters.identity.certificates import Certificates
 from extproc.adapters.identity.verify import Proven, Tokens
 from extproc.domain.identity import CARRIERS, Certificate, Identified, IdentityRefused, Shown, Why

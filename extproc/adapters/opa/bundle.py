@@ -15,6 +15,7 @@ from extproc.adapters.opa.binary import find_opa
 from extproc.adapters.opa.check import Checked, check
 from extproc.adapters.opa.files import write_private
 from extproc.adapters.opa.metadata import Policy
+from extproc.adapters.opa.reach import Paths
 from extproc.domain.decision import Mode
 
 READS = "reads.json"
@@ -24,12 +25,14 @@ _REVISION_CHARACTERS = 16
 @dataclass(frozen=True, slots=True)
 class Bundle:
     """A bundle in memory. `revision` is hex, the start of a SHA-256 over its contents; `archive` a tar.gz; `counters`
-    the gravest mode of a rule in it that reads exact counters, None where no rule does."""
+    the gravest mode of a rule in it that reads exact counters, None where no rule does; `reach` what its policies can
+    read of their input, None where that can't be told."""
 
     revision: str
     policies: tuple[Policy, ...]
     archive: bytes
     counters: Mode | None
+    reach: Paths | None = None
 
 
 def build(
@@ -43,8 +46,12 @@ def build(
 
 def publish(bundle: Bundle, destination: Path) -> None:
     """Put a bundle where the managed OPA watches, in one step, and before that, beside it, what workers need to know
-    of it (reads.json, which counters.Wanted reads). Raises OSError; the old bundle stays then."""
-    reads = {USED: None if bundle.counters is None else bundle.counters.value}
+    of it (reads.json, for counters.Wanted and published.Published). Raises OSError; the old bundle stays then."""
+    reads = {
+        USED: None if bundle.counters is None else bundle.counters.value,
+        "revision": bundle.revision,
+        "reach": bundle.reach,
+    }
     write_private(destination.parent / READS, orjson.dumps(reads))
     write_private(destination, bundle.archive)
 
@@ -69,7 +76,7 @@ def pack(checked: Checked) -> Bundle:
             entry.size, entry.mode = len(content), 0o600
             tar.addfile(entry, io.BytesIO(content))
     counters = wants_counters(checked.metadata())
-    return Bundle(name, checked.policies, gzip.compress(buffer.getvalue(), mtime=0), counters)
+    return Bundle(name, checked.policies, gzip.compress(buffer.getvalue(), mtime=0), counters, checked.reach)
 
 
 def _members(checked: Checked, name: str) -> list[tuple[str, bytes]]:

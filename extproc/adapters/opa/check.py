@@ -14,6 +14,7 @@ from extproc import resources
 from extproc.adapters.opa.binary import OpaFailed, run
 from extproc.adapters.opa.library import Library
 from extproc.adapters.opa.metadata import Policy, documents, read, readers
+from extproc.adapters.opa.reach import Paths, reach
 from extproc.adapters.opa.refused import PolicyRefused, Problem
 from extproc.domain.decision import Effect, MalformedDecision, parse
 from extproc.domain.json import JSON
@@ -35,11 +36,13 @@ class TestResult:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A library that passed, and what was learnt of it."""
+    """A library that passed, and what was learnt of it. `reach` is what its policies can read of their input; None
+    where that can't be told."""
 
     library: Library
     policies: tuple[Policy, ...]
     tests: tuple[TestResult, ...]
+    reach: Paths | None = None
 
     def data(self, revision: str, config: dict[str, JSON] | None = None) -> dict[str, JSON]:
         """The bundle's data document."""
@@ -64,7 +67,8 @@ def check(library: Library, opa: Path, *, tests: bool = True) -> Checked:
             raise PolicyRefused(sorted(failed))
         _write(place, _data(UNBUILT, policies, library.config))
         _answers(library, opa, place, policies)
-    return Checked(library, policies, results)
+    with staged(library, tests=False) as place:
+        return Checked(library, policies, results, reach(library, found["namespaces"], opa, place))
 
 
 def unformatted(library: Library, opa: Path) -> list[Problem]:
@@ -89,11 +93,13 @@ def evaluate(checked: Checked, opa: Path, document: bytes, revision: str) -> dic
 
 
 @contextmanager
-def staged(library: Library) -> Iterator[Path]:
-    """A folder with the library's modules laid out as in the bundle, tests too, without data."""
+def staged(library: Library, *, tests: bool = True) -> Iterator[Path]:
+    """A folder with the library's modules laid out as in the bundle, its `tests` too, without data."""
     with tempfile.TemporaryDirectory(prefix="holdpoint-policy-") as name:
         place = Path(name)
         for module in library.modules:
+            if module.is_test and not tests:
+                continue
             file = place / module.place
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(module.text)

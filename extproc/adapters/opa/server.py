@@ -5,6 +5,7 @@ can't change policy: that takes a bundle that was checked (bundle.py).
 """
 
 import hashlib
+import json
 import os
 import secrets
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from extproc.adapters.opa.files import write_private
+from extproc.adapters.opa.settling import SETTLE
 
 _AUTHZ = """\
 package system.authz
@@ -23,6 +25,14 @@ allow if {{
 	known
 	input.method == "POST"
 	input.path == ["v1", "data", "holdpoint", "main", "decision"]
+}}
+
+allow if {{
+	known
+	input.method == "POST"
+	input.path == ["v1", "compile"]
+	input.body.query == {settle}
+	object.keys(input.body) == {{"query", "input", "unknowns"}}
 }}
 
 allow if {{
@@ -104,7 +114,8 @@ def prepare(managed: ManagedOpa) -> str:
 
 def authorization(token: str) -> str:
     """The policy that guards OPA's API. It holds the token's SHA-256, not the token."""
-    return _AUTHZ.format(digest=hashlib.sha256(token.encode("ascii")).hexdigest())
+    digest = hashlib.sha256(token.encode("ascii")).hexdigest()
+    return _AUTHZ.format(digest=digest, settle=json.dumps(SETTLE))
 
 
 def _token(file: Path) -> str:

@@ -1,8 +1,9 @@
 """What is recorded of a message's head: headers that tell what a body is and who speaks, none that can be a secret."""
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from extproc.domain.json import JSON
+from extproc.domain.target import Protocol
 
 VALUE_CHARACTERS = 256
 _MOST = 32
@@ -16,6 +17,11 @@ RECORDED = frozenset(
     }
 )
 """Names that are recorded. Whatever is not here stays out: a header that nobody knows may be a credential."""
+
+POSTGRES = "application/vnd.postgresql"
+"""The type of a body that is messages of PostgreSQL's protocol, as they went on in one direction under one Grant."""
+TYPES: Mapping[str, str] = {Protocol.POSTGRES: POSTGRES}
+"""The types of bodies that have no head to say theirs, by protocol."""
 
 
 def as_sent(

@@ -54,10 +54,12 @@ class Recorder:
         self._catch_up()
         self._wrong = None
 
-    def begin(self, decision_id: str, mode: Mode, head_bytes: int, index: bool = False) -> "Recording":
+    def begin(
+        self, decision_id: str, mode: Mode, head_bytes: int, index: bool = False, of_type: str = ""
+    ) -> "Recording":
         """The recording of what passes under a decision. Touches no disk yet. With `index` its words may be searched
-        for."""
-        return Recording(self, decision_id, mode, head_bytes, index)
+        for. `of_type` is the bodies' type where they have no head."""
+        return Recording(self, decision_id, mode, head_bytes, index, of_type)
 
     def fail(self, why: str) -> None:
         """Something could not be written."""
@@ -84,8 +86,11 @@ class Recording:
     """One exchange being recorded: `write` before each piece goes on, `finish` at the end, `settle` once the delivery's
     record is written."""
 
-    def __init__(self, recorder: Recorder, decision_id: str, mode: Mode, head_bytes: int, index: bool) -> None:
+    def __init__(
+        self, recorder: Recorder, decision_id: str, mode: Mode, head_bytes: int, index: bool, of_type: str
+    ) -> None:
         self._recorder, self._decision_id, self._mode, self._index = recorder, decision_id, mode, index
+        self._unheaded: dict[str, JSON] = {"type": of_type} if of_type else {}
         self._most = {Mode.FULL: None, Mode.HEAD: head_bytes, Mode.METADATA: 0}[mode]
         self._late: set[str] = set()
         self._lanes: dict[str, LaneWriter] = {}
@@ -132,7 +137,7 @@ class Recording:
                     body["address"] = address
                     if self._index:
                         body["index"] = True
-            bodies[lane] = {**body, **self._kinds.get(lane, {})}
+            bodies[lane] = {**body, **self._kinds.get(lane, self._unheaded)}
         return {"bodies": bodies, "heads": {lane: heads.document(sent) for lane, sent in self._heads.items()}}
 
     def settle(self) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
+from urllib.parse import quote
 
 from extproc.audit.attributes import part, rows
 from extproc.audit.frame import Record
@@ -89,7 +90,9 @@ class Vote:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """An action and its end. Durations are in microseconds, None where nothing says."""
+    """An action and its end. Durations are in microseconds, None where nothing says. Of a database, `statement` is
+    what it was asked as the record has it, masked; `answered` is what it said that it did, and `columns` those of rows
+    that the client was not told of then (see `dialogue.postgres`)."""
 
     at: str
     decision: str
@@ -112,6 +115,9 @@ class Exchange:
     timings: Mapping[str, int]
     duration: int | None
     digest: str
+    statement: str = ""
+    answered: str = ""
+    columns: tuple[dict[str, Any], ...] = ()
 
     @property
     def waited(self) -> int:
@@ -137,6 +143,9 @@ def read(joined: Joined) -> Exchange:
     effect, path = _effect(body, any(masked.values())), text(asked.get("resource"))
     query, host = text(summary.get("query")), text(summary.get("host")) or text(part(body, "target").get("name"))
     duration = done.get("duration_us")
+    postgres = asked.get("protocol") == "postgres"
+    tags = done.get("tags")
+    said_of = [*(tags if isinstance(tags, list) else []), done.get("sqlstate")]
     return Exchange(
         at=joined.decision.at,
         decision=text(said.get("id")),
@@ -144,7 +153,7 @@ def read(joined: Joined) -> Exchange:
         verb=text(asked.get("verb")) or "?",
         target=text(part(body, "target").get("name")) or "?",
         path=path,
-        url=f"http://{host}{path}" + (f"?{query}" if query else ""),
+        url=f"postgres://{host}/{quote(path)}" if postgres else f"http://{host}{path}" + (f"?{query}" if query else ""),
         query=query,
         effect=effect,
         outcome=text(done.get("outcome")) or verdict(body),
@@ -159,6 +168,9 @@ def read(joined: Joined) -> Exchange:
         timings=counts(part(body, "timings_us")),
         duration=duration if isinstance(duration, int) else None,
         digest=text(asked.get("digest")),
+        statement=text(summary.get("statement")),
+        answered=", ".join(one for one in said_of if isinstance(one, str)),
+        columns=tuple(rows(done.get("columns"))),
     )
 
 

@@ -14,11 +14,14 @@ from urllib.parse import parse_qsl
 import orjson
 
 import extproc
+from extproc.audit.bodies.heads import POSTGRES
+from extproc.audit.dialogue.postgres import messages
 from extproc.audit.export.exchange import Bodies, BodyGone, Exchange, Lane, Session, read
 
 MOST_BYTES = 8 << 20
 """Of one body in a HAR; what is longer is cut, and the content's comment says so."""
 UNKNOWN = -1
+_JSON = "application/json"
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -50,21 +53,21 @@ def entry(exchange: Exchange, bodies: Bodies) -> dict[str, Any]:
             "queryString": [
                 {"name": name, "value": value} for name, value in parse_qsl(exchange.query, keep_blank_values=True)
             ],
-            **_posted(exchange.request, bodies),
+            **_posted(exchange, bodies),
             "headersSize": UNKNOWN,
             "bodySize": _size(exchange.request),
         },
         "response": {
             "status": status,
-            "statusText": _PHRASES.get(status, ""),
+            "statusText": _PHRASES.get(status, exchange.answered),
             "httpVersion": "unknown",
             "cookies": [],
             "headers": _headers(lane),
-            "content": _content(lane, bodies),
+            "content": _content(exchange, bodies),
             "redirectURL": "",
             "headersSize": UNKNOWN,
             "bodySize": _size(lane),
-            **({} if exchange.status is not None else {"comment": "no response is recorded"}),
+            **({} if exchange.status is not None or exchange.answered else {"comment": "no response is recorded"}),
         },
         "cache": {},
         "timings": {
@@ -77,6 +80,7 @@ def entry(exchange: Exchange, bodies: Bodies) -> dict[str, Any]:
             "effect": exchange.effect,
             "outcome": exchange.outcome,
             "revision": exchange.revision,
+            **({"statement": exchange.statement} if exchange.statement else {}),
             "reasons": list(exchange.reasons),
             "masked": exchange.masked,
             "hold": exchange.hold,
@@ -108,10 +112,13 @@ def _size(lane: Lane) -> int:
     return UNKNOWN if lane.passed is None else lane.passed
 
 
-def _posted(lane: Lane, bodies: Bodies) -> dict[str, Any]:
+def _posted(exchange: Exchange, bodies: Bodies) -> dict[str, Any]:
+    lane = exchange.request
     if not lane.passed:
         return {}
     data, comment = _bytes(lane, bodies)
+    if lane.type == POSTGRES:
+        return {"postData": {"mimeType": _JSON, "params": [], **_spoken(exchange, "request", data, comment)}}
     try:
         text = data.decode()
     except UnicodeDecodeError:
@@ -121,8 +128,12 @@ def _posted(lane: Lane, bodies: Bodies) -> dict[str, Any]:
     return {"postData": posted | ({"comment": comment} if comment else {})}
 
 
-def _content(lane: Lane, bodies: Bodies) -> dict[str, Any]:
+def _content(exchange: Exchange, bodies: Bodies) -> dict[str, Any]:
+    lane = exchange.response
     data, comment = _bytes(lane, bodies)
+    if lane.type == POSTGRES:
+        size = max(0, _size(lane))
+        return {"size": size, "mimeType": _JSON, **_spoken(exchange, "response", data, comment)}
     content: dict[str, Any] = {"size": max(0, _size(lane)), "mimeType": lane.type or "x-unknown"}
     if data:
         try:
@@ -130,6 +141,13 @@ def _content(lane: Lane, bodies: Bodies) -> dict[str, Any]:
         except UnicodeDecodeError:
             content |= {"text": b64encode(data).decode(), "encoding": "base64"}
     return content | ({"comment": comment} if comment else {})
+
+
+def _spoken(exchange: Exchange, lane: str, data: bytes, comment: str) -> dict[str, str]:
+    """Messages of a protocol that has no text, as a document that has."""
+    text = orjson.dumps(messages(data, lane, exchange.columns), option=orjson.OPT_INDENT_2).decode("utf-8", "replace")
+    said = "PostgreSQL's messages, written as JSON"
+    return {"text": text, "comment": f"{said}; {comment}" if comment else said}
 
 
 def _bytes(lane: Lane, bodies: Bodies) -> tuple[bytes, str]:

@@ -24,7 +24,7 @@ OTHERS = "(others)"
 _OURS = frozenset(
     {"genesis", "segment", "journal-opened", "journal-repaired", "seal", "checkpoint", "session", "tunnel"}
 )
-_CHANGES = frozenset({"policy", "config", "token", "freeze", "target"})
+_CHANGES = frozenset({"policy", "config", "token", "password", "freeze", "target"})
 _READINGS = frozenset({"reading", "export"})
 
 

@@ -4,6 +4,9 @@ import re
 from collections.abc import Mapping
 
 from extproc.audit.attributes import part, rows
+from extproc.audit.bodies.heads import POSTGRES
+from extproc.audit.dialogue.postgres import messages
+from extproc.audit.dialogue.text import lines
 from extproc.audit.export.exchange import Bodies, BodyGone, Exchange, Lane, of, read, text
 from extproc.audit.export.page import chip, clock, code, cut, duration, effect_chip, shown, small
 from extproc.audit.frame import Record
@@ -12,6 +15,8 @@ from extproc.audit.reader import Joined
 CHARACTERS = 6000
 """Of a body; a report is read, and what is longer is whole in its own file."""
 _DEEPEST = 24
+_WIDTH = 56
+"""Characters of a line beside which another body stands."""
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[{}\[\],:]|[^\s"{}\[\],:]+', re.DOTALL)
 
 
@@ -34,9 +39,12 @@ def detail(n: int, joined: Joined, bodies: Bodies, gone: Mapping[str, str]) -> s
     ]
     if masked:
         parts.append("<h3>Masked</h3><p>" + "<br>".join(masked) + "</p>")
+    if found.statement and found.request.address is None:
+        parts.append(f"<h3>Statement, masked</h3><pre>{shown(found.statement)}</pre>")
     parts.append('<div class="sides">')
     parts += [
-        _side(name, lane, bodies, gone) for name, lane in (("Request", found.request), ("Response", found.response))
+        _side(name, lane, found, bodies, gone)
+        for name, lane in (("Request", found.request), ("Response", found.response))
     ]
     parts.append("</div><h3>Records</h3>" + _places(joined) + "</article>")
     return "".join(parts)
@@ -95,7 +103,7 @@ def _step(record: Record) -> str:
     return f"{chip(text(body.get('state')) or '?', 'hold')}{wanted if body.get('state') == 'pending' else ''}"
 
 
-def _side(name: str, lane: Lane, bodies: Bodies, gone: Mapping[str, str]) -> str:
+def _side(name: str, lane: Lane, found: Exchange, bodies: Bodies, gone: Mapping[str, str]) -> str:
     size = "nothing" if not lane.passed else f"{lane.passed:,} bytes"
     kind = f", {lane.type}" if lane.type and lane.passed else ""
     heads = "".join(f"{shown(n)}: {shown(v)}\n" for n, v in lane.headers)
@@ -103,7 +111,7 @@ def _side(name: str, lane: Lane, bodies: Bodies, gone: Mapping[str, str]) -> str
     if heads:
         parts.append(f"<pre>{heads}</pre>")
     if lane.address is not None and lane.address not in gone:
-        parts.append(_body(lane, lane.address, bodies))
+        parts.append(_body(name.lower(), lane, lane.address, found, bodies))
     elif lane.address is not None:
         parts.append(f'<p class="cut">Not here: {shown(gone[lane.address])}</p>')
     elif lane.passed:
@@ -111,9 +119,10 @@ def _side(name: str, lane: Lane, bodies: Bodies, gone: Mapping[str, str]) -> str
     return "".join(parts) + "</div>"
 
 
-def _body(lane: Lane, address: str, bodies: Bodies) -> str:
+def _body(name: str, lane: Lane, address: str, found: Exchange, bodies: Bodies) -> str:
     where = f"bodies/{address[:12]}….body"
-    if not lane.text:
+    spoken = lane.type == POSTGRES
+    if not lane.text and not spoken:
         return f'<p class="cut">{shown(lane.coding or "binary")}, {lane.kept:,} bytes: {code(where)}</p>'
     data = bytearray()
     try:
@@ -123,7 +132,10 @@ def _body(lane: Lane, address: str, bodies: Bodies) -> str:
                 break
     except BodyGone as error:
         return f'<p class="cut">Not here: {shown(error)}</p>'
-    content = data.decode("utf-8", "replace")
+    if spoken:
+        content = "\n".join(lines(messages(bytes(data), name, found.columns), _WIDTH))
+    else:
+        content = data.decode("utf-8", "replace")
     laid_out = "json" in lane.type and len(data) >= lane.kept
     content = _laid_out(content) if laid_out else content
     notes = ["JSON laid out for reading"] if laid_out else []

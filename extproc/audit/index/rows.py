@@ -20,6 +20,8 @@ from extproc.audit.placement import claimed, derive, principal_key
 
 SLOTS = 256
 LANES = ("request", "response")
+PAYLOAD = ("body", "statement", "values")
+"""Members of an action's summary that are the start of what was sent: for those who may read bodies."""
 LONGEST_RESOURCE = 512
 LONGEST_TEXT = 16_384
 """Characters of a record's resource that are shown in lists, and of its texts that are searched."""
@@ -277,15 +279,15 @@ def _words(body: Mapping[str, Any], reasons: list[dict[str, Any]]) -> str:
     asked = _part(body, "action")
     found = [asked.get("verb"), asked.get("resource"), _part(body, "principal").get("subject")]
     summary = _part(asked, "summary")
-    apart = {"body": None, "llm": {**_part(summary, "llm"), "prompt": None}}
+    apart = {**dict.fromkeys(PAYLOAD), "llm": {**_part(summary, "llm"), "prompt": None}}
     found += [_part(body, "target").get("name"), *_texts({**summary, **apart})]
     found += [reason.get(name) for reason in reasons for name in ("message", "code", "policy")]
     return plain("\n".join(text for text in found if isinstance(text, str)))[:LONGEST_TEXT]
 
 
 def _begins(summary: Mapping[str, Any]) -> str:
-    found = (summary.get("body"), _part(summary, "llm").get("prompt"))
-    return plain("\n".join(text for text in found if isinstance(text, str)))[:LONGEST_TEXT]
+    found = _texts([*(summary.get(name) for name in PAYLOAD), _part(summary, "llm").get("prompt")])
+    return plain("\n".join(found))[:LONGEST_TEXT]
 
 
 def _texts(value: object) -> Iterator[str]:

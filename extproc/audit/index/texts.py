@@ -5,7 +5,10 @@ import zlib
 from collections.abc import Iterable
 
 from extproc.audit.bodies.folder import BodyUnreadable
+from extproc.audit.bodies.heads import POSTGRES
 from extproc.audit.bodies.places import Bodies
+from extproc.audit.dialogue.postgres import messages
+from extproc.audit.dialogue.text import words
 from extproc.audit.index.rows import Kept, plain
 from extproc.audit.objects import ObjectStoreError
 
@@ -46,9 +49,11 @@ class BodyTexts:
 
     def __call__(self, kept: Kept) -> str:
         """The text of a body; empty where it has none, or is gone: what can't be read can't be found."""
-        if not is_text(kept.type):
+        if not is_text(kept.type) and kept.type != POSTGRES:
             return ""
         try:
-            return plain(plain_bytes(self._bodies.open(kept.address), kept.coding).decode("utf-8", "replace"))
+            data = plain_bytes(self._bodies.open(kept.address), kept.coding)
+            said = words(messages(data, kept.lane)) if kept.type == POSTGRES else data.decode("utf-8", "replace")
+            return plain(said)
         except (BodyUnreadable, ObjectStoreError, OSError, ValueError):
             return ""

@@ -1,5 +1,6 @@
 """From a statement to the Action that policy decides. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -14,8 +15,9 @@ from extproc.domain.target import Protocol, Target
 from extproc.masking.build import found_in, mask_value
 from extproc.masking.plan import Knowledge
 from extproc.protocols.digest import keyed
-from extproc.protocols.postgres.sql import Relation, Script
-from extproc.protocols.shown import HIDDEN, RENDER_BYTES, excerpt
+from extproc.protocols.postgres.sql import Script, Setting, Statement
+from extproc.protocols.postgres.summary import Told, tables_of, written
+from extproc.protocols.shown import HIDDEN, RENDER_BYTES
 
 TRANSACTION = {"I": "idle", "T": "open", "E": "failed"}
 """What ReadyForQuery says, in policy's words."""
@@ -23,7 +25,6 @@ TRANSACTION = {"I": "idle", "T": "open", "E": "failed"}
 _CONTROL = frozenset({"begin", "commit", "rollback", "savepoint", "release", "set", "empty"})
 _SCRIPT = "SCRIPT"
 _MOST_NAMES = 5
-_MOST_SHOWN = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +80,19 @@ class Asked:
     prepared: bool = False
 
 
-def connecting(scene: Scene, key: bytes) -> Action:
-    """The action of opening a connection. `key` keys its digest."""
-    facts: dict[str, JSON] = {**scene.facts("connect"), "statements": [], "complete": True}
-    summary: dict[str, JSON] = {"database": scene.database, "user": scene.user, "application": scene.application}
+def connecting(scene: Scene, settings: Sequence[tuple[str, str]], key: bytes) -> Action:
+    """The action of opening a connection, in which the client wants these settings. `key` keys its digest."""
+    # As the SET that it is, so that the same rules judge it.
+    wanted = tuple(Setting(name.lower(), value, local=False) for name, value in settings)
+    asked = [Statement("set", settings=wanted).document()] if wanted else []
+    facts: dict[str, JSON] = {**scene.facts("connect"), "statements": asked, "complete": True}
 
     def render(_: tuple[Mask, ...]) -> str:
-        return f"CONNECT to {scene.database} as {scene.user}\n(each statement is decided by itself)"
+        lines = [f"CONNECT to {scene.database}", *(f"SET {name} = {orjson.dumps(v).decode()}" for name, v in settings)]
+        return "\n".join([*lines, "(each statement is decided by itself)"])
 
-    digest = keyed(key, [*scene.parts(), "connect"])
-    return Action(Protocol.POSTGRES, "CONNECT", scene.database, facts, summary, render, digest)
+    digest = keyed(key, [*scene.parts(), "connect", *(part for setting in settings for part in setting)])
+    return Action(Protocol.POSTGRES, "CONNECT", scene.database, facts, scene.facts("connect"), render, digest)
 
 
 def action_of(asked: Asked, scene: Scene, known: Knowledge, key: bytes) -> Action:
@@ -103,21 +107,20 @@ def action_of(asked: Asked, scene: Scene, known: Knowledge, key: bytes) -> Actio
         "statements": script.document(),
         "complete": script.complete,
     }
-    summary: dict[str, JSON] = {
-        "database": scene.database,
-        "user": scene.user,
-        "application": scene.application,
-        "phase": phase,
-        "statement": excerpt(asked.sql, known),
-    }
-    if asked.values:
-        shown = [_shown(value, known) for value in asked.values[:_MOST_SHOWN]]
-        more = len(asked.values) - len(shown)
-        summary["values"] = [*shown, f"… {more} more"] if more else shown
+    told = told_of(asked, scene, known)
+    summary = told.document()
     digest = keyed(key, [*scene.parts(), phase, asked.sql], asked.raw)
     verb = "PREPARE" if asked.prepared else _verb(script)
     render = partial(_render, asked, scene, known)
-    return Action(Protocol.POSTGRES, verb, _resource(script, scene), facts, summary, render, digest)
+    return Action(
+        Protocol.POSTGRES, verb, _resource(script, scene), facts, summary, render, digest, partial(told.under, summary)
+    )
+
+
+def told_of(asked: Asked, scene: Scene, known: Knowledge) -> Told:
+    """What records say of it."""
+    phase = "prepare" if asked.prepared else "execute"
+    return Told(scene.facts(phase), known, asked.sql, asked.values, tables_of(asked.script))
 
 
 def _verb(script: Script) -> str:
@@ -127,18 +130,15 @@ def _verb(script: Script) -> str:
 
 
 def _resource(script: Script, scene: Scene) -> str:
-    """What it is about: the relations that it writes or else reads, or the database."""
-    for chosen in (True, False):
-        found = (statement.writes if chosen else statement.reads for statement in script.statements)
-        names = dict.fromkeys(_named(relation) for relations in found for relation in relations)
+    """What it is about: the relations that it writes, or else reads, or else the objects that it defines; or the
+    database."""
+    of = script.statements
+    for found in ((one.writes for one in of), (one.reads for one in of), (one.objects for one in of)):
+        names = dict.fromkeys(written(each) for all_of_one in found for each in all_of_one)
         if names:
             more = [] if len(names) <= _MOST_NAMES else [f"… {len(names) - _MOST_NAMES} more"]
             return ", ".join([*list(names)[:_MOST_NAMES], *more])
     return scene.database
-
-
-def _named(relation: Relation) -> str:
-    return relation.name if relation.schema is None else f"{relation.schema}.{relation.name}"
 
 
 def _sensitive(asked: Asked, known: Knowledge) -> dict[str, JSON]:
@@ -150,10 +150,6 @@ def _sensitive(asked: Asked, known: Knowledge) -> dict[str, JSON]:
 
 def _found(text: str, known: Knowledge) -> dict[str, JSON]:
     return dict(found_in(text.encode("utf-8", "surrogatepass"), "text/plain", known)) if text else {}
-
-
-def _shown(value: JSON, known: Knowledge) -> JSON:
-    return excerpt(value, known, 128) if isinstance(value, str) else value
 
 
 def _render(asked: Asked, scene: Scene, known: Knowledge, masks: tuple[Mask, ...]) -> str:

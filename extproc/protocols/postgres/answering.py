@@ -52,6 +52,7 @@ class Answering:
         self._frames: deque[Frame] = deque()
         self._asked: Result | None = None
         self._copy: Work | None = None
+        self._seen: list[list[bytes | None]] = []
 
     @property
     def full(self) -> bool:
@@ -127,6 +128,8 @@ class Answering:
                 said = f"{status.name} is {_PINNED[status.name]} through this gateway, and was changed."
                 self._link.end("pinned-setting", errors.fatal(errors.OPERATOR_INTERVENTION, said))
                 return
+            if status.name == "application_name":
+                self._link.scene = replace(self._link.scene, application=status.value)
         elif frame.kind == backend.NoticeResponse.kind:
             notice = backend.NoticeResponse.decode(frame.body)
             frame = Frame(frame.kind, backend.NoticeResponse(self._report(notice.fields, first)).encode())
@@ -170,6 +173,7 @@ class Answering:
             self._pass(told, link.under(first.work))
         if first.work is not None:
             first.work.sqlstate = said.get("C")
+            link.failed(first.work, first.work.sqlstate)
         link.entering = link.copying = None
         self._copy = None
         for sent in link.pipeline.fail():
@@ -215,6 +219,8 @@ class Answering:
             raise _Unforeseen("columns of no result")
         if not first.silent:
             self._pass(frame.data, link.under(first.work))
+        elif first.work is not None and frame.kind == backend.RowDescription.kind:
+            first.work.columns = backend.RowDescription.decode(frame.body).fields
         if frame.kind == backend.RowDescription.kind and first.work is not None:
             fields = backend.RowDescription.decode(frame.body).fields
             self._follows(Rows(first.work, fields, link.catalogue))
@@ -258,6 +264,7 @@ class Answering:
             self._too_late(first, work)
         elif kind == backend.PortalSuspended.kind and first.step is Step.EXECUTE:
             link.pipeline.done()
+            link.moves(work.script)
             self._pass(frame.data, work.grant)
         else:
             raise _Unforeseen(f"kind {kind}")
@@ -327,14 +334,19 @@ class Answering:
         self._pass(frame.data, work.grant)
         if first.step is Step.EXECUTE:
             link.pipeline.done()
-            link.entering = None
-            link.conclude(work)
+            if link.entering is work:
+                link.entering = None
+            if not work.sent:
+                link.conclude(work)
 
     def _looked(self, frame: Frame) -> None:
         """The answer to what the gateway itself asked (`look`)."""
         link = self._link
         if frame.kind == backend.DataRow.kind and frame.part is Part.WHOLE and frame.count == 1:
-            scene = look.seen(link.scene, split_row(frame.body))
+            self._seen.append(split_row(frame.body))
+        elif frame.kind == backend.ReadyForQuery.kind:
+            scene = look.seen(link.scene, self._seen)
+            self._seen = []
             if scene is None:
                 raise _Unforeseen("role and path are not told as asked for")
             if link.pins.role not in (None, scene.role):
@@ -342,9 +354,6 @@ class Answering:
                 link.end("pinned-role", errors.fatal(errors.OPERATOR_INTERVENTION, said))
                 return
             link.scene, link.stale = scene, False
-        elif frame.kind == backend.ReadyForQuery.kind:
-            if link.stale:
-                raise _Unforeseen("role and path are not told")
             link.pipeline.done()
             if link.opening:
                 self._pass(frame.data)

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from itertools import count
 
 from extproc.domain.grant import Grant, Lane, Refusal
-from extproc.protocols.connection import Cancel, Conclude, Withdraw
-from extproc.protocols.postgres import errors, values
-from extproc.protocols.postgres.action import Asked, action_of
+from extproc.protocols.connection import Cancel, Conclude, Refuse, Withdraw
+from extproc.protocols.postgres import context, errors, look, values
+from extproc.protocols.postgres.action import Asked, action_of, told_of
 from extproc.protocols.postgres.link import Link
 from extproc.protocols.postgres.look import LOOK, unsure
 from extproc.protocols.postgres.pipeline import Sent, Step
 from extproc.protocols.postgres.sql import Reader, Script, Unparsable
+from extproc.protocols.postgres.summary import Told
 from extproc.protocols.postgres.wire import common, frontend
 from extproc.protocols.postgres.wire.fields import Malformed
 from extproc.protocols.postgres.wire.frame import Frame, Framer, Unframed
@@ -139,10 +140,15 @@ class Asking:
         link = self._link
         if frame.kind == frontend.Terminate.kind or link.copying is not None:
             return True
-        if link.entering is not None or link.looking:
+        if link.entering is not None or link.looking or link.pipeline.closed:
+            # Whether what went before it failed, and so what names stand for, is known when that is answered.
             return False
-        if link.pipeline.skipping:
+        if link.pipeline.skipping or frame.kind in (frontend.Sync.kind, frontend.Flush.kind):
             return True
+        if link.unsettled and link.pipeline:
+            self._drain()
+            return False
+        link.unsettled = False
         if frame.kind == frontend.Parse.kind and len(self._inbox) < 2 and self._fault is None:
             # What follows says whether it is to be executed at once. Nobody is answered before it does.
             return False
@@ -151,11 +157,12 @@ class Asking:
         if frame.kind == frontend.Query.kind and link.pipeline:
             self._drain()
             return False
-        if link.stale and link.scene.transaction != "E":
-            if not link.pipeline:
-                link.look(LOOK)
+        if link.stale:
+            # A Query would end the transaction that a pipeline without a Sync has open.
+            if link.pipeline.between and link.scene.transaction != "E":
+                link.look(look.LOOK)
                 return False
-            link.scene = unsure(link.scene)
+            link.scene = look.unsure(link.scene)
         return True
 
     def _take(self, frame: Frame) -> None:
@@ -180,37 +187,48 @@ class Asking:
         if not self._link.pipeline.flushed:
             self._link.flush(_FLUSH)
 
-    def _pinned(self, script: Script, step: Step) -> bool:
+    def _pinned(self, asked: Asked, step: Step) -> bool:
         """Whether it was refused because it would change what the gateway chose for this session."""
-        name = self._link.pins.touched(script)
+        name = self._link.pins.touched(asked.script)
         if name is None:
             return False
         said = errors.error(errors.INSUFFICIENT_PRIVILEGE, f"{name} is not for this session to change.")
         self._link.refuse(step, said)
-        self._link.tell_of("SET", "pinned", "A setting that the gateway chose is not for the session to change")
+        told = told_of(asked, self._link.scene, self._link.known)
+        self._note("SET", "pinned", "A setting that the gateway chose is not for the session to change", told)
         return True
 
     def _decide(self, asked: Asked, step: Step, then: Callable[[Grant], None]) -> None:
         link = self._link
-        if self._pinned(asked.script, step):
+        if self._pinned(asked, step):
             return
         self._waiting = _Waiting(next(self._asks), step, then)
-        action = action_of(asked, link.scene, link.known, self._key)
-        link.do(Decide(self._waiting.ask, action, link.scene.target.wait_seconds))
+        scene = look.unsure(link.scene) if look.strays(asked.script, link.moved) else link.scene
+        action = action_of(asked, scene, link.known, self._key)
+        trace = context.of_statement(asked.sql, link.scene.application)
+        link.do(Decide(self._waiting.ask, action, link.scene.target.wait_seconds, trace))
+
+    def _note(self, verb: str, code: str, title: str, told: Told) -> None:
+        """Have a refusal recorded that nothing was decided for."""
+        link = self._link
+        trace = context.of_statement(told.sql, link.scene.application)
+        link.do(Refuse(verb, link.scene.database, code, title, told.document(), trace))
 
     def _read(self, sql: str, step: Step) -> Script | None:
         """What a text says; None where it was refused because nobody can tell."""
+        link = self._link
+        told = Told(link.scene.facts("execute" if step is Step.QUERY else "prepare"), link.known, sql)
         if len(sql) > _LONGEST:
-            self._link.refuse(step, errors.error(errors.TOO_LARGE, "The statement is too long to be read.", hint=_HINT))
-            self._link.tell_of("UNREADABLE", "too-long", "The statement is too long to be read")
+            link.refuse(step, errors.error(errors.TOO_LARGE, "The statement is too long to be read.", hint=_HINT))
+            self._note("UNREADABLE", "too-long", "The statement is too long to be read", told)
             return None
         try:
-            return self._reader.read(sql, self._link.scripts, self._link.cursors)
+            return self._reader.read(sql, link.scripts, link.cursors)
         except Unparsable as error:
             # As the server would say it, for that would not have parsed it either.
             position = None if error.position is None else error.position + 1
-            self._link.refuse(step, errors.error(errors.SYNTAX_ERROR, error.message, position=position))
-            self._link.tell_of("UNREADABLE", "unparsable", "PostgreSQL's parser can't read the statement")
+            link.refuse(step, errors.error(errors.SYNTAX_ERROR, error.message, position=position))
+            self._note("UNREADABLE", "unparsable", "PostgreSQL's parser can't read the statement", told)
             return None
 
     def _query(self, frame: Frame) -> None:
@@ -277,16 +295,20 @@ class Asking:
             for i, value in enumerate(bind.values)
         )
 
+        asked = Asked(prepared.sql, prepared.script, told, frame.data)
+
         def granted(grant: Grant) -> None:
             work = link.begin(Work(grant, prepared.sql, prepared.script))
             if parse is not None:
                 self._prepare(parse, bind.statement, prepared, work)
-            portal = Portal(work)
+            portal = Portal(work, asked)
+            # A cursor has the same names.
+            link.cursors.pop(bind.portal, None)
             link.pipeline.push(Sent(Step.BIND, work, undo=link.portals.put(bind.portal, portal)))
             link.send(Lane.REQUEST, frame.data, grant)
 
         # The portal's name is the client's own business; what it is bound to is what matters.
-        self._decide(Asked(prepared.sql, prepared.script, told, frame.data), Step.BIND, granted)
+        self._decide(asked, Step.BIND, granted)
 
     def _describe(self, frame: Frame) -> None:
         link, describe = self._link, frontend.Describe.decode(frame.body)
@@ -313,13 +335,26 @@ class Asking:
         if portal is None:
             self._nothing(Step.EXECUTE, errors.NO_PORTAL, "portal", execute.portal)
             return
-        work = portal.work
+        if link.is_under_way(portal.work):
+            self._run(frame, execute, portal)
+            return
+
+        def granted(grant: Grant) -> None:
+            portal.work, portal.asked = link.begin(Work(grant, portal.bound.sql, portal.bound.script)), False
+            self._run(frame, execute, portal)
+
+        # It came to its end, and what was granted with it: to begin again is to act again.
+        self._decide(portal.bound, Step.EXECUTE, granted)
+
+    def _run(self, frame: Frame, execute: frontend.Execute, portal: Portal) -> None:
+        link, work = self._link, portal.work
         if not portal.asked:
             # Its rows can't be masked, nor counted as what they are, before it is known which columns they have.
             portal.asked = True
             ask = frontend.Describe(Of.PORTAL, execute.portal).encode()
             link.ask(ask, Sent(Step.DESCRIBE, work, silent=True, portal=portal))
         link.entering = work if work.script.copies_in else None
+        link.unsettled = look.moves(work.script) or look.names(work.script)
         self._forward(frame, Sent(Step.EXECUTE, work, portal=portal), work.grant)
 
     def _close(self, frame: Frame) -> None:
@@ -341,7 +376,8 @@ class Asking:
             hint="Call the function in a SELECT.",
         )
         self._link.refuse(Step.QUERY, said)
-        self._link.tell_of("CALL", "fast-path", "Function calls by the fast path are not let through")
+        told = Told(self._link.scene.facts("execute"), self._link.known)
+        self._note("CALL", "fast-path", "Function calls by the fast path are not let through", told)
 
     def _copy(self, work: Work, frame: Frame) -> None:
         """Data for the COPY that the server waits for ("COPY Operations")."""

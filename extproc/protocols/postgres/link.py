@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from extproc.domain.grant import Grant, Lane
 from extproc.masking.plan import Knowledge
-from extproc.protocols.connection import Ask, Cancel, Close, Command, Conclude, Deadline, Refuse, Tell
+from extproc.protocols.connection import Ask, Cancel, Close, Command, Conclude, Deadline, Tell
 from extproc.protocols.postgres import errors, look
 from extproc.protocols.postgres.action import Scene
 from extproc.protocols.postgres.masks.catalogue import Catalogue
@@ -17,6 +17,11 @@ from extproc.protocols.session import Abort, Send
 
 _OURS = "holdpoint"
 """Name of the statement that is never prepared: what stands in for a refused one is no SQL."""
+
+
+_NOTHING_DONE = frozenset({"42P05", "42P03", "26000", "34000", "25P02"})
+"""What a statement that names something fails with before it does: there is one of that name, or none, or the
+transaction failed."""
 
 
 class _Scripts(Mapping[str, Script]):
@@ -60,6 +65,9 @@ class Link:
         """Whether role or search_path may be others by now than the scene says."""
         self.moved = False
         """Whether they were changed in this transaction, whose end may change them back."""
+        self.unsettled = False
+        """Whether what was executed last may have changed what names, or the place that they are looked up in, mean: what
+        comes behind it in the same pipeline has no meaning before it is answered."""
         self.looking = False
         """Whether the server is being asked which they are."""
         self.opening = False
@@ -120,10 +128,6 @@ class Link:
             self.ask(frontend.Parse(_OURS, text).encode(), Sent(Step.PARSE, instead=instead))
             self.pipeline.skipping = True
 
-    def tell_of(self, verb: str, code: str, title: str) -> None:
-        """Have a refusal recorded that nothing was decided for."""
-        self.do(Refuse(verb, self.scene.database, code, title))
-
     def look(self, query: bytes, opening: bool = False) -> None:
         """Ask the server what only it knows."""
         self.looking, self.opening = True, opening
@@ -147,6 +151,10 @@ class Link:
         """What is done under this Grant, if it is not concluded."""
         return next((work for work in self._under_way if work.grant is grant), None)
 
+    def is_under_way(self, work: Work) -> bool:
+        """Whether it was begun, and not concluded."""
+        return work in self._under_way
+
     def conclude(self, work: Work, outcome: str = "completed") -> None:
         """This is done, or never will be. Once is enough."""
         if work in self._under_way:
@@ -166,17 +174,40 @@ class Link:
             # Whoever asks about tables does so on another connection, and sees none of it until it is committed.
             self.catalogue.forget()
             self.catalogue.unsettled = True
-        if look.moves(script):
-            self.stale = self.moved = True
-        elif self.moved and look.ends(script):
+        self.moves(script)
+        if self.moved and look.ends(script):
             self.stale = True
         if number < len(script.outer):
             self._rename(script, script.outer[number])
 
+    def moves(self, script: Script) -> None:
+        """Some of it ran, if not all."""
+        if look.moves(script):
+            self.stale = self.moved = True
+
+    def failed(self, work: Work, state: str | None) -> None:
+        """One statement of it failed, with this SQLSTATE."""
+        script, number = work.script, work.statement
+        self.moves(script)
+        if number < len(script.outer) and state not in _NOTHING_DONE:
+            # What fails as it is committed was done before, and names are not part of what is undone then.
+            self._forget(script.outer[number])
+
+    def _forget(self, statement: Statement) -> None:
+        """What it names may stand for anything now."""
+        if statement.name is not None:
+            self.statements.drop(statement.name)
+            self.cursors.pop(statement.name, None)
+        elif statement.kind in ("deallocate", "discard"):
+            self.statements.clear()
+
     def _rename(self, script: Script, statement: Statement) -> None:
         """SQL has names for statements and cursors too; those of statements are the protocol's own."""
         kind, name = statement.kind, statement.name
-        if name is not None and kind == "prepare" and name in script.prepared:
+        if name is not None and kind in ("prepare", "declare") and _often(script, statement):
+            # A text that fails in its middle leaves the former one behind: which it is nobody knows here.
+            self._forget(statement)
+        elif name is not None and kind == "prepare" and name in script.prepared:
             self.statements.put(name, Prepared("", script.prepared[name], ()))
         elif name is not None and kind == "declare" and name in script.cursors:
             self.cursors[name] = script.cursors[name]
@@ -184,6 +215,8 @@ class Link:
             self.statements.drop(name)
         elif kind in ("deallocate", "discard"):
             self.statements.clear()
+        elif name is not None and kind == "close":
+            self.cursors.pop(name, None)
         if kind in ("declare", "close"):
             # Portals and cursors share their names as well.
             self.portals.clear()
@@ -226,3 +259,8 @@ class Link:
             data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             self._commands.append(Send(self._lane, data, self._under, False))
         self._pieces = []
+
+
+def _often(script: Script, statement: Statement) -> bool:
+    """Whether a text gives the same name to several."""
+    return sum((one.kind, one.name) == (statement.kind, statement.name) for one in script.outer) > 1

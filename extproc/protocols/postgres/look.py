@@ -1,27 +1,48 @@
 """Looking at what the server alone knows for sure: role and search_path."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from extproc.protocols.postgres.action import Scene
-from extproc.protocols.postgres.sql import Script
+from extproc.protocols.postgres.sql import Script, Statement
 from extproc.protocols.postgres.wire.frontend import Query
 
-# Qualified, so that nothing on the path that is asked for can stand in for it.
-LOOK = Query("SELECT pg_catalog.current_setting('search_path'), CURRENT_USER, SESSION_USER").encode()
+# SHOW takes no snapshot, so that a transaction is none the older for it: it may still choose its isolation.
+LOOK = Query("SHOW search_path; SHOW role; SHOW session_authorization").encode()
+LOOKED = 3
+"""Rows of one value that answer it."""
 
 # RESET ALL is `all`, and a setting whose name is computed None.
 _PLACES = frozenset({"search_path", "role", "session_authorization", "all", None})
 _ENDS = frozenset({"commit", "rollback", "discard"})
 _ANYTHING = frozenset({"do", "call", "discard"})
+_NAMING = frozenset({"prepare", "deallocate", "discard", "declare", "close"})
 
 
 def moves(script: Script) -> bool:
     """Whether role or search_path may be others once this has run."""
+    return _move(script.statements)
+
+
+def names(script: Script) -> bool:
+    """Whether names of statements or portals may stand for something else once this has run."""
+    return any(statement.kind in _NAMING for statement in script.outer)
+
+
+def strays(script: Script, moved: bool) -> bool:
+    """Whether one of its statements may run with another role or search_path than the first; `moved` says that there are
+    others to go back to."""
+    last = max(i for i, statement in enumerate(script.statements) if statement.within is None)
+    before = script.statements[:last]
+    return _move(before) or (moved and any(statement.kind in _ENDS for statement in before))
+
+
+def _move(statements: Iterable[Statement]) -> bool:
     return any(
         statement.kind in _ANYTHING
         or any(setting.name in _PLACES for setting in statement.settings)
         or bool(statement.unknown)
-        for statement in script.statements
+        for statement in statements
     )
 
 
@@ -40,9 +61,10 @@ def unsure(scene: Scene) -> Scene:
     return scene if scene.search_path is None else replace(scene, search_path=None)
 
 
-def seen(scene: Scene, row: list[bytes | None]) -> Scene | None:
+def seen(scene: Scene, rows: Sequence[Sequence[bytes | None]]) -> Scene | None:
     """The scene as the server tells it; None where it is not told as asked for."""
-    if len(row) != 3 or any(value is None for value in row):
+    told = [row[0].decode("utf-8", "replace") for row in rows if len(row) == 1 and row[0] is not None]
+    if len(told) != LOOKED or len(rows) != LOOKED:
         return None
-    path, role, user = (value.decode("utf-8", "replace") for value in row if value is not None)
-    return replace(scene, search_path=path, role=role, user=user)
+    path, role, user = told
+    return replace(scene, search_path=path, role=user if role == "none" else role, user=user)

@@ -29,6 +29,9 @@ class Step(Enum):
     SYNC = auto()
 
 
+_WHOLE = (Step.QUERY, Step.SYNC)
+
+
 @dataclass(slots=True)
 class Sent:
     """One message on its way. `work` is what it is done for, None for what the connection's own Grant covers.
@@ -56,6 +59,9 @@ class Pipeline:
         """Whether the server skips what comes, because no Sync follows the failed message yet."""
         self.flushed = True
         """Whether the server was asked for all answers so far."""
+        self.between = True
+        """Whether the server has nothing more to say, and a statement that comes now is the first of its kind: no
+        transaction is open but one that a BEGIN opened."""
 
     def __bool__(self) -> bool:
         return bool(self._sent)
@@ -73,16 +79,26 @@ class Pipeline:
         """What the second one is."""
         return self._sent[1].step if len(self._sent) > 1 else None
 
+    @property
+    def closed(self) -> bool:
+        """Whether what is on its way ends with what the server answers as a whole, and then is ready."""
+        return bool(self._sent) and self._sent[-1].step in _WHOLE
+
     def push(self, sent: Sent) -> None:
         """One more is on its way."""
         self._sent.append(sent)
-        self.flushed = sent.step in (Step.QUERY, Step.SYNC)
+        self.between = False
+        if sent.work is not None:
+            sent.work.sent += 1
+        self.flushed = sent.step in _WHOLE
         if sent.step is Step.SYNC:
             self.skipping = False
 
     def done(self) -> Sent:
         """The first one is answered."""
-        return self._sent.popleft()
+        sent = self._next()
+        self.between = not self._sent and sent.step in _WHOLE
+        return sent
 
     def fail(self) -> list[Sent]:
         """The first one failed: it, and those that the server skips for it. A Query stays, for its ReadyForQuery is
@@ -91,12 +107,18 @@ class Pipeline:
         if self._sent and self._sent[0].step is Step.QUERY:
             return failed
         while self._sent and self._sent[0].step is not Step.SYNC:
-            failed.append(self._sent.popleft())
+            failed.append(self._next())
         self.skipping = self.skipping or not self._sent
         for sent in reversed(failed):
             if sent.undo is not None:
                 sent.undo()
         return failed
+
+    def _next(self) -> Sent:
+        sent = self._sent.popleft()
+        if sent.work is not None:
+            sent.work.sent -= 1
+        return sent
 
 
 class Names(Generic[T]):

@@ -6,7 +6,7 @@ is skipped until a Sync, and the answer after it are the server's in any case, a
 words in place of the server's. So what the client believes of its transaction and what is true can't differ.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -48,6 +48,9 @@ _STOPPED = {
 }
 
 
+Settings = Sequence[tuple[str, str]]
+
+
 @dataclass(frozen=True, slots=True)
 class LoggedInAs:
     """What the server said when the gateway logged in: its settings, as whom, and what was chosen for the session."""
@@ -59,22 +62,25 @@ class LoggedInAs:
 
 
 class PostgresSession:
-    """protocols.connection.Connection for one client. `ours` is the BackendKeyData that the client gets, encoded; `key`
-    keys digests; `limit` is the longest message of a client (bytes) that is read in one piece."""
+    """protocols.connection.Connection for one client, who wants these `settings` from the start. `ours` is the
+    BackendKeyData that it gets, encoded; `key` keys digests; `limit` is the longest message of a client (bytes) that is
+    read in one piece."""
 
-    def __init__(self, scene: Scene, known: Knowledge, key: bytes, ours: bytes, limit: int) -> None:
+    def __init__(self, scene: Scene, settings: Settings, known: Knowledge, key: bytes, ours: bytes, limit: int) -> None:
         # One of its own: steps of several sessions may run at the same time, in threads.
         reader = Reader(_TEXTS)
         self._link = Link(scene, known, Catalogue(reader.read))
         self._asking = Asking(self._link, reader, key, limit)
         self._answering = Answering(self._link)
+        self._settings = settings
         self._key = key
         self._ours = ours
         self._ready = False
 
     def start(self) -> list[Command]:
         """The first commands: the connection itself is decided."""
-        return [Decide(_CONNECT, connecting(self._link.scene, self._key), self._link.scene.target.wait_seconds)]
+        scene = self._link.scene
+        return [Decide(_CONNECT, connecting(scene, self._settings, self._key), scene.target.wait_seconds)]
 
     @property
     def scene(self) -> Scene:

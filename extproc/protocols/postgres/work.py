@@ -6,11 +6,14 @@ from dataclasses import dataclass, field
 from extproc.domain.grant import Grant
 from extproc.domain.json import JSON
 from extproc.domain.limits import Limits
+from extproc.protocols.postgres.action import Asked
 from extproc.protocols.postgres.masks.copying import CopyMask
 from extproc.protocols.postgres.masks.rows import RowMask
 from extproc.protocols.postgres.sql import Script
+from extproc.protocols.postgres.wire.results import Field
 
 _MOST_TAGS = 16
+_MOST_COLUMNS = 128
 
 
 Mask = RowMask | CopyMask
@@ -23,8 +26,9 @@ class Work:
     many messages of data it gave; `given` and `taken` are the bytes of those. `tags` are the server's words for what
     was done (`UPDATE 3`), `statement` is which one of the script is answered now, `sqlstate` is of the error that it
     ended with. Of a result being sent, `described` says that its columns are known, and `mask` is what its rows go
-    through; `counts` are the values that were masked, by kind. `stopped` says why it is to end, once it went further
-    than its limits."""
+    through; `counts` are the values that were masked, by kind. `columns` are those that the
+    server told and the client was not, for it knew. `stopped` says why it is to end, once it went further than its
+    limits. `sent` is how many messages for it are on their way."""
 
     grant: Grant
     sql: str
@@ -38,7 +42,9 @@ class Work:
     described: bool = False
     mask: Mask | None = None
     counts: dict[str, int] = field(default_factory=dict)
+    columns: tuple[Field, ...] = ()
     stopped: str | None = None
+    sent: int = 0
 
     @property
     def limits(self) -> Limits:
@@ -60,13 +66,19 @@ class Work:
         """What the delivery's record says of it."""
         self.unmask()
         more = len(self.tags) - _MOST_TAGS
+        told = [_column(one) for one in self.columns] if len(self.columns) <= _MOST_COLUMNS else []
         return {
+            **({"columns": told} if told else {}),
             "sqlstate": self.sqlstate,
             "tags": [*self.tags[:_MOST_TAGS], *([f"… {more} more"] if more > 0 else [])],
             "rows": self.rows,
             "bytes": {"request": self.taken, "response": self.given},
             "masked": {"response": dict(self.counts)} if self.counts else {},
         }
+
+
+def _column(one: Field) -> dict[str, JSON]:
+    return {"name": one.name, "type": one.type, **({"format": "binary"} if one.format else {})}
 
 
 @dataclass(slots=True, eq=False)
@@ -81,8 +93,10 @@ class Prepared:
 
 @dataclass(slots=True, eq=False)
 class Portal:
-    """A statement bound to values, under the Grant that it was bound under. `asked` says that the server was asked for
-    the columns of its rows."""
+    """A statement bound to values, under the Grant that it was bound under. `bound` is what was decided on, which is
+    decided anew where the portal is executed again after its end. `asked` says that the server was asked for the
+    columns of its rows."""
 
     work: Work
+    bound: Asked
     asked: bool = False

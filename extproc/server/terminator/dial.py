@@ -34,6 +34,10 @@ _CANCEL_SECONDS = 3.0
 _LEARN_SECONDS = 10.0
 _LONGEST = 1 << 16
 _LONGEST_ROW = 16 << 20
+_WATCH = ("client_connection_check_interval", "2s")
+"""Has the server look whether it runs a statement for somebody who is gone: should this very process be killed, nobody
+would cancel it. Servers before 14 don't know the setting, and poolers don't pass it on."""
+
 _log = logging.getLogger("holdpoint.postgres")
 
 
@@ -68,6 +72,7 @@ class PostgresUpstream(Upstream):
         self._key: BackendKeyData | None = None
         self._asking: tuple[Peer, Inbox] | None = None
         self._limits = UNLIMITED
+        self._watched = True
 
     async def connect(self, limits: Limits) -> tuple[Peer, object]:
         """See Upstream."""
@@ -75,12 +80,13 @@ class PostgresUpstream(Upstream):
         try:
             way = await asyncio.to_thread(self._way)
             async with asyncio.timeout(_CONNECT_SECONDS):
-                peer, inbox, binding = await self._open(way)
                 try:
-                    logged = await self._login(way, peer, inbox, binding)
-                except BaseException:
-                    peer.abort()
-                    raise
+                    peer, inbox, logged = await self._enter(way)
+                except NotConnected as error:
+                    if error.code != "settings-refused":
+                        raise
+                    self._watched = False
+                    peer, inbox, logged = await self._enter(way)
         except TimeoutError:
             raise NotConnected("upstream-timeout", "The database did not answer in time.") from None
         except (OSError, ValueError, Left) as error:
@@ -89,6 +95,14 @@ class PostgresUpstream(Upstream):
         self._key = logged.key
         inbox.release()
         return peer, LoggedInAs(logged.statuses, way.login.user, way.login.role, limits.read_only)
+
+    async def _enter(self, way: _Way) -> tuple[Peer, Inbox, LoggedIn]:
+        peer, inbox, binding = await self._open(way)
+        try:
+            return peer, inbox, await self._login(way, peer, inbox, binding)
+        except BaseException:
+            peer.abort()
+            raise
 
     async def cancel(self) -> None:
         """See Upstream ("Canceling Requests in Progress"): on a connection of its own, to the same address."""
@@ -146,6 +160,8 @@ class PostgresUpstream(Upstream):
     def _wanted(self, login: Login) -> list[tuple[str, str]]:
         """The settings of the session: the client's, less those that are not for it to choose."""
         ours = {"role": login.role} if login.role is not None else {}
+        if self._watched and _WATCH[0] not in {name.lower() for name, _ in self._settings}:
+            ours |= [_WATCH]
         if self._limits.read_only:
             ours[READ_ONLY] = "on"
         return [*((name, value) for name, value in self._settings if name.lower() not in ours), *ours.items()]

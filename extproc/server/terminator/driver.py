@@ -42,6 +42,7 @@ from extproc.protocols.session import Abort, Decide, Decided, Lost, Pending, Rec
 from extproc.server.caps import Account
 from extproc.server.gate import Gate
 from extproc.server.records import Asker
+from extproc.server.terminator.outbox import Outbox
 from extproc.server.terminator.peer import Peer
 
 # A larger step over rows that are masked leaves the event loop, so that others' statements don't wait for it.
@@ -115,6 +116,7 @@ class ConnectionDriver:
         self._cancelling: set[asyncio.Task[None]] = set()
         self._events: deque[Event] = deque()
         self._busy = False
+        self._outbox = Outbox()
         self._over = asyncio.get_running_loop().create_future()
         self._outcome = "completed"
 
@@ -199,9 +201,17 @@ class ConnectionDriver:
         self._go_on()
 
     def _execute(self, commands: list[Command]) -> None:
+        ended: list[Conclude] = []
         try:
             for command in commands:
-                self._do(command)
+                if isinstance(command, Conclude):
+                    # What became of it is written when it became so.
+                    ended.append(command)
+                else:
+                    self._do(command)
+            self._outbox.send()
+            for end in ended:
+                self._conclude(end.under, end.outcome, dict(end.facts))
         except RecordingFailed:
             self._gate.metrics.unwritable.inc()
             self._finish("aborted:recording-failed")
@@ -213,19 +223,19 @@ class ConnectionDriver:
                 if given is None or lane not in under.lanes:
                     self._finish("aborted:grant-not-ours")
                     return
-                given.recording.write(lane.value, data)
-                self._to(lane).write(data)
+                self._outbox.put(self._to(lane), lane, data, given.recording)
             case Ask(data, under):
                 if under not in self._given:
                     self._finish("aborted:grant-not-ours")
                     return
-                self._to(Lane.REQUEST).write(data)
+                self._outbox.put(self._to(Lane.REQUEST), Lane.REQUEST, data)
             case Tell(data):
-                self._client.write(data)
+                self._outbox.put(self._client, Lane.RESPONSE, data)
             case Decide():
-                granted = self._gate.recall(self._asker, command.action)
+                asker = self._asking(command.trace)
+                granted = self._gate.recall(asker, command.action)
                 if granted is not None:
-                    self._give(granted)
+                    self._give(granted, asker)
                     # After the commands that stand beside this one, and before what came meanwhile.
                     self._events.appendleft(Decided(command.ask, granted))
                     return
@@ -234,8 +244,6 @@ class ConnectionDriver:
             case Withdraw(ask):
                 if (task_ := self._deciding.pop(ask, None)) is not None:
                     task_.cancel()
-            case Conclude(under, outcome, facts):
-                self._conclude(under, outcome, dict(facts))
             case Refuse(verb, resource, code, title, summary, trace):
                 self._gate.records.refused(self._asking(trace), verb, resource, code, title, summary)
             case Connect(under):
@@ -263,9 +271,7 @@ class ConnectionDriver:
 
     async def _decide(self, command: Decide) -> None:
         asker = self._asking(command.trace)
-        outcome = await self._gate.decide(
-            asker, command.action, command.wait_seconds, partial(self._pend, command.ask)
-        )
+        outcome = await self._gate.decide(asker, command.action, command.wait_seconds, partial(self._pend, command.ask))
         if self._deciding.pop(command.ask, None) is None:
             # Taken back in the very moment in which it was decided: whoever asked has been told so.
             if isinstance(outcome, Grant):

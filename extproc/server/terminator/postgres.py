@@ -225,7 +225,7 @@ class _Arrival:
                 self._principal = (await self._service.entrance.identify(shown)).principal
         except IdentityRefused as error:
             self._suspect = error.principal
-            return greeting.unidentified(error.why.value, f"{error}.", _hint(error.why))
+            return greeting.unidentified(error.why.value, f"{error}.", "" if need.proven else _hint(error.why))
         return greeting.identified()
 
     def _turned_away(self, code: str, principal: Principal | None) -> None:
@@ -254,17 +254,19 @@ class _Arrival:
         if principal is None:
             return
         database, name = self._database(opening.database)
-        trace = context.of_connection(opening.settings, opening.application_name)
+        target = NOWHERE if database is None else database.target
+        asker = self._asker(principal, target, context.of_connection(opening.settings, opening.application_name))
+        wanted = name or opening.database
+        scene = Scene(principal, target, wanted, "", "", None, application=opening.application_name)
         if database is None:
-            asker = self._asker(principal, NOWHERE, trace)
             why = "No database target of this gateway has this name."
-            self._refuse(asker, "unknown-target", "3D000", why, "Name one as database: target, or target/database.")
+            self._refuse(
+                asker, scene, "unknown-target", "3D000", why, "Name one as database: target, or target/database."
+            )
             return
-        target = database.target
-        asker = self._asker(principal, target, trace)
         if principal.targets is not None and target.name not in principal.targets:
             why = f"This credential is good for {', '.join(principal.targets) or 'no target'} only."
-            self._refuse(asker, "target-out-of-scope", errors.INSUFFICIENT_PRIVILEGE, why)
+            self._refuse(asker, scene, "target-out-of-scope", errors.INSUFFICIENT_PRIVILEGE, why)
             return
         try:
             # What a connection holds and how many there are counts as for tunnels: both stay open for long.
@@ -278,20 +280,25 @@ class _Arrival:
                         driver.take(CancelNow())
 
                 with service.cancels.known(ready.version, cancel) as key:
-                    scene = Scene(principal, target, name, "", "", None, application=opening.application_name)
                     session = PostgresSession(
-                        scene, service.known(), service.digest_key, key.encode(), target.inspect_bytes
+                        scene,
+                        opening.settings,
+                        service.known(),
+                        service.digest_key,
+                        key.encode(),
+                        target.inspect_bytes,
                     )
                     driver = ConnectionDriver(self._peer, session, upstream, service.gate, asker, account, service.pool)
                     with service.exchanges.under_way(driver, principal, target):
                         self._inbox.release()
                         await driver.run(session.start(), ready.rest)
         except Capped as error:
-            self._refuse(asker, error.code, errors.LIMIT_EXCEEDED, str(error))
+            self._refuse(asker, scene, error.code, errors.LIMIT_EXCEEDED, str(error))
 
-    def _refuse(self, asker: Asker, code: str, state: str, why: str, hint: str = "") -> None:
+    def _refuse(self, asker: Asker, scene: Scene, code: str, state: str, why: str, hint: str = "") -> None:
         """Refuse somebody known before there is an action to decide."""
-        decision = self._service.gate.records.refused(asker, "CONNECT", asker.target.name, code, why)
+        facts = scene.facts("connect")
+        decision = self._service.gate.records.refused(asker, "CONNECT", scene.database, code, why, facts)
         self._peer.write(errors.fatal(state, why, f"Code {code}; decision {decision}.", hint))
 
     def _asker(self, principal: Principal, target: Target, trace: Document | None) -> Asker:

@@ -28,7 +28,15 @@ TEXTS: list[tuple[str, str, list[Mask], str]] = [
     ("M", 'violates constraint "customers_key"', [KEY], 'violates constraint "customers_key"'),
     ("W", 'JSON data, line 1: {"email":Jane', [KEY], f"JSON data, line 1: {X}"),
     ("W", 'COPY customers, line 1: "Jane\tx"', [KEY], f"COPY customers, line 1: {X}"),
-    ("M", "value too long for type character varying(10)", [KEY], "value too long for type character varying(10)"),
+    ("M", "value too long for type character varying(10)", [KEY], f"value too long for type character varying({X})"),
+    (
+        "M",
+        "requested character too large for encoding: 1200097",
+        [KEY],
+        f"requested character too large for encoding: {X}",
+    ),
+    ("M", "index 97 out of valid range, 0..2", [KEY], f"index {X} out of valid range, {X}"),
+    ("D", "date field value out of range: 97-99-01", [KEY], f"date field value out of range: {X}"),
     ("q", "SELECT 'Jane'", [KEY], f"SELECT '{X}'"),
     ("H", "Say 'Jane''s' or \"a\"\"b\".", [KEY], f"Say '{X}' or \"{X}\"."),
 ]

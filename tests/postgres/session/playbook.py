@@ -72,12 +72,14 @@ def row(*values: str | None) -> DataRow:
     return DataRow(tuple(None if value is None else value.encode() for value in values))
 
 
-LOOKED = (
-    RowDescription((text("current_setting"), text("current_user"), text("session_user"))),
-    row('"$user", public', "app", "app"),
-    CommandComplete("SELECT 1"),
-    ReadyForQuery(Transaction.IDLE),
-)
+def looked(path: str = '"$user", public', role: str = "none", user: str = "app") -> tuple[object, ...]:
+    """What a server answers to the gateway's own question."""
+    answers = zip(("search_path", "role", "session_authorization"), (path, role, user), strict=True)
+    rows = [(RowDescription((text(name),)), row(value), CommandComplete("SHOW")) for name, value in answers]
+    return (*(message for each in rows for message in each), ReadyForQuery(Transaction.IDLE))
+
+
+LOOKED = looked()
 
 
 @dataclass
@@ -94,7 +96,7 @@ class Play:
 
     def __post_init__(self) -> None:
         scene = Scene(ALICE, DATABASE, "crm", "", "", None, application="test")
-        self.session = PostgresSession(scene, self.known, b"k" * 32, KEY.encode(), 1 << 20)
+        self.session = PostgresSession(scene, (), self.known, b"k" * 32, KEY.encode(), 1 << 20)
         self.to_client, self.to_server = bytearray(), bytearray()
         self.grants: set[Grant] = set()
         self._carry(self.session.start())
@@ -177,4 +179,4 @@ class Play:
 
 def looks(message: object) -> bool:
     """Whether this is the gateway's own question to the server."""
-    return isinstance(message, Query) and "current_setting" in message.text
+    return isinstance(message, Query) and "SHOW search_path" in message.text

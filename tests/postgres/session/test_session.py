@@ -33,7 +33,19 @@ from extproc.protocols.postgres.wire.frontend import (
     Sync,
 )
 from extproc.protocols.session import Abort
-from tests.postgres.session.playbook import DATABASE, KEY, LOOKED, SETTINGS, Play, allowed, blocked, looks, row, text
+from tests.postgres.session.playbook import (
+    DATABASE,
+    KEY,
+    LOOKED,
+    SETTINGS,
+    Play,
+    allowed,
+    blocked,
+    looked,
+    looks,
+    row,
+    text,
+)
 
 IDLE, OPEN, FAILED = (ReadyForQuery(status) for status in Transaction)
 SYNTAX = ErrorResponse((("S", "ERROR"), ("V", "ERROR"), ("C", "42601"), ("M", "syntax error")))
@@ -269,7 +281,7 @@ def test_what_moves_the_path_is_looked_at_again() -> None:
     play.take()
     play.says(Query("SELECT 1"))
     assert [looks(m) for m in play.take()[1]] == [True]
-    play.server_says(LOOKED[0], row("evil", "app", "app"), *LOOKED[2:])
+    play.server_says(*looked("evil"))
     assert play.take() == ([], [Query("SELECT 1")])
     assert play.actions[-1].facts["search_path"] == "evil"
 
@@ -333,6 +345,17 @@ def test_every_cut_gives_the_same() -> None:
     whole = story(Play(rule=no_deletes))
     for size in range(1, 40):
         assert story(cut(size)) == whole
+
+
+def test_a_name_that_a_text_gives_twice_stands_for_nothing() -> None:
+    """An error between the two leaves the first one behind, which is not what the text says of the name."""
+    play = Play().opened()
+    play.says(Query("PREPARE p AS SELECT email FROM t; SELECT 1/0; PREPARE p AS SELECT 'x'"))
+    play.server_says(CommandComplete("PREPARE"), WRONG, IDLE)
+    play.says(Query("EXECUTE p"))
+    facts = play.actions[-1].facts
+    assert facts["complete"] is False
+    assert "prepared-statement" in str(facts["statements"])
 
 
 def test_the_target_of_actions() -> None:

@@ -59,7 +59,11 @@ MAX_WAITING_BYTES = 1 << 16
 INVALID_PASSWORD = "28P01"  # noqa: S105 - an SQLSTATE
 _TOKEN_HINT = "Give your token as the password, for example by PGPASSWORD."  # noqa: S105 - advice
 _TLS_HINT = f"Connect with TLS (sslmode=require or better). {_TOKEN_HINT}"
-_NO_TLS_HINT = "Tokens are taken over TLS or on the gateway's own machine, and the gateway has no TLS here."
+_PASSWORD_HINT = "Such a password ends within an hour; `holdpoint passwords issue` gives another."  # noqa: S105 - advice
+_NO_TLS_HINT = (
+    "Tokens are taken over TLS or on the gateway's own machine, and the gateway has no TLS here. What needs none is a "
+    "short-lived password: `holdpoint passwords issue`."
+)
 
 
 class _State(Enum):
@@ -168,8 +172,11 @@ class Greeting:
         except OpeningRefused as error:
             commands += self._refuse(error.code, error.sqlstate, str(error), error.hint)
         except ScramRefused as error:
-            wrong = error.sqlstate == INVALID_PASSWORD
-            commands += self._refuse("wrong-password" if wrong else "scram", error.sqlstate, str(error))
+            if error.sqlstate == INVALID_PASSWORD:
+                # Also where there is no such name, or no more: nobody who has not the password learns which.
+                commands += self._refuse("wrong-password", error.sqlstate, str(error), _PASSWORD_HINT)
+            else:
+                commands += self._refuse("scram", error.sqlstate, str(error))
         return commands
 
     def _step(self) -> list[Command]:

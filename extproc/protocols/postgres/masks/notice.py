@@ -29,6 +29,11 @@ _VALUE = re.compile(r"(?<=\)=)\((.*)\)", re.DOTALL)
 _ROW = re.compile(r"(?<!\S)\((?!.*\)=\()(.*)\)", re.DOTALL)
 _BEHIND = re.compile(r"(?<=: )(.+)$", re.MULTILINE)  # `JSON data, line 1: {"email": ...`
 
+# Numbers that were computed: `requested character too large for encoding: 1200097`.
+_NUMBER = re.compile(r"(?<!\w)([-+]?\d(?:[\d.:-]*\d)?)(?!\w)")
+_OF_DATA = ("22", "23")
+"""Classes of SQLSTATE (Appendix A) whose words are about values."""
+
 _PATTERNS = {"D": (_VALUE, _ROW, _QUOTED), "W": (_BEHIND, _QUOTED)}
 
 Fields = tuple[tuple[str, str], ...]
@@ -40,7 +45,7 @@ def mask_notice(
     """The fields of an ErrorResponse or NoticeResponse as (code, text), masked, and how many values by kind.
 
     Where a mask names columns, whatever an error may have put there of a row is masked, too: what is quoted or in
-    parentheses, unless it is a word of the client's own statement (`sql`; None where there is none) or the name of an
+    parentheses, numbers in errors about values, unless it is a word of the client's own statement (`sql`; None where there is none) or the name of an
     object that another field has, and all that somebody's function says. Raises MaskError for a mask that can't be
     carried out.
     """
@@ -50,6 +55,7 @@ def mask_notice(
     counts = masking.counts
     plan = masking.plan.in_text()
     own = "\n".join([sql or "", *(text for code, text in fields if code in _NAMES)])
+    numbers = (_NUMBER,) if any(code == "C" and text.startswith(_OF_DATA) for code, text in fields) else ()
     raised = any(code == "R" and _RAISED.match(text) for code, text in fields)
 
     def covered(found: re.Match[str]) -> str:
@@ -68,7 +74,7 @@ def mask_notice(
                     text = mask_text(COLUMN)
                     masking.count(COLUMN)
             elif masking.plan.keys:
-                for pattern in _PATTERNS.get(code, (_VALUE, _QUOTED)):
+                for pattern in (*_PATTERNS.get(code, (_VALUE, _QUOTED)), *(numbers if code in "MDH" else ())):
                     text = pattern.sub(covered, text)
             text, found = mask_whole(plan, text)
             for kind, count in found.items():

@@ -1,0 +1,108 @@
+"""Cancelling what runs, whichever worker hears of it, and only with the secret of the session that it is about."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from extproc.protocols.postgres.wire.backend import BackendKeyData
+from extproc.protocols.postgres.wire.frontend import Bind, Execute, Parse, Query, Sync
+from extproc.protocols.postgres.wire.startup import PROTOCOL_3_0, PROTOCOL_3_2
+from tests.postgres.gateway.talking import Client, error, ready, rows, status
+from tests.support.databases import ALLOWING, TESTED, DatabaseGateway
+from tests.support.envoy import until
+from tests.support.postgres import Server
+
+SLEEP = "SELECT pg_sleep(600)"
+
+
+@pytest.fixture(scope="module")
+def gateway(postgres: Server) -> Iterator[DatabaseGateway]:
+    """With two workers, and a policy that allows everything."""
+    made = DatabaseGateway(postgres, policy="deadline: 5s, path: policies")
+    made.gateway.config.write_text(made.gateway.config.read_text().replace("workers: 1", "workers: 2"))
+    folder = made.gateway.folder / "policies" / "postgres" / "everything"
+    folder.mkdir(parents=True)
+    (folder / "everything.rego").write_text(ALLOWING)
+    (folder / "everything_test.rego").write_text(TESTED)
+    (folder.parents[1] / "library.yaml").write_text("include_shipped: []\n")
+    try:
+        made.gateway.start()
+        yield made
+    finally:
+        made.gateway.stop()
+
+
+def sleeping(server: Server, subject: str) -> bool:
+    """Whether a statement of this client sleeps at the server."""
+    found = server.sql(
+        f"SELECT count(*) FROM pg_stat_activity WHERE application_name = '{subject}' AND wait_event = 'PgSleep'"
+    )
+    return found[0][0] != "0"
+
+
+def worker(client: Client) -> int:
+    """Which worker has a connection."""
+    assert client.key is not None
+    return client.key.pid >> 22
+
+
+def both(gateway: DatabaseGateway, version: int = PROTOCOL_3_0) -> Iterator[Client]:
+    """A connection at each of the workers."""
+    found: dict[int, Client] = {}
+    spare: list[Client] = []
+    while len(found) < 2:
+        assert len(spare) < 60, "all connections come to one worker"
+        name = f"sleeper-{len(spare)}-{version}"
+        spare.append(Client(gateway.dsn(), version, application_name=name))
+        found.setdefault(worker(spare[-1]), spare[-1])
+    for client in spare:
+        if client not in found.values():
+            client.socket.close()
+    yield from found.values()
+
+
+def name_of(client: Client) -> str:
+    """What the server calls it."""
+    return str(rows(client.query("SHOW application_name"))[0][0])
+
+
+@pytest.mark.parametrize("version", [PROTOCOL_3_0, PROTOCOL_3_2])
+def test_what_runs_is_cancelled(gateway: DatabaseGateway, postgres: Server, version: int) -> None:
+    """The request is a connection of its own and comes to any worker: one that has not the session hands it over. The
+    statement fails as a cancelled one does, and the session goes on."""
+    for client in both(gateway, version):
+        with client:
+            assert client.key is not None
+            assert len(client.key.secret) == (4 if version == PROTOCOL_3_0 else 32)
+            name = name_of(client)
+            for messages in ([Query(SLEEP)], [Parse("", SLEEP), Bind("", ""), Execute(""), Sync()]):
+                for _ in range(4):
+                    client.send(*messages)
+                    until(lambda name=name: sleeping(postgres, name), "it to sleep")  # type: ignore[misc]
+                    client.cancel()
+                    answer = client.until(ready)
+                    assert (error(answer)["C"], status(answer)) == ("57014", "I")
+            assert rows(client.query("SELECT 1")) == [("1",)]
+
+
+def test_only_the_secret_counts(gateway: DatabaseGateway, postgres: Server) -> None:
+    """Another secret, another number: nothing happens, and nobody is told whether there was anything to cancel."""
+    with Client(gateway.dsn(), application_name="private") as client:
+        assert client.key is not None
+        pid, secret = client.key.pid, client.key.secret
+        client.send(Query(SLEEP))
+        until(lambda: sleeping(postgres, "private"), "it to sleep")
+        wrong = [bytes(4), secret[::-1] + b"x", secret + b"\0", secret[:3] + bytes([secret[3] ^ 1])]
+        for key in [*(BackendKeyData(pid, w) for w in wrong if len(w) >= 4), BackendKeyData(pid ^ 1, secret)]:
+            client.cancel(key)
+        assert sleeping(postgres, "private")
+        assert client.said == []
+        client.cancel()
+        assert error(client.until(ready))["C"] == "57014"
+
+
+def test_cancelling_nothing_does_nothing(gateway: DatabaseGateway) -> None:
+    """A request that comes when all is done is forgotten; it does not strike the next statement."""
+    with Client(gateway.dsn()) as client:
+        client.cancel()
+        assert rows(client.query("SELECT 1")) == [("1",)]
