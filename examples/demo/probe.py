@@ -71,7 +71,7 @@ def main() -> None:
     for target in plan["fetch"]:
         results.append(attempt(f"GET {target['url']}", partial(fetch, target["url"], target["token"])))
     for place in plan["login"]:
-        results.append(attempt(f"log in to {place['address']} as {place['user']}", partial(login, **place)))
+        results.append(attempt(f"login at {place['address']} as {place['user']}", partial(login, **place)))
     print(json.dumps(results))
 
 

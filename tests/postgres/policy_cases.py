@@ -46,6 +46,12 @@ READS: list[Case] = [
     ("SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; SET NAMES 'utf8'", "allow", "read"),
     ("SELECT set_config('jit', 'off', false)", "allow", "read"),
     ("SELECT set_config('jit', $1, false)", "allow", "read"),
+    ("SELECT set_config('application_name', $1::text, true)", "allow", "read"),
+    ("SELECT DISTINCT id FROM orders UNION SELECT id FROM customers LIMIT $1", "allow", "read"),
+    ("SELECT o.name, o.date, o.id / 2, CASE WHEN total > 1 THEN 'x' END FROM orders o", "allow", "read"),
+    ("SELECT count(DISTINCT id) FROM customers c, unnest(c.tags) t", "allow", "read"),
+    ("SELECT lower(email), email || 'x' FROM customers WHERE id = 7", "allow", "read"),
+    ("select count(*) from pgbench_branches; select abalance from pgbench_accounts where aid = 7", "allow", "read"),
     ("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "allow", "read"),
     ("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", "allow", "read"),
     ("LISTEN jobs; UNLISTEN *", "allow", "read"),
@@ -176,8 +182,11 @@ SETTINGS: list[Case] = [
     ("SET standard_conforming_strings = off", "block", "setting"),
     ("RESET client_encoding", "block", "setting"),
     ("SELECT set_config('standard_conforming_strings', 'off', false)", "block", "setting"),
-    ("SELECT set_config(name, 'off', false) FROM pg_settings", "block", "setting"),
-    ("SELECT set_config('ro' || 'le', 'admin', false)", "block", "setting"),
+    ("SELECT set_config(name, 'off', false) FROM pg_settings", "block", "setting unread-setting"),
+    ("SELECT set_config('ro' || 'le', 'admin', false)", "block", "setting unread-setting"),
+    ("SELECT set_config('application_name', email, false) FROM customers WHERE id = 7", "block", "unread-setting"),
+    ("SELECT set_config('application_name', (SELECT card FROM customers LIMIT 1), false)", "block", "unread-setting"),
+    ("SELECT set_config('jit', 'off', card LIKE '4%') FROM customers WHERE id = 7", "block", "unread-setting"),
     ("SET TRANSACTION SNAPSHOT '1'", "block", "setting"),
     ("ALTER SYSTEM SET archive_command = 'id'", "block", "lasting-setting"),
     ("ALTER DATABASE crm SET role = 'admin'", "block", "lasting-setting"),
@@ -281,6 +290,26 @@ GOVERNED: list[Case] = [
     ("WITH x AS (SELECT id, card AS k FROM customers) SELECT id FROM x ORDER BY k LIMIT 1", "hold", "inference"),
     ("EXPLAIN SELECT id FROM customers WHERE card < '5'", "hold", "inference"),
     ("SELECT id FROM customers WHERE email = 'a@example.com'", "allow", "read"),
+    ("SELECT c.to_json FROM customers c WHERE id = 7", "block", "governed-star"),
+    ("SELECT (c).row_to_json FROM customers c WHERE id = 7", "block", "governed-star"),
+    ("SELECT crm.customers.json_agg FROM crm.customers WHERE id < 7", "block", "governed-star"),
+    ("SELECT id FROM customers c WHERE c.to_json ->> 'card' LIKE '4%'", "hold", "inference"),
+    ("SELECT s.mine FROM (SELECT email FROM customers WHERE id = 7) s", "hold", "unknown-function"),
+    ("SELECT count(*) FROM customers c, generate_series(1, ascii(c.card)) g WHERE c.id = 7", "hold", "inference"),
+    ("SELECT 1 FROM customers c, generate_series(1, ascii(c.card)) g WHERE c.id = 7", "hold", "inference"),
+    ("SELECT 1 FROM generate_series(1, 200) LIMIT (SELECT ascii(c.card) FROM customers c LIMIT 1)", "hold", "inference"),
+    ("SELECT 1 FROM generate_series(1, 200) OFFSET (SELECT ascii(c.card) FROM customers c LIMIT 1)", "hold", "inference"),
+    ("SELECT 1, generate_series(1, ascii(card)) FROM customers WHERE id = 7", "hold", "inference"),
+    ("SELECT count(*) FROM customers c, unnest(string_to_array(card, '4')) g WHERE c.id = 7", "hold", "inference"),
+    ("SELECT (SELECT count(*) FROM (SELECT card INTERSECT SELECT '4') x) FROM customers WHERE id = 7", "hold", "inference"),
+    ("SELECT id FROM customers WHERE id = 7 EXCEPT SELECT ascii(card) FROM customers WHERE id = 7", "hold", "inference"),
+    ("SELECT card FROM customers WHERE id = 7 UNION SELECT '4'", "hold", "inference"),
+    ("SELECT DISTINCT card FROM customers WHERE id < 7", "hold", "inference"),
+    ("SELECT count(DISTINCT card) FROM customers WHERE id < 7", "hold", "inference"),
+    ("SELECT sum(id) OVER (ROWS (SELECT ascii(c.card) FROM customers c LIMIT 1) PRECEDING) FROM orders", "hold", "inference"),
+    ("SELECT CASE WHEN card LIKE '4%' THEN 1 / 0 END FROM customers WHERE id = 7", "hold", "inference"),
+    ("SELECT 1 / (ascii(card) - 52) FROM customers WHERE id = 7", "hold", "inference"),
+    ("SELECT starts_with(card, '4') AND 1 / 0 = 1 FROM customers WHERE id = 7", "hold", "inference"),
     ("CREATE VIEW v AS SELECT email AS e FROM customers WHERE id < 7", "hold", "definition governed-copy"),
     ("CREATE TEMP TABLE t AS SELECT card AS x FROM customers WHERE id = 7", "hold", "definition governed-copy"),
     ("INSERT INTO notes (x) SELECT email FROM customers WHERE id = 7", "hold", "governed-copy write"),
@@ -319,6 +348,24 @@ OUTSIDE_PRODUCTION: list[Case] = [
     ("TABLE pg_shadow", "block", "catalogue"),
     ("SELECT 1; CHECKPOINT", "block", "other-statement"),
 ]
+
+OPENING: list[tuple[dict[str, str], str, str]] = [
+    ({}, "allow", "connect"),
+    ({"application_name": "psql", "extra_float_digits": "2"}, "allow", "connect"),
+    ({"DateStyle": "ISO", "TimeZone": "UTC", "IntervalStyle": "postgres", "jit": "off"}, "allow", "connect"),
+    (
+        {"statement_timeout": "5s", "search_path": "crm, public", "default_transaction_read_only": "on"},
+        "allow",
+        "connect",
+    ),
+    ({"TimeZone": "UTC", "app.tenant": "5"}, "block", "setting"),
+    ({"row_security": "off"}, "block", "setting"),
+    ({"transform_null_equals": "on"}, "block", "setting"),
+    ({"backslash_quote": "on"}, "block", "setting"),
+    ({"session_replication_role": "replica"}, "block", "setting"),
+    ({"Role": "admin"}, "block", "role setting"),
+]
+"""What a startup message sets."""
 
 PREPARED: list[Case] = [
     ("SELECT id FROM orders WHERE id = $1", "allow", "read"),
@@ -379,7 +426,6 @@ DRIVERS = {
         " SET synchronize_seqscans TO off; SET statement_timeout = 0; SET lock_timeout = 0;"
         " SET idle_in_transaction_session_timeout = 0"
     ),
-    "pgbench": "select count(*) from pgbench_branches; select abalance from pgbench_accounts where aid = 7",
 }  # fmt: skip
 """What drivers and tools ask of themselves; all of it is allowed in production."""
 

@@ -133,7 +133,8 @@ def _resource(script: Script, scene: Scene) -> str:
     """What it is about: the relations that it writes, or else reads, or else the objects that it defines; or the
     database."""
     of = script.statements
-    for found in ((one.writes for one in of), (one.reads for one in of), (one.objects for one in of)):
+    things = (tuple(thing for thing in one.objects if thing.type != "language") for one in of)
+    for found in ((one.writes for one in of), (one.reads for one in of), things):
         names = dict.fromkeys(written(each) for all_of_one in found for each in all_of_one)
         if names:
             more = [] if len(names) <= _MOST_NAMES else [f"… {len(names) - _MOST_NAMES} more"]

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from extproc.domain.grant import Grant, Lane
 from extproc.masking.build import mask_value
+from extproc.masking.operators import mask_text
 from extproc.masking.stage import MaskError
 from extproc.protocols.connection import Cancel, Deadline, Learn
 from extproc.protocols.postgres import errors, look
@@ -13,6 +14,7 @@ from extproc.protocols.postgres.link import Link
 from extproc.protocols.postgres.masks.copying import CopyMask
 from extproc.protocols.postgres.masks.notice import mask_notice
 from extproc.protocols.postgres.masks.question import Question
+from extproc.protocols.postgres.masks.whole import COLUMN
 from extproc.protocols.postgres.pipeline import Sent, Step
 from extproc.protocols.postgres.results import Copied, Result, Rows
 from extproc.protocols.postgres.wire import backend
@@ -142,6 +144,9 @@ class Answering:
     def _notified(self, said: backend.NotificationResponse) -> bytes:
         """What somebody else's NOTIFY says, masked by what is in it."""
         masks, known = self._link.granted.decision.masks, self._link.known
+        if any(mask.keys and Lane.RESPONSE.value in mask.lanes for mask in masks):
+            # Nobody can tell which columns it was made of.
+            return replace(said, payload=mask_text(COLUMN)).encode()
         payload, _ = mask_value(masks, Lane.RESPONSE.value, said.payload, known)
         return replace(said, payload=payload).encode()
 

@@ -10,7 +10,6 @@ from extproc.protocols.connection import Cancel, Conclude, Refuse, Withdraw
 from extproc.protocols.postgres import context, errors, look, values
 from extproc.protocols.postgres.action import Asked, action_of, told_of
 from extproc.protocols.postgres.link import Link
-from extproc.protocols.postgres.look import LOOK, unsure
 from extproc.protocols.postgres.pipeline import Sent, Step
 from extproc.protocols.postgres.sql import Reader, Script, Unparsable
 from extproc.protocols.postgres.summary import Told
@@ -30,6 +29,16 @@ _ENOUGH = 256 << 10
 _LONGEST = 256 << 10
 """Characters of a text of SQL: 1 MiB of the worst there is takes the parser five seconds."""
 _HINT = f"At most {_LONGEST} characters are read. Give long values as parameters, or use COPY."
+
+_MOST_STATEMENTS = 1000
+"""Statements in one text: policy is asked about all of them together, and takes seconds for ten thousand."""
+
+_MOST_UNANSWERED = 2000
+"""Messages that the server has not answered; no driver pipelines as many."""
+
+_MOST_NAMES = 5000
+_MOST_TEXT = 16 << 20
+"""What one session may have prepared and bound at one time, and characters of all its texts."""
 
 _FRAME_BYTES = 200
 """What a message costs beside its bytes: a Sync has five."""
@@ -143,6 +152,9 @@ class Asking:
         if link.entering is not None or link.looking or link.pipeline.closed:
             # Whether what went before it failed, and so what names stand for, is known when that is answered.
             return False
+        if len(link.pipeline) >= _MOST_UNANSWERED:
+            self._drain()
+            return False
         if link.pipeline.skipping or frame.kind in (frontend.Sync.kind, frontend.Flush.kind):
             return True
         if link.unsettled and link.pipeline:
@@ -223,7 +235,13 @@ class Asking:
             self._note("UNREADABLE", "too-long", "The statement is too long to be read", told)
             return None
         try:
-            return self._reader.read(sql, link.scripts, link.cursors)
+            script = self._reader.read(sql, link.scripts, link.cursors)
+            if len(script.statements) > _MOST_STATEMENTS:
+                said = errors.error(errors.TOO_LARGE, f"More than {_MOST_STATEMENTS} statements are in one text.")
+                link.refuse(step, said)
+                self._note("UNREADABLE", "too-many", "More statements than are judged are in one text", told)
+                return None
+            return script
         except Unparsable as error:
             # As the server would say it, for that would not have parsed it either.
             position = None if error.position is None else error.position + 1
@@ -250,7 +268,7 @@ class Asking:
         link = self._link
         parse = frontend.Parse.decode(frame.body)
         script = self._read(parse.text, Step.PARSE)
-        if script is None:
+        if script is None or self._full_of_names(Step.PARSE):
             return
         prepared = Prepared(parse.text, script, parse.types)
         follows = self._inbox[0] if self._inbox else None
@@ -266,6 +284,15 @@ class Asking:
             self._prepare(frame, parse.statement, prepared, link.begin(Work(grant, parse.text, script)), final=True)
 
         self._decide(Asked(parse.text, script, prepared=True), Step.PARSE, granted)
+
+    def _full_of_names(self, step: Step) -> bool:
+        """Whether it was refused because the session has as many statements and portals as are remembered."""
+        statements, portals = self._link.statements, self._link.portals
+        if max(len(statements), len(portals)) < _MOST_NAMES and statements.weight < _MOST_TEXT:
+            return False
+        why = "This session has too many prepared statements or portals."
+        self._link.refuse(step, errors.error(errors.LIMIT_EXCEEDED, why, hint="Close some, or connect anew."))
+        return True
 
     def _prepare(self, frame: Frame, name: str, prepared: Prepared, work: Work, final: bool = False) -> None:
         link = self._link
@@ -289,6 +316,8 @@ class Asking:
     def _bound(self, bind: frontend.Bind, frame: Frame, prepared: Prepared, parse: Frame | None) -> None:
         """A statement is bound to values; where `parse` is given it is prepared just before, under the same Grant."""
         link = self._link
+        if parse is None and self._full_of_names(Step.BIND):
+            return
         types = prepared.types
         told = tuple(
             values.told(value, values.form_of(bind.formats, i), types[i] if i < len(types) else 0)

@@ -52,7 +52,7 @@ class Link:
         self.catalogue = catalogue
         self.grant: Grant | None = None
         self.pipeline = Pipeline()
-        self.statements: Names[Prepared] = Names()
+        self.statements: Names[Prepared] = Names(lambda prepared: len(prepared.sql))
         self.scripts = _Scripts(self.statements)
         self.portals: Names[Portal] = Names()
         self.cursors: dict[str, Script] = {}
@@ -215,11 +215,14 @@ class Link:
             self.statements.drop(name)
         elif kind in ("deallocate", "discard"):
             self.statements.clear()
-        elif name is not None and kind == "close":
-            self.cursors.pop(name, None)
-        if kind in ("declare", "close"):
-            # Portals and cursors share their names as well.
+        elif kind == "close" and name is None:
+            self.cursors.clear()
             self.portals.clear()
+        if name is not None and kind in ("declare", "close"):
+            # Portals and cursors share their names as well.
+            self.portals.drop(name)
+        if name is not None and kind == "close":
+            self.cursors.pop(name, None)
 
     def idle(self) -> None:
         """The transaction is over, and with it every portal."""

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import partial
 from typing import Generic, TypeVar
 
 from extproc.protocols.postgres.work import Portal, Prepared, Work
@@ -122,10 +123,13 @@ class Pipeline:
 
 
 class Names(Generic[T]):
-    """Prepared statements or portals by name. What is assumed when a message is sent is taken back when it fails."""
+    """Prepared statements or portals by name. What is assumed when a message is sent is taken back when it fails.
+    `weight` is that of all of them together, as `weigh` says of each."""
 
-    def __init__(self) -> None:
+    def __init__(self, weigh: Callable[[T], int] = lambda _: 0) -> None:
+        self._weigh = weigh
         self._known: dict[str, T] = {}
+        self.weight = 0
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._known)
@@ -139,27 +143,26 @@ class Names(Generic[T]):
 
     def put(self, name: str, value: T) -> Undo:
         """The name stands for this now. Gives what takes that back."""
-        undo = self._restore(name)
-        self._known[name] = value
-        return undo
+        return self._change(name, value)
 
     def drop(self, name: str) -> Undo:
         """The name stands for nothing now. Gives what takes that back."""
-        undo = self._restore(name)
-        self._known.pop(name, None)
-        return undo
+        return self._change(name, None)
 
     def clear(self) -> None:
         """No name stands for anything."""
         self._known.clear()
+        self.weight = 0
 
-    def _restore(self, name: str) -> Undo:
+    def _change(self, name: str, value: T | None) -> Undo:
         before = self._known.get(name)
+        self._set(name, value)
+        return partial(self._set, name, before)
 
-        def undo() -> None:
-            if before is None:
-                self._known.pop(name, None)
-            else:
-                self._known[name] = before
-
-        return undo
+    def _set(self, name: str, value: T | None) -> None:
+        before = self._known.pop(name, None)
+        if before is not None:
+            self.weight -= self._weigh(before)
+        if value is not None:
+            self._known[name] = value
+            self.weight += self._weigh(value)

@@ -197,6 +197,20 @@ def test_a_killed_worker_takes_its_sessions_along(gateway: DatabaseGateway, serv
     nothing_left(server)
 
 
+def test_a_worker_that_is_stopped_says_so(gateway: DatabaseGateway, server: Server) -> None:
+    """As a server that shuts down does; what runs is cancelled."""
+    with Client(gateway.dsn("idle")) as idle, Client(gateway.dsn("busy")) as busy:
+        busy.send(Query(SLEEP))
+        until(lambda: asleep(server), "it to sleep")
+        os.kill(gateway.gateway.pid("postgres-0"), signal.SIGTERM)
+        for client in (idle, busy):
+            said = client.ended()
+            assert (said["S"], said["C"]) == ("FATAL", "57P01")
+    gateway.gateway.wait_ready_again("postgres-0")
+    nothing_left(server)
+    assert set(outcome(gateway, "busy")) == {"aborted:stopped"}
+
+
 def test_a_server_that_dies_and_comes_back(gateway: DatabaseGateway, server: Server) -> None:
     """Its clients' sessions end with a word, nobody hangs, and all goes on when it is there again."""
     with Client(gateway.dsn()) as client:

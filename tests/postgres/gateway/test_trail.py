@@ -66,7 +66,7 @@ def gateway(postgres: Server) -> Iterator[DatabaseGateway]:
     made = DatabaseGateway(postgres, role=WRITER, policy="deadline: 5s, path: policies")
     written = made.gateway.config.read_text()
     audit = "audit: {otlp: null, checkpoint: 1s, record: {bodies: full, index: true}}"
-    made.gateway.config.write_text(written.replace("audit: {}", audit))
+    made.gateway.config.write_text(written.replace("audit: {otlp: null}", audit))
     folder = made.gateway.folder / "policies" / "postgres" / "wanted"
     folder.mkdir(parents=True)
     (folder / "wanted.rego").write_text(POLICY)

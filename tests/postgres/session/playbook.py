@@ -98,6 +98,7 @@ class Play:
         scene = Scene(ALICE, DATABASE, "crm", "", "", None, application="test")
         self.session = PostgresSession(scene, (), self.known, b"k" * 32, KEY.encode(), 1 << 20)
         self.to_client, self.to_server = bytearray(), bytearray()
+        self.asked: list[Decide] = []
         self.grants: set[Grant] = set()
         self._carry(self.session.start())
 
@@ -132,6 +133,11 @@ class Play:
         self.to_server.clear()
         return list(client), list(server)
 
+    @property
+    def refused(self) -> list[Refuse]:
+        """What was refused before there was anything to decide."""
+        return [command for command in self.done if isinstance(command, Refuse)]
+
     def concluded(self) -> list[tuple[str, object]]:
         """Outcome and tags of what was concluded, in order."""
         return [(c.outcome, c.facts.get("tags")) for c in self.done if isinstance(c, Conclude)]
@@ -161,6 +167,7 @@ class Play:
                 case Tell(data):
                     self.to_client.extend(data)
                 case Decide(ask, action):
+                    self.asked.append(command)
                     self.actions.append(action)
                     ruled = self.rule(action)
                     if ruled is None:

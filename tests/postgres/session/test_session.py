@@ -4,11 +4,12 @@ import pytest
 
 from extproc.domain.action import Action
 from extproc.domain.decision import Decision
-from extproc.domain.grant import Refusal
+from extproc.domain.grant import Lane, Refusal
 from extproc.protocols.connection import Cancel, CancelAsked, Close, Withdraw
 from extproc.protocols.postgres.wire import backend, frontend
 from extproc.protocols.postgres.wire.backend import (
     BindComplete,
+    CloseComplete,
     CommandComplete,
     CopyInResponse,
     ErrorResponse,
@@ -356,6 +357,53 @@ def test_a_name_that_a_text_gives_twice_stands_for_nothing() -> None:
     facts = play.actions[-1].facts
     assert facts["complete"] is False
     assert "prepared-statement" in str(facts["statements"])
+
+
+def test_a_flood_of_messages_waits_for_the_server() -> None:
+    """What is not answered is bounded, and goes on when it is."""
+    play = Play().opened()
+    close = frontend.Close(Of.STATEMENT, "x")
+    play.says(Parse("", "SELECT 1"), Bind("", ""), Execute(""), *[close] * 5000, Sync())
+    _, server = play.take()
+    sent = server.count(close)
+    assert 1000 < sent < 2500
+    assert server[-1] == Flush()
+    assert not play.session.credit(Lane.REQUEST)
+    play.server_says(ParseComplete(), BindComplete(), RowDescription((text("a"),)), CommandComplete("SELECT 0"))
+    while Sync() not in server:
+        play.server_says(*[CloseComplete()] * sent)
+        _, server = play.take()
+        sent = server.count(close)
+        assert sent < 2500
+    assert play.session.credit(Lane.REQUEST)
+
+
+def test_names_and_their_texts_are_bounded() -> None:
+    """Beyond that nothing is prepared; what is there still works."""
+    play = Play().opened()
+    text_of = "SELECT '" + "x" * 200_000 + "'"
+    for number in range(100):
+        play.says(Parse(f"s{number}", text_of), Sync())
+        _, server = play.take()
+        if f"s{number}" not in str(server[0]):
+            break
+        play.server_says(ParseComplete(), IDLE)
+    assert 50 < number < 99
+    play.server_says(SYNTAX, IDLE)
+    assert error_of(play.take()[0][-2])["C"] == "53400"
+    play.says(frontend.Close(Of.STATEMENT, "s0"), frontend.Close(Of.STATEMENT, "s1"), Sync())
+    play.server_says(CloseComplete(), CloseComplete(), IDLE)
+    play.take()
+    play.says(Parse("again", "SELECT 1"), Sync())
+    assert play.take()[1] == [Parse("again", "SELECT 1"), Sync()]
+
+
+def test_thousands_of_statements_in_one_text_are_refused() -> None:
+    """Policy would be asked about all of them at once."""
+    play = Play().opened()
+    play.says(Query("SELECT 1;" * 1001)).server_says(SYNTAX, IDLE)
+    assert error_of(play.take()[0][0])["C"] == "54000"
+    assert len(play.actions) == 1
 
 
 def test_the_target_of_actions() -> None:

@@ -153,6 +153,44 @@ def test_settings(sql: str, expected: tuple[str | None, str | None, bool]) -> No
 
 
 @pytest.mark.parametrize(
+    ("arguments", "unknown"),
+    [
+        ("'jit', 'off', false", ()),
+        ("'jit', $1, $2", ()),
+        ("'jit', $1::text, 't'::bool", ()),
+        ("'jit', NULL, false", ()),
+        ("$1, 'off', false", ("setting",)),
+        ("lower('JIT'), 'off', false", ("setting",)),
+        ("'application_name', email, false", ("setting",)),
+        ("'application_name', (SELECT email FROM t), false", ("setting",)),
+        ("'jit', 'off', email LIKE 'a%'", ("setting",)),
+        ("'jit', 'off'", ("setting",)),
+    ],
+)
+def test_set_config_is_told_what_it_sets(arguments: str, unknown: tuple[str, ...]) -> None:
+    """A name in the text, and nothing that is computed of what the database has."""
+    assert read(f"SELECT set_config({arguments}) FROM t").statements[0].unknown == unknown
+
+
+@pytest.mark.parametrize(
+    ("sql", "functions", "unknown"),
+    [
+        ("SELECT c.to_json FROM customers c", ["to_json"], ()),
+        ("SELECT (c).json_agg FROM customers c", ["json_agg"], ()),
+        ("SELECT s.to_json, s.a FROM (SELECT 1 AS a) s", ["to_json"], ()),
+        ("SELECT s.mine FROM (SELECT 1 AS a) s", ["mine"], ("function",)),
+        ("WITH s AS (SELECT 1 AS a) SELECT (s).mine FROM s", ["mine"], ("function",)),
+        ("SELECT s.to_json FROM (SELECT 1 AS to_json) s", [], ()),
+        ("SELECT c.mine, c.name, c.count, c.* FROM customers c", [], ()),
+    ],
+)
+def test_functions_in_the_notation_of_columns(sql: str, functions: list[str], unknown: tuple[str, ...]) -> None:
+    """`t.f` is f(t) where t surely has no such column, or where f takes any row."""
+    statement = read(sql).statements[0]
+    assert ([one.name for one in statement.functions], statement.unknown) == (functions, unknown)
+
+
+@pytest.mark.parametrize(
     ("sql", "objects", "action"),
     [
         ("DROP TABLE a.b, c", ["table a.b", "table c"], []),

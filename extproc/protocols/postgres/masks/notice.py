@@ -45,9 +45,9 @@ def mask_notice(
     """The fields of an ErrorResponse or NoticeResponse as (code, text), masked, and how many values by kind.
 
     Where a mask names columns, whatever an error may have put there of a row is masked, too: what is quoted or in
-    parentheses, numbers in errors about values, unless it is a word of the client's own statement (`sql`; None where there is none) or the name of an
-    object that another field has, and all that somebody's function says. Raises MaskError for a mask that can't be
-    carried out.
+    parentheses, and numbers in errors about values, unless it is a word of the client's own statement (`sql`; None
+    where there is none) or the name of an object that another field has; and all that somebody's function says. Raises
+    MaskError for a mask that can't be carried out.
     """
     masking = masking_of(masks, known)
     if masking is None:

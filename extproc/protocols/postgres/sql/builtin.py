@@ -94,7 +94,28 @@ database_to_xml_and_xmlschema database_to_xmlschema dblink dblink_exec dblink_op
 query_to_xml_and_xmlschema query_to_xmlschema schema_to_xml schema_to_xml_and_xmlschema schema_to_xmlschema
 table_to_xml table_to_xml_and_xmlschema table_to_xmlschema ts_rewrite ts_stat xpath_table
 """
+_RETURNS_SETS: Final = """
+aclexplode generate_series generate_subscripts json_array_elements json_array_elements_text json_each json_each_text
+json_object_keys json_populate_recordset json_to_recordset jsonb_array_elements jsonb_array_elements_text jsonb_each
+jsonb_each_text jsonb_object_keys jsonb_path_query jsonb_path_query_tz jsonb_populate_recordset jsonb_to_recordset
+pg_available_extension_versions pg_available_extensions pg_config pg_extension_update_paths
+pg_get_catalog_foreign_keys pg_get_keywords pg_get_publication_tables pg_listening_channels pg_options_to_table
+pg_partition_ancestors pg_partition_tree pg_show_all_settings pg_snapshot_xip pg_tablespace_databases
+pg_timezone_abbrevs_abbrevs pg_timezone_abbrevs_zone pg_timezone_names regexp_matches regexp_split_to_table
+string_to_table ts_debug ts_parse ts_token_type txid_snapshot_xip unnest
+"""
+
+_TAKES_ROWS: Final = """
+any_value array_agg concat hash_record hstore json_agg json_agg_strict json_build_array jsonb_agg jsonb_agg_strict
+jsonb_build_array max min pg_column_size quote_literal quote_nullable record_out record_send row_to_json to_json
+to_jsonb
+"""
 COMPUTES: Final = frozenset(_COMPUTES.split())
+RETURNS_SETS: Final = frozenset(_RETURNS_SETS.split())
+"""Of those: how many rows they give depends on their arguments (pg_proc.proretset)."""
+TAKES_ROWS: Final = frozenset(_TAKES_ROWS.split())
+"""Functions that take a row of any table as their only argument and tell of its values (by pg_proc's argument types:
+record, anyelement, "any"; and hstore's). PostgreSQL's documentation: "Using Composite Types in Queries"."""
 RUNS_TEXT: Final = frozenset(_RUNS_TEXT.split())
 """Of PostgreSQL's core and of the extensions that come with it: an argument is a query, or the name of a table."""
 

@@ -18,6 +18,11 @@ from extproc.protocols.postgres.sql.script import UNKNOWN, Origins
 
 PLACES: Final = ("read", "written", "filtered", "sorted", "grouped", "joined")
 """The fields of `Columns`."""
+DECIDING: Final = "deciding"
+"""The place of what is read, and of which a result tells by how many rows it has, or by an error, too."""
+COMPARED: Final = "compared"
+"""The place of what is read, and compared with that of other rows."""
+_MEANT: Final = {DECIDING: ("read", "filtered"), COMPARED: ("read", "grouped")}
 
 
 class Draft:
@@ -62,13 +67,11 @@ class Draft:
 
     def add(self, place: str, origins: Origins, name: str) -> None:
         """Columns at a place; `name` is what the text says where it does not tell which they are."""
-        found = self.columns[place]
-        if origins is UNKNOWN:
-            found[Column(None, None, name)] = None
-            return
-        for column in origins:
-            if type(column) is Column:
-                found[column] = None
+        columns = (Column(None, None, name),) if origins is UNKNOWN else origins
+        # What came round in a recursive CTE is no column yet.
+        named = dict.fromkeys(column for column in columns if type(column) is Column)
+        for one in _MEANT.get(place, (place,)):
+            self.columns[one].update(named)
 
     def about(self, type_: str, schema: str | None, name: str) -> None:
         """An object that the statement is about."""

@@ -8,9 +8,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Final
 
-from extproc.protocols.postgres.sql.builtin import RUNS_TEXT, computes
+from extproc.protocols.postgres.sql.builtin import RETURNS_SETS, RUNS_TEXT, computes
 from extproc.protocols.postgres.sql.compare import only, text
-from extproc.protocols.postgres.sql.draft import Draft, union
+from extproc.protocols.postgres.sql.draft import COMPARED, DECIDING, Draft, union
 from extproc.protocols.postgres.sql.facts import Column, Function, Setting
 from extproc.protocols.postgres.sql.names import parts, texts
 from extproc.protocols.postgres.sql.scope import Scope
@@ -18,7 +18,7 @@ from extproc.protocols.postgres.sql.script import UNKNOWN, Origins, Output
 from extproc.protocols.postgres.sql.tree import Node
 
 _PLAIN_TAGS: Final = """
-A_ArrayExpr A_Expr A_Indices A_Star BitString BoolExpr Boolean BooleanTest CaseExpr CaseWhen CoalesceExpr
+A_ArrayExpr A_Indices A_Star BitString Boolean BooleanTest CoalesceExpr
 CollateClause CollateExpr ColumnDef Constraint DefElem Float FunctionParameter GroupingFunc GroupingSet IndexElem
 Integer JsonAggConstructor JsonArgument JsonArrayAgg JsonArrayConstructor JsonBehavior JsonFormat JsonFuncExpr
 JsonIsPredicate JsonKeyValue JsonObjectAgg JsonObjectConstructor JsonOutput JsonParseExpr JsonReturning JsonScalarExpr
@@ -32,6 +32,8 @@ _PLAIN: Final = frozenset(_PLAIN_TAGS.split())
 _MEANINGLESS: Final = frozenset({"A_Const", "CurrentOfExpr", "TypeName", "typeName"})
 """Names no column, and calls no function."""
 _SCALARS: Final = (str, int, float, type(None))
+_JOINING: Final = frozenset({"||", "->", "->>", "#>", "#>>"})
+"""Operators that put texts together or take them apart: no value makes them fail."""
 _MOST: Final = 64
 """Columns that one value is made of, beyond which they are not named one by one."""
 
@@ -90,17 +92,42 @@ class Expressions(ABC):
         return tuple(walk.found) if walk.known else UNKNOWN
 
     def _column(self, walk: Walk, body: Node, place: str, flows: bool) -> None:
-        last, origins = resolve(walk.scope, body)
-        walk.draft.add(place, origins, last)
+        names = [text(one) if "String" in one else "*" for one in body["fields"]]
+        if len(names) > 1:
+            self._attribute(walk, names[-3] if len(names) > 2 else None, names[-2], names[-1], place, flows)
+            return
+        origins = walk.scope.column(names[0]) if "String" in body["fields"][0] else walk.scope.whole()
+        walk.draft.add(place, origins, names[0])
+        if flows:
+            walk.flow(origins)
+
+    def _attribute(self, walk: Walk, schema: str | None, table: str, name: str, place: str, flows: bool) -> None:
+        """`t.name` and `(t).name`: a column of that table, or all of them for `*`."""
+        origins = walk.scope.qualified(schema, table, name)
+        called = walk.scope.calls(schema, table, name)
+        if called:
+            walk.draft.functions[Function(None, name)] = None
+            if not computes(None, name):
+                walk.draft.doubt("function")
+        walk.draft.add(place, origins, "*" if called else name)
         if flows:
             walk.flow(origins)
 
     def _operator(self, walk: Walk, body: Node, place: str, flows: bool) -> None:
-        schema, _ = parts(body["name"])
+        schema, name = parts(body["name"])
         if schema not in (None, "pg_catalog"):
             walk.draft.doubt("function")
             walk.known = walk.known and not flows
+        if name not in _JOINING:
+            place = _deciding(place)
         walk.todo += [(body[side], place, flows) for side in ("rexpr", "lexpr") if side in body]
+
+    def _guard(self, walk: Walk, body: Node, place: str, flows: bool) -> None:
+        """AND, OR, NOT, CASE and WHEN: their conditions decide whether something else is computed, and fails."""
+        for part, one in reversed(body.items()):
+            if not isinstance(one, _SCALARS):
+                guards = "boolop" in body or part in ("arg", "expr")
+                walk.todo.append((one, _deciding(place) if guards else place, flows))
 
     def _call(self, walk: Walk, body: Node, place: str, flows: bool) -> None:
         schema, name = parts(body["funcname"])
@@ -114,21 +141,26 @@ class Expressions(ABC):
         elif not computes(schema, name):
             walk.draft.doubt("function")
             walk.known = walk.known and not flows
+        given = place
+        if name in RETURNS_SETS or not computes(schema, name):
+            given = _deciding(place)
+        elif place == "read" and "agg_distinct" in body:
+            given = COMPARED
         over = body.get("over", {})
         walk.todo += [
-            (over.get("startOffset", []), place, False),
-            (over.get("endOffset", []), place, False),
+            (over.get("startOffset", []), _deciding(place), False),
+            (over.get("endOffset", []), _deciding(place), False),
             (over.get("orderClause", []), "sorted", False),
             (over.get("partitionClause", []), "grouped", False),
             (body.get("agg_filter", []), "filtered", False),
             (body.get("agg_order", []), "sorted", flows and "agg_within_group" in body),
-            (args, place, flows),
+            (args, given, flows),
         ]
 
     def _set_config(self, draft: Draft, args: list[Node]) -> None:
         said = [_literal(only(arg)[1]) if only(arg)[0] == "A_Const" else None for arg in args]
         name, value, local = (*said, None, None, None)[:3]
-        if len(said) != 3 or not isinstance(name, str) or not isinstance(value, str):
+        if len(said) != 3 or not isinstance(name, str) or not all(map(_given, args)):
             draft.doubt("setting")
         draft.settings.append(
             Setting(
@@ -160,12 +192,9 @@ class Expressions(ABC):
         first = body["indirection"][0]
         if tag == "ColumnRef" and "String" in first and "String" in inner["fields"][-1]:
             names = texts(inner["fields"])
-            sources = walk.scope.sources_of(names[-2] if len(names) > 1 else None, names[-1])
-            if sources and (len(names) > 1 or walk.scope.is_row(names[-1])):
-                origins = union(source.column(text(first)) for source in sources)
-                walk.draft.add(place, origins, text(first))
-                if flows:
-                    walk.flow(origins)
+            schema = names[-2] if len(names) > 1 else None
+            if walk.scope.sources_of(schema, names[-1]) and (len(names) > 1 or walk.scope.is_row(names[-1])):
+                self._attribute(walk, schema, names[-1], text(first), place, flows)
                 walk.todo.append((body["indirection"][1:], place, flows))
                 return
         walk.todo += [(body["indirection"], place, flows), (body["arg"], place, flows)]
@@ -178,6 +207,9 @@ class Expressions(ABC):
     _SPECIAL: Final[dict[str, Callable[["Expressions", Walk, Any, str, bool], None]]] = {
         "ColumnRef": _column,
         "A_Expr": _operator,
+        "BoolExpr": _guard,
+        "CaseExpr": _guard,
+        "CaseWhen": _guard,
         "FuncCall": _call,
         "SubLink": _sublink,
         "SortBy": _sort,
@@ -192,9 +224,14 @@ def _literal(body: Node) -> str | bool | None:
     return str(body["sval"].get("sval", "")) if "sval" in body else None
 
 
-def resolve(scope: Scope, body: Node) -> tuple[str, Origins]:
-    """The last name of a ColumnRef, `*` for all, and which columns it is."""
-    names = [text(one) if "String" in one else "*" for one in body["fields"]]
-    if len(names) == 1:
-        return names[0], (scope.column(names[0]) if "String" in body["fields"][0] else scope.whole())
-    return names[-1], scope.qualified(names)
+def _given(argument: Node) -> bool:
+    """Whether it is a constant or a parameter, whatever type that is read as."""
+    tag, body = only(argument)
+    while tag == "TypeCast":
+        tag, body = only(body["arg"])
+    return tag in ("A_Const", "ParamRef")
+
+
+def _deciding(place: str) -> str:
+    """Where what stands at a place decides how many rows there are, or whether there is an error."""
+    return DECIDING if place == "read" else place

@@ -42,7 +42,10 @@ class Columns:
     """Columns by the place where they are named; one that is both selected and filtered on is in both.
 
     `read`: in what is returned, stored or computed; `written`: assigned; `filtered`: WHERE, HAVING, FILTER, MERGE's
-    WHEN; `sorted`: ORDER BY; `grouped`: GROUP BY, DISTINCT ON, PARTITION BY; `joined`: ON, USING, NATURAL.
+    WHEN; `sorted`: ORDER BY; `grouped`: GROUP BY, PARTITION BY, DISTINCT, UNION (but not ALL), INTERSECT, EXCEPT;
+    `joined`: ON, USING, NATURAL. What the number of rows or an error tells of is `filtered`, too: LIMIT, OFFSET,
+    TABLESAMPLE, a window's frame, arguments of functions in FROM, of those that return sets and of those that are not
+    known, conditions of CASE, AND, OR and NOT, and what operators compute with, but for `||` and JSON's `->`.
     """
 
     read: tuple[Column, ...] = ()
@@ -55,7 +58,8 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function or procedure that is called. `schema` is `pg_catalog` for SQL's own syntax (EXTRACT, TRIM, …)."""
+    """A function or procedure that is called, or may be: `t.to_json` is to_json(t) where t has no such column. `schema`
+    is `pg_catalog` for SQL's own syntax (EXTRACT, TRIM, …)."""
 
     schema: str | None
     name: str
@@ -86,8 +90,8 @@ class Copy:
 @dataclass(frozen=True, slots=True)
 class Setting:
     """Of SET, RESET and set_config(): what changes in this session. `name` is in lower case, `all` for RESET ALL and
-    DISCARD ALL, None where it is computed; `value` is None for DEFAULT, RESET and what is computed; `local`: for this
-    transaction."""
+    DISCARD ALL, None where it is no constant; `value` is None for DEFAULT, RESET and what is no constant; `local`: for
+    this transaction."""
 
     name: str | None
     value: str | None
@@ -177,7 +181,7 @@ UNKNOWNS: Final = {
     "function-body": "a body in another language than SQL, or a procedure's",
     "prepared-statement": "EXECUTE of a name that is not known",
     "cursor": "FETCH from a name that is not known",
-    "setting": "set_config() with a computed name or value",
+    "setting": "set_config() with a name that is no constant, or with a value that is computed",
     "catalogue": "which objects it is about is only in the catalogue: ALL TABLES IN SCHEMA, CASCADE, OWNED BY, …",
     "node": "a piece of syntax that is not read here",
 }

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from typing import Final
 
 from extproc.protocols.postgres.sql.compare import only, text
-from extproc.protocols.postgres.sql.draft import Draft, union
+from extproc.protocols.postgres.sql.draft import DECIDING, Draft, union
 from extproc.protocols.postgres.sql.facts import Unparsable
 from extproc.protocols.postgres.sql.names import texts
 from extproc.protocols.postgres.sql.recursion import combined, provisional, settled
@@ -85,11 +85,13 @@ class Queries(Tables):
         for item in node.get("distinctClause", []):
             if item:
                 self._order(draft, scope, item, named, "grouped")
+            else:
+                _compare(draft, outputs)
         for window in node.get("windowClause", []):
             _, body = only(window)
             self.value(draft, scope, body.get("partitionClause", []), "grouped")
             self.value(draft, scope, body.get("orderClause", []), "sorted")
-            self.value(draft, scope, [body.get("startOffset", []), body.get("endOffset", [])])
+            self.value(draft, scope, [body.get("startOffset", []), body.get("endOffset", [])], DECIDING)
         return outputs, where(node.get("whereClause"))
 
     def targets(self, draft: Draft, scope: Scope, targets: list[Node]) -> tuple[Output, ...]:
@@ -122,9 +124,11 @@ class Queries(Tables):
     ) -> tuple[tuple[Output, ...], str | None]:
         """Set operations: each column is made of those at its place. Long chains are walked without recursion."""
         todo, leaves = [node["rarg"], node["larg"]], []
+        compares = _compares(node)
         while todo:
             one = todo.pop()
             if one.get("op", "SETOP_NONE") != "SETOP_NONE" and not _OWN & one.keys():
+                compares = compares or _compares(one)
                 todo += [one["rarg"], one["larg"]]
             else:
                 leaves.append(one)
@@ -136,6 +140,8 @@ class Queries(Tables):
             draft.absorb(own)
             outputs = more if outputs is None else combined(outputs, more)
             conditions.add(own.where)
+        if compares:
+            _compare(draft, outputs or ())
         return outputs or (), next((word for word in _WEAKER if word in conditions), None)
 
     def _tail(self, draft: Draft, scope: Scope, node: Node, outputs: tuple[Output, ...]) -> None:
@@ -143,7 +149,7 @@ class Queries(Tables):
             named = Named(outputs)
             for item in node["sortClause"]:
                 self._order(draft, scope, only(item)[1]["node"], named, "sorted")
-        self.value(draft, scope, [node.get("limitCount", []), node.get("limitOffset", [])])
+        self.value(draft, scope, [node.get("limitCount", []), node.get("limitOffset", [])], DECIDING)
         if "lockingClause" in node:
             draft.locks = True
 
@@ -217,8 +223,21 @@ class Queries(Tables):
         first = self.query(draft, node["larg"], cte.scope, inner)
         cte.outputs = provisional(renamed(first, names), mark)
         outputs = settled(combined(first, self.query(draft, node["rarg"], cte.scope, inner)), mark)
+        if _compares(node):
+            _compare(draft, outputs)
         self._tail(draft, Scope(cte.scope, inner), node, outputs)
         return outputs
+
+
+def _compares(node: Node) -> bool:
+    """Whether a set operation compares rows: all but UNION ALL do."""
+    return node["op"] != "SETOP_UNION" or "all" not in node
+
+
+def _compare(draft: Draft, outputs: tuple[Output, ...]) -> None:
+    """These rows are compared as a whole."""
+    for output in outputs:
+        draft.add("grouped", output.origins, "*")
 
 
 def _limit(node: Node) -> int | None:

@@ -6,6 +6,7 @@ PostgreSQL's rules are in "Value Expressions", "Table Expressions" and "WITH Que
 from dataclasses import dataclass
 from typing import Any, Final
 
+from extproc.protocols.postgres.sql.builtin import TAKES_ROWS
 from extproc.protocols.postgres.sql.draft import union
 from extproc.protocols.postgres.sql.facts import Column
 from extproc.protocols.postgres.sql.script import UNKNOWN, Origins, Output
@@ -73,6 +74,17 @@ class Source:
     def whole(self) -> Origins:
         """What a row of it is made of."""
         return union(output.origins for output in self.outputs)
+
+    def calls(self, name: str) -> bool:
+        """Whether `t.name` is, or may be, no column but a function that is given a row: `t.f` is `f(t)` where t has no
+        column f. Of a table it has, as far as the text tells, any but the names of functions that take every row."""
+        return name not in self.named and (self.open is None or name in TAKES_ROWS)
+
+    def attribute(self, name: str) -> Origins:
+        """What `t.name` is made of."""
+        if not self.calls(name):
+            return self.column(name)
+        return union((self.whole(), () if self.open is None else self.column(name)))
 
 
 def widened(one: Output | None, other: Output) -> Output:
@@ -156,16 +168,18 @@ class Scope:
             self._whole = [union(source.whole() for source in self.sources if not source.qualified)]
         return self._whole[0]
 
-    def qualified(self, names: list[str]) -> Origins:
-        """`table.column`, `schema.table.column` or `database.schema.table.column`; the column may be `*`."""
-        *outer, table, name = names
-        schema = outer[-1] if outer else None
+    def qualified(self, schema: str | None, table: str, name: str) -> Origins:
+        """`table.column` or `schema.table.column`; the column may be `*`."""
         sources = self.sources_of(schema, table)
         if len(sources) > _SAME:
             return UNKNOWN
         if not sources:
             return UNKNOWN if schema is None else (Column(schema, table, name),)
-        return union(source.whole() if name == "*" else source.column(name) for source in sources)
+        return union(source.whole() if name == "*" else source.attribute(name) for source in sources)
+
+    def calls(self, schema: str | None, table: str, name: str) -> bool:
+        """Whether that is, or may be, no column but a function of a row."""
+        return name != "*" and any(source.calls(name) for source in self.sources_of(schema, table))
 
     def sources_of(self, schema: str | None, table: str) -> list[Source]:
         """The FROM items of this name in the nearest scope that has one."""

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from typing import Any, Final
 
 from extproc.protocols.postgres.sql.compare import only, text
-from extproc.protocols.postgres.sql.draft import Draft, union
+from extproc.protocols.postgres.sql.draft import DECIDING, Draft, union
 from extproc.protocols.postgres.sql.expressions import Expressions
 from extproc.protocols.postgres.sql.facts import Column, Relation
 from extproc.protocols.postgres.sql.names import alias_of, label, parts, relation_name, texts
@@ -68,13 +68,13 @@ class Tables(Expressions):
         if tag == "RangeFunction":
             return self._functions(draft, self._lateral(scope, beside), body, alias)
         if tag == "RangeTableSample":
-            self.value(draft, scope, [body.get("args", []), body.get("repeatable", [])])
+            self.value(draft, scope, [body.get("args", []), body.get("repeatable", [])], DECIDING)
             inner, sampled = only(body["relation"])
             return self._one(draft, scope, beside, inner, sampled)
         if tag not in _SPREAD:
             draft.doubt("node")
         # XMLTABLE and JSON_TABLE: their columns are made of the document.
-        document = self.value(draft, self._lateral(scope, beside), body)
+        document = self.value(draft, self._lateral(scope, beside), body, DECIDING)
         return Source(alias, (Output(None, document if tag in _SPREAD else UNKNOWN, star=True),))
 
     def _relation(self, draft: Draft, scope: Scope, body: Node) -> Source:
@@ -89,7 +89,7 @@ class Tables(Expressions):
     def _functions(self, draft: Draft, scope: Scope, body: Node, alias: str | None) -> Source:
         """The columns of a function are made of its arguments, where it only computes."""
         calls = [only(one)[1]["items"][0] for one in body.get("functions", [])]
-        origins: Origins = union([self.value(draft, scope, call) for call in calls])
+        origins: Origins = union([self.value(draft, scope, call, DECIDING) for call in calls])
         if alias is None and calls:
             alias = parts(only(calls[0])[1]["funcname"])[1] if only(calls[0])[0] == "FuncCall" else label(calls[0])
         # A function may be given rows of a table: `*` of that is any of its columns.
