@@ -17,11 +17,11 @@ TEXTS: list[tuple[str, str, list[Mask], str]] = [
     ("M", 'column "emial" does not exist', [ALL], 'column "emial" does not exist'),
     ("D", "Key (email)=(Jane) already exists.", [KEY], f"Key (email)=({X}) already exists."),
     ("D", "Key (a, b)=(1), (2) x) already exists.", [KEY], f"Key (a, b)=({X}) already exists."),
-    ("D", "Key (email)=(ada@example.net) already exists.", [KEY], "Key (email)=(ada@example.net) already exists."),
+    ("D", "Key (email)=(ada@example.net) already exists.", [KEY], f"Key (email)=({X}) already exists."),
     ("D", "Failing row contains (1, Jane, null).", [KEY], f"Failing row contains ({X})."),
     ("D", "Failing row contains (Jane).", [KEY], f"Failing row contains ({X})."),
     ("M", 'invalid input syntax for type integer: "Jane"', [KEY], f'invalid input syntax for type integer: "{X}"'),
-    ("M", 'invalid input syntax for type integer: "Ada"', [KEY], 'invalid input syntax for type integer: "Ada"'),
+    ("M", 'invalid input syntax for type integer: "Ada"', [KEY], f'invalid input syntax for type integer: "{X}"'),
     ("M", 'invalid input syntax for type integer: "d"', [KEY], f'invalid input syntax for type integer: "{X}"'),
     ("M", "syntaxe en entrée invalide : « Jane »", [KEY], f"syntaxe en entrée invalide : «{X}»"),
     ("M", "ungültige Eingabesyntax: „Jane“", [KEY], f"ungültige Eingabesyntax: „{X}“"),
@@ -57,7 +57,21 @@ def test_what_somebodys_function_says_is_masked_whole_where_columns_are_named() 
     wanted = (("C", "P0001"), ("M", X), ("D", X), ("R", "exec_stmt_raise"))
     assert mask_notice(fields, [KEY], KNOWN, SQL) == (wanted, {"column": 2})
     assert mask_notice(fields, [ALL], KNOWN, SQL) == (tuple(fields), {})
-    assert mask_notice(fields, [KEY], KNOWN, "DO $$ RAISE 'Jane is here' $$")[0][1] == ("M", "Jane is here")
+    assert mask_notice(fields, [KEY], KNOWN, "DO $$ RAISE 'Jane is here' $$") == (wanted, {"column": 2})
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ('invalid input syntax for type integer: "Ada"', 'invalid input syntax for type integer: "Ada"'),
+        ('column "email" does not exist', 'column "email" does not exist'),
+        ('invalid input syntax for type integer: "d"', f'invalid input syntax for type integer: "{X}"'),
+    ],
+)
+def test_what_was_found_in_the_statement_itself_is_told(text: str, wanted: str) -> None:
+    """Such an error has a position, and was raised before a row was read: a list of guesses in it tells nothing."""
+    found, _ = mask_notice([("C", "22P02"), ("M", text), ("P", "8")], [KEY], KNOWN, SQL)
+    assert dict(found)["M"] == wanted
 
 
 def test_codes_and_names_never_change() -> None:

@@ -45,16 +45,19 @@ def mask_notice(
     """The fields of an ErrorResponse or NoticeResponse as (code, text), masked, and how many values by kind.
 
     Where a mask names columns, whatever an error may have put there of a row is masked, too: what is quoted or in
-    parentheses, and numbers in errors about values, unless it is a word of the client's own statement (`sql`; None
-    where there is none) or the name of an object that another field has; and all that somebody's function says. Raises
-    MaskError for a mask that can't be carried out.
+    parentheses, and numbers in errors about values; and all that somebody's function says. Left are names of objects
+    that another field has and, of an error that was found in the statement itself, words of that (`sql`; None where
+    there is none). Raises MaskError for a mask that can't be carried out.
     """
     masking = masking_of(masks, known)
     if masking is None:
         return tuple(fields), {}
     counts = masking.counts
     plan = masking.plan.in_text()
-    own = "\n".join([sql or "", *(text for code, text in fields if code in _NAMES)])
+    # An error with a position was found before a row was read. Any other may quote a value, and a statement that lists
+    # all that it could be would have it told.
+    said = sql or "" if any(code == "P" for code, _ in fields) else ""
+    own = "\n".join([said, *(text for code, text in fields if code in _NAMES)])
     numbers = (_NUMBER,) if any(code == "C" and text.startswith(_OF_DATA) for code, text in fields) else ()
     raised = any(code == "R" and _RAISED.match(text) for code, text in fields)
 
