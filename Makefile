@@ -124,6 +124,7 @@ demo: $(VENV) tools ## run the demo: an agent, the gateway, a person who approve
 .PHONY: bench
 bench: $(VENV) $(COMPARED) tools ## measure: CPU and latency of each step of the path, and how fast masking finds
 	@$(BIN)/python -m bench
+	@$(BIN)/python -m bench.postgres
 	@$(BIN)/python -m bench.masking speed
 
 .PHONY: masking-eval

@@ -21,7 +21,7 @@ from extproc.config import Settings, load
 from extproc.domain.decision import Recording
 
 DOMAIN = "holdpoint.internal"
-_ISSUER, _AUDIENCE, _PEOPLE = "https://agents.bench", "bench-agents", "https://people.bench"
+ISSUER, AUDIENCE, PEOPLE = "https://agents.bench", "bench-agents", "https://people.bench"
 _TOKEN_SECONDS = 6 * 3600
 _RECORDED_SECONDS = 10.0
 _BESIDE = ("control", "shipper", "archivist")
@@ -46,7 +46,7 @@ class Identity:
 
     def token(self) -> str:
         """A token of one agent, good for hours."""
-        claims = {"iss": _ISSUER, "aud": _AUDIENCE, "sub": "agent-1", "exp": int(time.time()) + _TOKEN_SECONDS}
+        claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "agent-1", "exp": int(time.time()) + _TOKEN_SECONDS}
         return jwt.encode(claims, self._key, algorithm="ES256", headers={"kid": "bench"})
 
 
@@ -72,8 +72,8 @@ def configure(
         "version: 1\n"
         f"listen: {{address: 127.0.0.1:{free_port()}, ops: 127.0.0.1:{free_port()}, domain: {DOMAIN}}}\n"
         "identity:\n"
-        f"  agents: [{{issuer: {_ISSUER}, audience: {_AUDIENCE}, jwks: agents.json}}]\n"
-        f"  approvers: [{{issuer: {_PEOPLE}, audience: bench-people, jwks: people.json}}]\n"
+        f"  agents: [{{issuer: {ISSUER}, audience: {AUDIENCE}, jwks: agents.json}}]\n"
+        f"  approvers: [{{issuer: {PEOPLE}, audience: bench-people, jwks: people.json}}]\n"
         "targets:\n"
         f"  {Payload.HEADS}: {{{target}, inspect: headers}}\n"
         f"  {Payload.BODIES}: {{{target}, inspect: 1MiB}}\n"
@@ -119,12 +119,15 @@ class Gateway:
 
     @property
     def pids(self) -> Pids:
-        """Its processes: `envoy`, `python` (the workers), `opa`, and `beside` (control, shipper and archivist)."""
+        """Its processes: `envoy`, `python` (the workers), `opa`, and `beside` (control, shipper and archivist); and
+        `databases` (their workers) where it serves any."""
+        databases = [pid for name, pid in self._pids.items() if name.startswith("postgres-")]
         return {
             "envoy": [self._pids["envoy"]],
             "python": [pid for name, pid in self._pids.items() if name.startswith("worker-")],
             "opa": [self._pids["opa"]],
             "beside": [pid for name, pid in self._pids.items() if name in _BESIDE],
+            **({"databases": databases} if databases else {}),
         }
 
     def loop_lag(self) -> tuple[float, float]:

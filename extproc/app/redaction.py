@@ -24,6 +24,7 @@ _KEPT_INSIDE = {
     "decision": frozenset({"id", "revision"}),
     "llm": frozenset({"usage"}),
 }
+_LOOKED_AT = _KEPT | _KEPT_INSIDE.keys() | {"decision", "trace"}
 # W3C Trace Context, section 3.2: nothing but a version, two ids and flags.
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -49,6 +50,9 @@ def _split(body: Document) -> tuple[dict[str, JSON], list[tuple[tuple[str, ...],
     open_parts: dict[str, JSON] = {}
     kept: list[tuple[tuple[str, ...], JSON]] = []
     for name, value in body.items():
+        if name not in _LOOKED_AT:
+            open_parts[name] = value
+            continue
         inside = _kept_inside(name, value)
         if name in _KEPT or (name == "decision" and isinstance(value, str)):
             kept.append(((name,), value))

@@ -45,7 +45,12 @@ def register(subparsers: Subparsers) -> None:
     verbs = noun.add_subparsers(metavar="VERB", title="verbs")
     _add_list(verbs)
     show = _verb(
-        verbs, "show", "show a session, or one decision, as a timeline", _show, "holdpoint sessions show 3f9a0c"
+        verbs,
+        "show",
+        "show a session, or one decision, as a timeline",
+        _show,
+        "holdpoint sessions show 3f9a0c",
+        "holdpoint sessions show 3f9a0c --bodies --json",
     )
     show.add_argument("id", metavar="ID", help="the start of a session's id, or of a decision's")
     show.add_argument(

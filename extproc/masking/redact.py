@@ -1,6 +1,7 @@
 """Redaction for records: once, at the sink, with every rule."""
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import cast
 
@@ -47,7 +48,12 @@ class Redactor:
 
     def text(self, text: str) -> tuple[str, dict[str, int]]:
         """A text with every value masked, and how many by kind."""
-        return mask_whole(self._plan, text)
+        if text in self._plain:
+            return text, {}
+        masked, counts = mask_whole(self._plan, text)
+        if not counts:
+            self._remember((text,))
+        return masked, counts
 
     def json(self, value: JSON) -> tuple[JSON, dict[str, int]]:
         """A document with every value masked, and how many by kind (`key:<name>` for members named like secrets). The
@@ -89,10 +95,14 @@ class Redactor:
             return True
         if scan(self._detector, _BETWEEN.join(texts)):
             return False
+        self._remember(texts)
+        return True
+
+    def _remember(self, plain: Iterable[str]) -> None:
+        """In these texts there is nothing."""
         if len(self._plain) >= _TEXTS:
             self._plain.clear()
-        self._plain.update(text for text in texts if len(text) <= _TEXT_LENGTH)
-        return True
+        self._plain.update(text for text in plain if len(text) <= _TEXT_LENGTH)
 
     def _number(self, number: float, named: frozenset[int] = frozenset()) -> str | None:
         """The kind of value that a number is, if it is one."""
@@ -118,8 +128,8 @@ class Redactor:
         return True
 
     def _harmless(self, value: JSON, named: frozenset[int], todo: list[JSON]) -> bool:
-        """Whether what stands under a name that is context surely has nothing to mask; members of it have names of their
-        own, and are to be looked at."""
+        """Whether what stands under a name that is context surely has nothing to mask; its members have names of their
+        own, and are yet to be looked at."""
         kind = type(value)
         if kind is str:
             return (value, named) in self._nothing or self._has_nothing(cast(str, value), named)

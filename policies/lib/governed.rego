@@ -3,8 +3,8 @@
 # title: Governed columns
 # description: |
 #   Which of the columns that data governs (data.holdpoint.config.postgres.governed) a statement touches. `surely` goes by
-#   the table that is read, `possibly` also by the mere name of a column: a view, or a table that was made of another, has
-#   other tables' columns.
+#   the tables and names in the text; `possibly` by whether there can be any, under whatever name: a view has other tables'
+#   columns.
 package holdpoint.lib.governed
 
 import data.holdpoint.lib.postgres
@@ -65,30 +65,31 @@ sources(column, statement) := statement.reads if column.table == null
 
 # METADATA
 # description: |
-#   The governed columns whose values may come back from any of the statements, by name: those whose name is read from any
-#   relation that data does not name as free of them; all of them where `*` is read or what is read can't be told.
+#   The names of the governed columns whose values may come back: all as soon as a relation is read or written that data
+#   does not name as free of them, for the text does not tell what a view's columns are made of. The gateway asks the
+#   database's catalogue, and masks those that are. Errors quote rows, too, of what is written, indexed or committed; and
+#   what belongs to no statement, as notifications, is judged by the connection.
 possibly := every_name if opaque
 
-possibly := names_read if not opaque
+possibly := set() if not opaque
 
-names_read contains name if {
+opaque if {
 	some statement in postgres.statements
-	some column in statement.columns.read
-	name := lower(column.name)
-	name in every_name
-	not free(column)
+	some relation in array.concat(statement.reads, statement.writes)
+	not free(relation)
 }
 
 opaque if {
 	some statement in postgres.statements
 	some column in statement.columns.read
-	column.name == "*"
-	not free(column)
+	lower(column.name) in (every_name | {"*"})
+	not of_free(column)
 }
 
+# Of any other kind than these a statement may come upon rows of which its text says nothing.
 opaque if {
 	some statement in postgres.statements
-	statement.kind in {"call", "do"}
+	not statement.kind in plain
 }
 
 opaque if {
@@ -96,12 +97,29 @@ opaque if {
 	count(statement.unknown) > 0
 }
 
-# Of a relation that has none, whatever its columns are called.
-free(column) if column.schema in {"pg_catalog", "information_schema"}
+opaque if input.action.facts.phase == "connect"
 
-free(column) if {
+plain := {
+	"begin", "close", "copy", "deallocate", "declare", "delete", "discard", "empty", "execute", "explain", "fetch", "insert",
+	"listen", "lock", "merge", "notify", "prepare", "release", "reset", "rollback", "savepoint", "select", "set", "show",
+	"unlisten", "update",
+}
+
+of_free(column) if {
 	is_string(column.table)
-	relation := {"schema": column.schema, "name": column.table}
+	free({"schema": column.schema, "name": column.table})
+}
+
+# Of a relation that has none, whatever its columns are called.
+free(relation) if relation.schema in {"pg_catalog", "information_schema"}
+
+free(relation) if {
+	startswith(relation.name, "pg_")
+	relation.name in data.holdpoint.config.policies["postgres.catalogues"].harmless
+	postgres.own_schema(relation)
+}
+
+free(relation) if {
 	some target in {input.target.name, "*"}
 	some wanted in config.ungoverned[target]
 	lower(wanted) == lower(postgres.written(relation))

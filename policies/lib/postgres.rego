@@ -21,6 +21,14 @@ statements := input.action.facts.statements if {
 }
 
 # METADATA
+# description: |
+#   The statements that set something: those of the action, and while a connection is being opened the settings of its
+#   startup message as those of a SET.
+setting := statements
+
+setting := input.action.facts.statements if input.action.facts.phase == "connect"
+
+# METADATA
 # description: True while a statement is only prepared, which runs nothing; what it is bound to is decided when it is executed.
 preparing if input.action.facts.phase == "prepare"
 

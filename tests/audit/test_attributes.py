@@ -56,7 +56,7 @@ def test_a_statement_is_told_in_the_words_of_databases() -> None:
     body["target"]["protocol"] = "postgres"
     body["action"] |= {"protocol": "postgres", "verb": "UPDATE", "resource": "customers"}
     values = ["7", None, {"bytes": 3, "why": "binary"}]
-    where = {"database": "crm", "user": "app", "phase": "execute"}
+    where = {"database": "crm", "user": "app", "role": "clerk", "phase": "execute", "tables": ["customers", "s.t"]}
     body["action"]["summary"] = {**where, "statement": "U", "values": values}
     done = delivery(status=None, sqlstate="23505", tags=["UPDATE 0"], rows=0)
     told = action_spans(record("decision", body), record("delivery", done), [], HERE)[0]
@@ -72,6 +72,8 @@ def test_a_statement_is_told_in_the_words_of_databases() -> None:
         "db.response.returned_rows": 0,
         "db.response.status_code": "23505",
         "holdpoint.db.user": "app",
+        "holdpoint.db.role": "clerk",
+        "holdpoint.db.tables": ("customers", "s.t"),
         "holdpoint.db.tags": ("UPDATE 0",),
     }
     assert {name: told.attributes.get(name) for name in expected} == expected

@@ -92,7 +92,8 @@ def connecting(scene: Scene, settings: Sequence[tuple[str, str]], key: bytes) ->
         return "\n".join([*lines, "(each statement is decided by itself)"])
 
     digest = keyed(key, [*scene.parts(), "connect", *(part for setting in settings for part in setting)])
-    return Action(Protocol.POSTGRES, "CONNECT", scene.database, facts, scene.facts("connect"), render, digest)
+    summary: dict[str, JSON] = {**scene.facts("connect"), "settings": dict(settings)}
+    return Action(Protocol.POSTGRES, "CONNECT", scene.database, facts, summary, render, digest)
 
 
 def action_of(asked: Asked, scene: Scene, known: Knowledge, key: bytes) -> Action:

@@ -106,11 +106,11 @@ class Asking:
                 if self._fault is not None:
                     link.broken(self._fault)
                 return
-            if not self._may(self._inbox[0]):
-                return
-            frame = self._inbox.popleft()
-            self._bytes -= _cost(frame)
             try:
+                if not self._may(self._inbox[0]):
+                    return
+                frame = self._inbox.popleft()
+                self._bytes -= _cost(frame)
                 self._take(frame)
             except Malformed as error:
                 link.broken(str(error))
@@ -171,7 +171,7 @@ class Asking:
             return False
         if link.stale:
             # A Query would end the transaction that a pipeline without a Sync has open.
-            if link.pipeline.between and link.scene.transaction != "E":
+            if link.pipeline.between and link.scene.transaction != "E" and not _bare(frame):
                 link.look(look.LOOK)
                 return False
             link.scene = look.unsure(link.scene)
@@ -432,6 +432,11 @@ class Asking:
         """What is named was never let through, or is gone."""
         named = f'{what} "{name}"' if name else f"unnamed {what}"
         self._link.refuse(step, errors.error(state, f"{named} does not exist"))
+
+
+def _bare(frame: Frame) -> bool:
+    """Whether it needs the unnamed statement, which any Query makes the server forget."""
+    return frame.kind == frontend.Bind.kind and not frontend.Bind.decode(frame.body).statement
 
 
 def _cost(frame: Frame) -> int:

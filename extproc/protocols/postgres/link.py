@@ -66,8 +66,8 @@ class Link:
         self.moved = False
         """Whether they were changed in this transaction, whose end may change them back."""
         self.unsettled = False
-        """Whether what was executed last may have changed what names, or the place that they are looked up in, mean: what
-        comes behind it in the same pipeline has no meaning before it is answered."""
+        """Whether what was executed last may have changed what names mean, or the place that they are looked up in:
+        what comes behind it in the same pipeline has no meaning before it is answered."""
         self.looking = False
         """Whether the server is being asked which they are."""
         self.opening = False

@@ -30,8 +30,8 @@ def names(script: Script) -> bool:
 
 
 def strays(script: Script, moved: bool) -> bool:
-    """Whether one of its statements may run with another role or search_path than the first; `moved` says that there are
-    others to go back to."""
+    """Whether one of its statements may run with another role or search_path than the first; `moved` says that there
+    are others to go back to."""
     last = max(i for i, statement in enumerate(script.statements) if statement.within is None)
     before = script.statements[:last]
     return _move(before) or (moved and any(statement.kind in _ENDS for statement in before))

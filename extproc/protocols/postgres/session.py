@@ -163,7 +163,9 @@ class PostgresSession:
     def _connected(self, login: LoggedInAs) -> None:
         """Tell the client what a server tells, and find out where its statements run before it may send any."""
         link = self._link
-        link.scene = replace(link.scene, user=login.user, role=login.role or login.user)
+        # The server cuts a name that is too long for it.
+        application = login.settings.get("application_name", link.scene.application)
+        link.scene = replace(link.scene, user=login.user, role=login.role or login.user, application=application)
         link.pins = Pins(login.role, login.read_only)
         said = [backend.ParameterStatus(name, value).encode() for name, value in login.settings.items()]
         link.tell(b"".join(said) + self._ours)

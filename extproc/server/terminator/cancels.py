@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import hmac
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 
@@ -32,10 +32,10 @@ class Cancels:
     def __init__(self, index: int, route: "Route") -> None:
         self._index, self._route = index, route
         self._next = count(1)
-        self._known: dict[int, tuple[bytes, Callable[[], None]]] = {}
+        self._known: dict[int, tuple[bytes, Callable[[], Awaitable[None]]]] = {}
 
     @contextmanager
-    def known(self, version: int, cancel: Callable[[], None]) -> Iterator[BackendKeyData]:
+    def known(self, version: int, cancel: Callable[[], Awaitable[None]]) -> Iterator[BackendKeyData]:
         """For as long as a connection lasts: what its client is told, so that it can be cancelled by that."""
         while (pid := self._index << _BITS | next(self._next) & ((1 << _BITS) - 1)) in self._known:
             pass
@@ -47,7 +47,8 @@ class Cancels:
             del self._known[pid]
 
     async def asked(self, request: CancelRequest, relayed: bool) -> None:
-        """Somebody wants a connection cancelled. One that another worker has goes there, once."""
+        """Somebody wants a connection cancelled. One that another worker has goes there, once. When it returns the
+        server has done what it does for it: whoever waits for that can't have their next statement struck."""
         worker = request.pid >> _BITS
         if worker != self._index:
             if not relayed:
@@ -55,7 +56,7 @@ class Cancels:
             return
         found = self._known.get(request.pid)
         if found is not None and hmac.compare_digest(found[0], request.secret):
-            found[1]()
+            await found[1]()
 
 
 class Route:

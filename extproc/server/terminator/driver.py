@@ -22,6 +22,7 @@ from extproc.domain.limits import Limits
 from extproc.protocols.connection import (
     Ask,
     Cancel,
+    CancelAsked,
     Close,
     Command,
     Conclude,
@@ -38,7 +39,7 @@ from extproc.protocols.connection import (
     Tell,
     Withdraw,
 )
-from extproc.protocols.session import Abort, Decide, Decided, Lost, Pending, Received, Send, Stopped
+from extproc.protocols.session import Abort, Cause, Decide, Decided, Pending, Received, Send, Stopped
 from extproc.server.caps import Account
 from extproc.server.gate import Gate
 from extproc.server.records import Asker
@@ -48,6 +49,12 @@ from extproc.server.terminator.peer import Peer
 # A larger step over rows that are masked leaves the event loop, so that others' statements don't wait for it.
 _INLINE_BYTES = 4 << 10
 _CANCEL_SECONDS = 3.0
+_WORDS = {
+    "stopped": (Cause.TARGET, "The gateway is shutting down."),
+    "recording-failed": (Cause.UNAVAILABLE, "What passes can't be recorded now."),
+}
+"""Ends that the session does not choose itself, by their code."""
+
 _log = logging.getLogger("holdpoint.terminator")
 
 
@@ -147,6 +154,12 @@ class ConnectionDriver:
         """See live.Endable."""
         self.take(why)
 
+    async def cancel(self) -> None:
+        """The client wants what it waits for to end. When it returns the upstream has been told."""
+        self.take(CancelAsked())
+        if self._cancelling:
+            await asyncio.wait(self._cancelling)
+
     # -- peers ---------------------------------------------------------------------------------------------------------
 
     def received(self, peer: Peer, data: bytes) -> None:
@@ -201,20 +214,27 @@ class ConnectionDriver:
         self._go_on()
 
     def _execute(self, commands: list[Command]) -> None:
-        ended: list[Conclude] = []
+        ended: deque[tuple[Conclude, _Given]] = deque()
         try:
             for command in commands:
-                if isinstance(command, Conclude):
-                    # What became of it is written when it became so.
-                    ended.append(command)
-                else:
+                if self._over.done():
+                    break
+                if not isinstance(command, Conclude):
                     self._do(command)
+                elif (given := self._given.pop(command.under, None)) is not None:
+                    ended.append((command, given))
+            self._outbox.record()
+            while ended:
+                # Before it is sent: whoever is told that it is done finds that it was written.
+                end, given = ended.popleft()
+                self._write_end(end.under, given, end.outcome, dict(end.facts))
             self._outbox.send()
-            for end in ended:
-                self._conclude(end.under, end.outcome, dict(end.facts))
         except RecordingFailed:
             self._gate.metrics.unwritable.inc()
             self._finish("aborted:recording-failed")
+        finally:
+            # What was not ended as it should be ends with the connection.
+            self._given.update((command.under, given) for command, given in ended)
 
     def _do(self, command: Command) -> None:
         match command:
@@ -310,8 +330,10 @@ class ConnectionDriver:
 
     def _conclude(self, grant: Grant, outcome: str, facts: dict[str, JSON]) -> None:
         given = self._given.pop(grant, None)
-        if given is None:
-            return
+        if given is not None:
+            self._write_end(grant, given, outcome, facts)
+
+    def _write_end(self, grant: Grant, given: _Given, outcome: str, facts: dict[str, JSON]) -> None:
         facts["outcome"] = outcome
         facts["duration_us"] = (time.perf_counter_ns() - given.started) // 1000
         masked = facts.get("masked")
@@ -321,14 +343,29 @@ class ConnectionDriver:
         self._gate.records.delivered(given.asker, grant.decision.id, facts, given.recording)
 
     def _conclude_all(self) -> None:
-        if not self._over.done():
+        if not self._over.done() or self._over.cancelled():
             self._outcome = "aborted:stopped"
         if not self._busy:
-            for command in self._session.handle(Lost(self._outcome)):
+            for command in self._last_words():
                 if isinstance(command, Conclude):
                     self._conclude(command.under, command.outcome, dict(command.facts))
+                elif isinstance(command, Tell):
+                    self._client.write(command.data)
+                elif isinstance(command, Cancel):
+                    self._do(command)
         for grant in list(self._given):
             self._conclude(grant, self._outcome, {"masked": {}})
+
+    def _last_words(self) -> list[Command]:
+        """What the session has to say to an end that it did not choose itself; nothing where it did."""
+        code = self._outcome.removeprefix("aborted:")
+        cause, why = _WORDS.get(code, (Cause.UNAVAILABLE, "A fault of the gateway ended this connection."))
+        try:
+            return self._session.handle(Stopped(cause, code, why))
+        except Exception:
+            # Most likely its own fault is what ended it.
+            _log.exception("fault at the end of a connection")
+            return []
 
     def _remind(self, grant: Grant) -> None:
         if grant in self._given:

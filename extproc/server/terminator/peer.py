@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 HIGH_WATER = 256 << 10
 """Bytes that wait for a peer that does not read, beyond which no more are made for it."""
@@ -26,6 +26,33 @@ class Owner(Protocol):
     def drained(self, peer: "Peer") -> None:
         """The peer takes bytes again, or takes none for now (`peer.full`)."""
         ...
+
+
+@runtime_checkable
+class _Buffered(Protocol):
+    """asyncio.BufferedProtocol, whoever made it."""
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """See asyncio."""
+        ...
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """See asyncio."""
+        ...
+
+
+def _feed(transport: asyncio.Transport, data: bytes) -> None:
+    """Give a transport's protocol bytes as if they came now."""
+    protocol = transport.get_protocol()
+    if not isinstance(protocol, _Buffered):
+        # TLS is gone again: the connection was lost meanwhile.
+        return
+    while data:
+        into = memoryview(protocol.get_buffer(len(data)))
+        size = min(len(into), len(data))
+        into[:size] = data[:size]
+        protocol.buffer_updated(size)
+        data = data[size:]
 
 
 class Peer(asyncio.Protocol):
@@ -66,18 +93,32 @@ class Peer(asyncio.Protocol):
         self.read(False)
 
     async def start_tls(
-        self, context: ssl.SSLContext, *, server_side: bool = False, server_hostname: str | None = None
+        self,
+        context: ssl.SSLContext,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        early: bytes = b"",
     ) -> None:
-        """Go on under TLS. Raises ssl.SSLError, OSError and TimeoutError (a handshake takes ten seconds at most)."""
+        """Go on under TLS; `early` is what came of the handshake already. Raises ssl.SSLError, OSError and TimeoutError
+        (a handshake takes ten seconds at most)."""
         loop = asyncio.get_running_loop()
-        transport = await loop.start_tls(
-            self.transport,
-            self,
-            context,
-            server_side=server_side,
-            server_hostname=server_hostname,
-            ssl_handshake_timeout=_HANDSHAKE_SECONDS,
+        plain = self.transport
+        starting = loop.create_task(
+            loop.start_tls(
+                plain,
+                self,
+                context,
+                server_side=server_side,
+                server_hostname=server_hostname,
+                ssl_handshake_timeout=_HANDSHAKE_SECONDS,
+            )
         )
+        if early:
+            # By then it has begun: TLS is the protocol of the transport, and is told so before this callback.
+            await asyncio.sleep(0)
+            loop.call_soon(_feed, plain, early)
+        transport = await starting
         if transport is None:
             raise ConnectionResetError("the peer left during the handshake")
         self._transport = transport

@@ -8,7 +8,7 @@ import secrets
 import ssl
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from ipaddress import ip_address
 
@@ -16,9 +16,8 @@ from extproc.access.proving import Proving
 from extproc.domain.identity import Certificate, IdentityRefused, Shown, Why
 from extproc.domain.json import JSON, Document
 from extproc.domain.principal import Principal
-from extproc.domain.target import NOWHERE, Target
+from extproc.domain.target import NOWHERE, Protocol, Target
 from extproc.masking.plan import Knowledge
-from extproc.protocols.connection import CancelAsked as CancelNow
 from extproc.protocols.connection import Tell
 from extproc.protocols.postgres import context, errors
 from extproc.protocols.postgres.action import Scene
@@ -51,6 +50,10 @@ _GREETING_SECONDS = 60.0
 """As PostgreSQL's authentication_timeout."""
 
 _NONCE_BYTES = 18
+_NOWHERE = replace(NOWHERE, protocol=Protocol.POSTGRES)
+_HANDSHAKE = b"\x16"
+"""What TLS begins with, and no startup message: that would be far too long."""
+_ALPN = "postgresql"
 _log = logging.getLogger("holdpoint.postgres")
 
 
@@ -141,7 +144,12 @@ class _Arrival:
         tls = self._service.tls()
         greeting = Greeting(secrets.token_urlsafe(_NONCE_BYTES), tls=tls is not None, secure=_loopback(self._source))
         self._greeting = greeting
-        commands = greeting.feed(await self._inbox.read())
+        first = await self._inbox.read()
+        if tls is not None and first.startswith(_HANDSHAKE):
+            if not await self._start_tls(tls, first):
+                return None
+            first = await self._inbox.read()
+        commands = greeting.feed(first)
         while True:
             for command in commands:
                 more = await self._do(command)
@@ -184,16 +192,28 @@ class _Arrival:
         if not accept or tls is None:
             self._peer.write(b"N")
             return []
-        self._peer.read(False)
         self._peer.write(b"S")
-        context, binding = tls
-        await self._peer.start_tls(context, server_side=True)
+        await self._start_tls(tls)
+        return []
+
+    async def _start_tls(self, tls: tuple[ssl.SSLContext, bytes | None], direct: bytes = b"") -> bool:
+        """Go on under TLS, whose first bytes came already where the client did not ask first. False where it speaks
+        another protocol within."""
+        greeting, (context, binding) = self._greeting, tls
+        assert greeting is not None
+        self._peer.read(False)
+        await self._peer.start_tls(context, server_side=True, early=direct)
         found = self._peer.transport.get_extra_info("ssl_object")
+        if direct and found.selected_alpn_protocol() != _ALPN:
+            # Else what a browser is made to send could be taken for a session ("Direct SSL", ALPACA).
+            self._turned_away("no-alpn", None)
+            return False
         self._server_name = getattr(found, "asked_for", None)
         shown = found.getpeercert(binary_form=True)
         if shown:
             self._certificate = _certificate(shown, found.getpeercert())
-        return greeting.tls_started(binding, certificate=self._named_by_certificate())
+        greeting.tls_started(binding, certificate=self._named_by_certificate())
+        return True
 
     def _named_by_certificate(self) -> bool:
         """Whether the certificate alone says who it is: then no password is asked for."""
@@ -254,7 +274,7 @@ class _Arrival:
         if principal is None:
             return
         database, name = self._database(opening.database)
-        target = NOWHERE if database is None else database.target
+        target = _NOWHERE if database is None else database.target
         asker = self._asker(principal, target, context.of_connection(opening.settings, opening.application_name))
         wanted = name or opening.database
         scene = Scene(principal, target, wanted, "", "", None, application=opening.application_name)
@@ -275,14 +295,14 @@ class _Arrival:
                 upstream = PostgresUpstream(database, name, principal, service.databases.addresses, settings)
                 driver: ConnectionDriver | None = None
 
-                def cancel() -> None:
+                async def cancel() -> None:
                     if driver is not None:
-                        driver.take(CancelNow())
+                        await driver.cancel()
 
                 with service.cancels.known(ready.version, cancel) as key:
                     session = PostgresSession(
                         scene,
-                        opening.settings,
+                        settings,
                         service.known(),
                         service.digest_key,
                         key.encode(),

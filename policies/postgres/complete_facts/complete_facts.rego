@@ -20,6 +20,18 @@ findings contains postgres.blocked("incomplete-facts", "The gateway could not re
 	not postgres.complete
 }
 
+findings contains postgres.blocked("incomplete-facts", "What the connection sets could not be read.") if {
+	connecting
+	not opening_complete
+}
+
+opening_complete if {
+	is_array(postgres.setting)
+	every statement in postgres.setting {
+		is_array(statement.settings)
+	}
+}
+
 findings contains postgres.blocked("unknown-meaning", message) if {
 	some word in unknown
 	not word in readable

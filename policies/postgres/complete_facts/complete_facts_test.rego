@@ -87,6 +87,14 @@ test_what_does_not_matter_or_is_judged_elsewhere_is_not_said if {
 	found(with_unknown("production", "setting", {})) == {["unknown-meaning", "block"]}
 }
 
+test_what_a_connection_sets_is_read if {
+	opening := testing.connection("production")
+	found(testing.with_facts(opening, {"statements": [testing.set("timezone", "UTC")]})) == set()
+	every statements in [null, {}, [{"kind": "set"}]] {
+		found(testing.with_facts(opening, {"statements": statements})) == {["incomplete-facts", "block"]}
+	}
+}
+
 test_names_mean_nothing_without_a_search_path if {
 	lost := {"search_path": null, "complete": false}
 	every statement in [

@@ -26,36 +26,73 @@ test_values_are_masked_in_every_result if {
 		"production",
 		[testing.select("people", ["ssn"], {})],
 	)
-	count(governed_columns.findings) == 0 with input as testing.connection("production")
+	testing.codes(governed_columns.findings) == {"values-masked", "columns-masked"} with input as testing.connection("production")
 }
 
-test_columns_are_masked_that_are_read if {
-	every row in [
-		[testing.select("customers", ["id", "Email"], {}), {"redact": ["email"]}],
-		[testing.select("crm.customers", ["ssn"], {"within": "cte"}), {"redact": ["ssn"]}],
-		[testing.statement("delete", {"columns": {"read": [testing.column("customers.email")]}}), {"redact": ["email"]}],
-		[testing.select("orders", ["id"], {}), {}],
-		[testing.statement("select", {"functions": [testing.named("count")]}), {}],
-		[testing.select("customers", ["id"], {"columns": {"filtered": [testing.column("customers.email")]}}), {}],
+# A view gives columns any name, and the text does not tell what is a view.
+test_all_are_masked_where_anything_is_read if {
+	every statement in [
+		testing.select("customers", ["id", "Email"], {}),
+		testing.select("customer_view", ["contact"], {"within": "cte"}),
+		testing.select("crm.orders", ["id"], {"columns": {"read": []}}),
+		testing.select("pg_mine", ["contact"], {}),
+		testing.select("PG_CLASS", ["relname"], {}),
+		testing.select("public.pg_class", ["relname"], {}),
+		testing.statement("delete", {"columns": {"read": [testing.column("customers.Email")]}}),
+		testing.statement("select", {"columns": {"read": [testing.column("email")]}}),
 	] {
-		[statement, expected] := row
-		keys([{}, statement]) == expected
+		keys([{}, statement]) == every_key
 	}
 }
 
-# A view has another name than its tables, and a subquery none.
-test_a_name_is_governed_wherever_it_is_read_from if {
-	keys([testing.select("customer_view", ["email"], {})]) == {"redact": ["email"]}
-	keys([testing.statement("select", {"columns": {"read": [testing.column("email")]}})]) == {"redact": ["email"]}
-	keys([testing.select("products", ["name"], {})]) == {} with data.holdpoint.config.postgres.ungoverned as {"*": [], "crm": ["products"]}
-	keys([testing.select("products", ["name"], {})]) == {"redact": ["name"]} with data.holdpoint.config.postgres.ungoverned as {"hr": ["products"]}
-	keys([testing.select("public.products", ["name"], {})]) == {"redact": ["name"]}
-		with data.holdpoint.config.postgres.ungoverned as {"*": [], "crm": ["products"]}
+test_none_are_masked_where_there_are_none if {
+	every statement in [
+		testing.statement("select", {"functions": [testing.named("count")]}),
+		testing.select("pg_catalog.pg_class", ["relname"], {}),
+		testing.select("pg_class", ["relname", "*"], {}),
+		testing.select("information_schema.columns", ["column_name"], {}),
+		testing.statement("insert", {"writes": [testing.named("pg_catalog.pg_class")]}),
+		testing.statement("set", {}), testing.statement("begin", {}), testing.statement("listen", {}),
+	] {
+		keys([{}, statement]) == {}
+	}
+	hidden := testing.with_facts(testing.postgres("dev", [testing.select("pg_class", ["relname"], {})]), {"search_path": "mine, pg_catalog"})
+	testing.codes(governed_columns.findings) == {"values-masked", "columns-masked"} with input as hidden
+}
+
+test_none_are_asked_for_where_data_governs_none if {
+	given := testing.postgres("dev", [testing.select("customers", ["email", "*"], {"unknown": ["function"]})])
+	testing.codes(governed_columns.findings) == {"values-masked"} with input as given with data.holdpoint.config.postgres.governed as {"*": {"*": []}}
+}
+
+# PostgreSQL's errors quote rows: "Failing row contains (…)".
+test_errors_quote_what_is_changed if {
+	every statement in [
+		testing.statement("update", {"writes": [testing.named("customers")], "columns": {"written": [testing.column("customers.email")]}}),
+		testing.statement("copy", {"writes": [testing.named("orders")]}),
+		testing.statement("create", {"objects": [{"type": "index", "schema": null, "name": "x"}]}),
+		testing.statement("alter", {}), testing.statement("commit", {}), testing.statement("constraints", {}),
+	] {
+		keys([{}, statement]) == every_key
+	}
+}
+
+test_data_names_relations_without_any if {
+	every row in [
+		["products", {"*": [], "crm": ["products"]}, {}],
+		["products", {"*": ["Products"]}, {}],
+		["products", {"hr": ["products"]}, every_key],
+		["public.products", {"crm": ["products"]}, every_key],
+	] {
+		[relation, ungoverned, expected] := row
+		keys([testing.select(relation, ["name"], {})]) == expected with data.holdpoint.config.postgres.ungoverned as ungoverned
+	}
+	both := [testing.select("products", ["name"], {}), testing.select("orders", ["id"], {})]
+	keys(both) == every_key with data.holdpoint.config.postgres.ungoverned as {"crm": ["products"]}
 }
 
 test_whatever_can_not_be_told_is_all_of_them if {
 	every statement in [
-		testing.select("anything", ["*"], {}),
 		testing.statement("select", {"columns": {"read": [testing.column("*")]}}),
 		testing.statement("call", {}),
 		testing.statement("fetch", {"unknown": ["cursor"]}),
@@ -72,7 +109,7 @@ test_each_column_is_named if {
 }
 
 test_data_says_how if {
-	keys([testing.select("customers", ["email", "name", "ssn"], {})]) == {"partial": ["email"], "hash": ["name", "ssn"]}
+	keys([testing.select("customers", ["email", "name", "ssn"], {})]) == {"partial": ["email"], "hash": ["body", "name", "ssn"]}
 		with data.holdpoint.config.policies["postgres.governed_columns"].operators as {"*": "hash", "email": "partial"}
 	every statement in [testing.select("customers", ["*"], {}), {}] {
 		count(governed_columns.findings) == 0 with input as testing.postgres("dev", [statement])

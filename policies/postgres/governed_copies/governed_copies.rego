@@ -27,6 +27,20 @@ findings contains finding if {
 	)
 }
 
+# What a function that nobody knows gives may be any column's. Only where data governs columns of this very target.
+findings contains finding if {
+	count(object.get(data.holdpoint.config.postgres.governed, input.target.name, {})) > 0
+	some statement in postgres.statements
+	stores(statement)
+	"function" in statement.unknown
+	not postgres.computes(statement)
+	finding := postgres.held(
+		"unread-copy",
+		"What a function gives may be governed columns; storing that needs a person's approval.",
+		{"group": target.approval_group(settings.group)},
+	)
+}
+
 # Renamed, a column is no longer what data names.
 findings contains finding if {
 	some statement in postgres.statements
@@ -42,6 +56,8 @@ findings contains finding if {
 
 copies(statement) if statement.within in making
 
+copies(statement) if stores(statement)
+
 making := {"create", "function", "insert", "rule", "view"}
 
 # CREATE TABLE … AS EXECUTE.
@@ -52,8 +68,10 @@ copies(statement) if {
 	around.within in making
 }
 
+stores(statement) if statement.within in {"create", "insert"}
+
 # What is written to governed columns alone stays governed.
-copies(statement) if {
+stores(statement) if {
 	some column in statement.columns.written
 	not lower(column.name) in governed.every_name
 }

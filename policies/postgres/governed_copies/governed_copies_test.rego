@@ -57,6 +57,24 @@ test_other_columns_do_not_take_them_up if {
 	}
 }
 
+test_what_nobody_knows_is_not_stored_where_a_target_has_governed_columns if {
+	unknown := {"functions": [testing.named("email_of")], "unknown": ["function"]}
+	every statement in [
+		testing.statement("insert", object.union(unknown, {"columns": {"written": [testing.column("notes.x")]}})),
+		testing.statement("select", object.union(unknown, {"within": "create"})),
+		testing.statement("select", object.union(unknown, {"within": "insert"})),
+	] {
+		found(statement) == {["unread-copy", "hold"]}
+		found(statement) == set() with data.holdpoint.config.postgres.trusted_functions as ["email_of"]
+		count(governed_copies.findings) == 0 with input as testing.postgres("dev", [statement])
+	}
+	every statement in [testing.statement("select", unknown), testing.statement("select", object.union(unknown, {"within": "view"}))] {
+		found(statement) == set()
+	}
+	numbered := {"functions": [testing.named("nextval")], "within": "insert"}
+	found(testing.statement("select", numbered)) == set()
+}
+
 test_reading_is_not_copying if {
 	every within in [null, "cte", "copy", "declare", "explain_analyze"] {
 		found(testing.select("customers", ["email"], {"within": within})) == set()

@@ -33,7 +33,7 @@ findings contains finding if {
 }
 
 findings contains postgres.blocked("role", message) if {
-	some statement in postgres.statements
+	some statement in postgres.setting
 	some name in postgres.settings_of(statement)
 	name in settings.role_settings
 	message := "The role of a connection is not changed; ask for what this one may do."

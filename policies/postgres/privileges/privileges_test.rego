@@ -38,6 +38,7 @@ test_the_role_of_a_connection_stays if {
 		every name in ["role", "ROLE", "session_authorization"] {
 			found(testing.postgres(environment, [testing.set(name, "admin")])) == {["role", "block"]}
 			found(testing.postgres(environment, [testing.set(name, null)])) == {["role", "block"]}
+			found(testing.with_facts(testing.connection(environment), {"statements": [testing.set(name, "admin")]})) == {["role", "block"]}
 			by_function := testing.statement("select", {"settings": [{"name": name, "value": null, "local": true}], "within": "cte"})
 			found(testing.postgres(environment, [{}, by_function])) == {["role", "block"]}
 		}

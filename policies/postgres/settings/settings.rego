@@ -3,7 +3,8 @@
 # title: Settings of the connection
 # description: |
 #   Settings change what statements mean, or switch off what protects the data. Those that data names as harmless may be set,
-#   whether by SET, set_config() or ALTER; the encoding and the reading of strings only to what the gateway reads by.
+#   whether in opening a connection, by SET, set_config() or ALTER; the encoding and the reading of strings only to what the
+#   gateway reads by.
 # custom:
 #   id: postgres.settings
 #   severity: high
@@ -15,17 +16,24 @@ import data.holdpoint.lib.postgres
 settings := data.holdpoint.config.policies["postgres.settings"]
 
 findings contains postgres.blocked("setting", "This setting is not changed through the gateway.") if {
-	some statement in postgres.statements
+	some statement in postgres.setting
 	some setting in statement.settings
 	not harmless(setting)
 }
 
 findings contains postgres.blocked("unread-setting", message) if {
 	some statement in postgres.statements
+	unread(statement)
+	message := "What set_config() sets to what can't be told: name the setting in the text, and give the value as it is."
+}
+
+# A setting may be shown later, when nothing masks what it was made of.
+unread(statement) if "setting" in statement.unknown
+
+unread(statement) if {
 	some function in statement.functions
 	lower(function.name) == "set_config"
 	count(statement.settings) == 0
-	message := "Which setting set_config() changes can't be told; name it in the text."
 }
 
 # ALTER SYSTEM, and ALTER of a role, a database or a function, set what counts from then on.

@@ -48,6 +48,24 @@ test_set_config_says_what_it_sets if {
 	found([testing.statement("select", {"functions": [testing.named("pg_catalog.set_config")]})]) == {"unread-setting"}
 }
 
+test_values_are_not_computed if {
+	computed := object.union(by_function("application_name", null), {"unknown": ["setting"]})
+	found([computed]) == {"unread-setting"}
+	found([object.union(by_function(null, "on"), {"unknown": ["setting"]})]) == {"setting", "unread-setting"}
+}
+
+test_connections_are_opened_with_harmless_ones_only if {
+	every row in [
+		[["datestyle", "timezone", "extra_float_digits", "application_name"], set()],
+		[["timezone", "app.tenant"], {"setting"}], [["row_security"], {"setting"}], [["transform_null_equals"], {"setting"}],
+		[[], set()],
+	] {
+		[names, expected] := row
+		given := testing.with_facts(testing.connection("dev"), {"statements": [testing.set(name, "5") | some name in names]})
+		testing.codes(settings.findings) == expected with input as given
+	}
+}
+
 test_functions_and_tables_are_not_its_business if {
 	found([testing.statement("update", {"functions": [testing.named("lower")], "writes": [testing.named("orders")]})]) == set()
 }

@@ -34,10 +34,8 @@ def gateway(postgres: Server) -> Iterator[DatabaseGateway]:
 
 def sleeping(server: Server, subject: str) -> bool:
     """Whether a statement of this client sleeps at the server."""
-    found = server.sql(
-        f"SELECT count(*) FROM pg_stat_activity WHERE application_name = '{subject}' AND wait_event = 'PgSleep'"
-    )
-    return found[0][0] != "0"
+    found = server.sql("SELECT application_name FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+    return [subject] in found
 
 
 def worker(client: Client) -> int:
@@ -49,15 +47,14 @@ def worker(client: Client) -> int:
 def both(gateway: DatabaseGateway, version: int = PROTOCOL_3_0) -> Iterator[Client]:
     """A connection at each of the workers."""
     found: dict[int, Client] = {}
-    spare: list[Client] = []
-    while len(found) < 2:
-        assert len(spare) < 60, "all connections come to one worker"
-        name = f"sleeper-{len(spare)}-{version}"
-        spare.append(Client(gateway.dsn(), version, application_name=name))
-        found.setdefault(worker(spare[-1]), spare[-1])
-    for client in spare:
-        if client not in found.values():
+
+    def another() -> bool:
+        client = Client(gateway.dsn(), version, application_name=f"sleeper-{len(found)}-{version}")
+        if found.setdefault(worker(client), client) is not client:
             client.socket.close()
+        return len(found) == 2
+
+    until(another, "connections at both workers")
     yield from found.values()
 
 

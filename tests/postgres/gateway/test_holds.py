@@ -1,4 +1,4 @@
-"""Holds, as those who wait for them see them: the shipped policies hold a write in production until a person decides."""
+"""Holds, as those who wait see them: the shipped policies hold a write in production until a person decides."""
 
 import signal
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ def gateway(started: DatabaseGateway, postgres: Server) -> Iterator[DatabaseGate
     """The module's, and the order as it was before."""
     before = total(postgres)
     yield started
-    postgres.sql(f"UPDATE orders SET total = {before} WHERE id = 1", "crm")
+    postgres.sql(UPDATED.replace("$1", before), "crm")
 
 
 def total(server: Server) -> str:
@@ -162,7 +162,7 @@ def sessions(server: Server) -> int:
 
 
 SAME = {"subject": "binder", "groups": GROUPS, "database": "short-db/crm"}
-OTHERS = {
+OTHERS: dict[str, tuple[dict[str, Any], str, str, bytes]] = {
     "statement": ({}, "", UPDATED + " ", b"5"),
     "values": ({}, "", UPDATED, b"6"),
     "search_path": ({}, "SET search_path = public, pg_catalog", UPDATED, b"5"),

@@ -1,4 +1,4 @@
-"""What a refused statement is to a client: an error of the statement like any other, that says who, why and what next."""
+"""What a refused statement is to a client: an error like any other, that says by whom, why and what next."""
 
 import re
 from collections.abc import Iterator

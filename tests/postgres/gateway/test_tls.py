@@ -4,6 +4,7 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -20,7 +21,7 @@ NAME = "crm-db.holdpoint.internal"
 
 
 class Secure(DatabaseGateway):
-    """A gateway with a certificate for `localhost` and its targets, which takes those of its own authority's clients."""
+    """A gateway with a certificate for `localhost` and its targets, which takes those of its own authority."""
 
     def __init__(self, server: Server) -> None:
         super().__init__(server, policy="deadline: 5s, path: policies")
@@ -160,7 +161,59 @@ def test_channel_binding_is_none_for_a_token(gateway: Secure) -> None:
 def test_a_newer_libpq(gateway: Secure) -> None:
     """As psycopg has it, with the protocol's version 3.2 as well."""
     for version in ("3.0", "latest"):
-        words = gateway.words("verify-full", max_protocol_version=version)
-        command = [str(python_of_clients()), "-c", PSYCOPG, words]
-        done = subprocess.run(command, capture_output=True, text=True, env=clean_environment(), timeout=30)
-        assert done.stdout.strip() == "in|crm", done.stderr
+        assert psycopg(gateway.words("verify-full", max_protocol_version=version)) == "in|crm"
+
+
+def test_tls_from_the_first_byte(gateway: Secure) -> None:
+    """`sslnegotiation=direct`: a round trip less, and names count as ever."""
+    assert psycopg(gateway.words("verify-full", sslnegotiation="direct")) == "in|crm"
+    file = str(gateway.ours.folder / "alpha.pem")
+    words = {"sslcert": file, "sslkey": file, "host": NAME, "dbname": "postgres", "password": ""}
+    assert psycopg(gateway.words("verify-full", sslnegotiation="direct", **words)) == "in|postgres"
+    assert principals(gateway.gateway)[-1] == "spiffe://test/alpha"
+
+
+@pytest.mark.parametrize("offered", [None, "http/1.1"])
+def test_another_protocol_gets_no_session(gateway: Secure, offered: str | None) -> None:
+    """Who begins with TLS has to say that PostgreSQL is spoken in it."""
+    context = ssl.create_default_context(cafile=str(gateway.ours.folder / "ca.pem"))
+    if offered is not None:
+        context.set_alpn_protocols([offered])
+    startup = StartupMessage(PROTOCOL_3_0, (("user", "x"), ("database", "crm-db"))).encode()
+    with (
+        socket.create_connection(("127.0.0.1", gateway.port), 20) as line,
+        suppress(ssl.SSLError, ConnectionError),
+        context.wrap_socket(line, server_hostname="localhost") as secure,
+    ):
+        secure.sendall(startup)
+        assert secure.recv(1) == b""
+
+
+def test_a_handshake_in_small_pieces(gateway: Secure) -> None:
+    """However it is cut, it is one."""
+    context = ssl.create_default_context(cafile=str(gateway.ours.folder / "ca.pem"))
+    context.set_alpn_protocols(["postgresql"])
+    into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+    inner = context.wrap_bio(into, out, server_hostname="localhost")
+    with socket.create_connection(("127.0.0.1", gateway.port), 20) as line:
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        done = False
+        while not done:
+            try:
+                inner.do_handshake()
+                done = True
+            except ssl.SSLWantReadError:
+                pass
+            for byte in out.read():
+                line.sendall(bytes([byte]))
+            if not done:
+                into.write(line.recv(1 << 16))
+        assert inner.selected_alpn_protocol() == "postgresql"
+
+
+def psycopg(words: str) -> str:
+    """What psycopg's libpq gets."""
+    command = [str(python_of_clients()), "-c", PSYCOPG, words]
+    done = subprocess.run(command, capture_output=True, text=True, env=clean_environment(), timeout=30)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()

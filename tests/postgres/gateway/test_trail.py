@@ -12,6 +12,7 @@ from zipfile import ZipFile
 
 import pytest
 
+from extproc.audit.attributes import action
 from extproc.protocols.postgres.wire.common import CopyData, CopyDone
 from extproc.protocols.postgres.wire.frontend import Bind, Describe, Execute, Of, Parse, Query, Sync
 from tests.postgres.gateway.talking import Client, error, notice, noticed, ready, rows, tags
@@ -136,8 +137,11 @@ def test_a_statement_is_told_with_the_same_members_whatever_became_of_it(worked:
     wanted = members["SELECT 1/0"]
     assert {"database", "user", "role", "search_path", "application", "phase", "tables", "statement"} <= wanted
     different = {what: has ^ wanted for what, has in members.items() if has != wanted}
-    connecting = frozenset({"statement", "values", "tables"})
+    connecting = frozenset({"statement", "values", "tables", "settings"})
     assert different == dict.fromkeys(("CONNECT agent-1", "CONNECT agent-2"), connecting)
+    spans = [{name for name in action(worked[what]) if "parameter" not in name} for what in asked[:3]]
+    assert spans[0] ^ spans[1] == {"holdpoint.db.tables"}
+    assert spans[1] == spans[2]
     denied = worked["TRUNCATE trail"]["action"]["summary"]
     assert (denied["tables"], denied["application"], denied["role"]) == (["trail"], "trail", "writer")
     assert worked[unparsable]["action"]["summary"]["values"] == []
@@ -224,6 +228,7 @@ def test_a_session_is_exported_in_every_form(gateway: DatabaseGateway, worked: W
     assert verified.endswith("PASS\n"), verified
     period = gateway.gateway.administer("audit", "report", "--html", str(tmp_path / "period.html"))
     assert "gaps: none" in period.stdout, period.stdout + period.stderr
+    assert gateway.gateway.verify()["faults"] == []
 
 
 def _missing(gateway: DatabaseGateway) -> set[str]:

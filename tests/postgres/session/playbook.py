@@ -72,11 +72,16 @@ def row(*values: str | None) -> DataRow:
     return DataRow(tuple(None if value is None else value.encode() for value in values))
 
 
-def looked(path: str = '"$user", public', role: str = "none", user: str = "app") -> tuple[object, ...]:
+IDLE = ReadyForQuery(Transaction.IDLE)
+
+
+def looked(
+    path: str = '"$user", public', role: str = "none", user: str = "app", status: ReadyForQuery = IDLE
+) -> tuple[object, ...]:
     """What a server answers to the gateway's own question."""
     answers = zip(("search_path", "role", "session_authorization"), (path, role, user), strict=True)
     rows = [(RowDescription((text(name),)), row(value), CommandComplete("SHOW")) for name, value in answers]
-    return (*(message for each in rows for message in each), ReadyForQuery(Transaction.IDLE))
+    return (*(message for each in rows for message in each), status)
 
 
 LOOKED = looked()

@@ -9,7 +9,7 @@ from extproc.masking.engine.fingerprint import Fingerprints, fingerprints_of
 from extproc.masking.plan import Knowledge
 from extproc.masking.shipped import knowledge
 from extproc.protocols.postgres.sql import read
-from extproc.protocols.postgres.summary import MOST_TABLES, MOST_VALUES, Told, tables_of
+from extproc.protocols.postgres.summary import MOST_CHARACTERS, MOST_TABLES, MOST_VALUES, Told, tables_of
 from extproc.protocols.postgres.wire.frontend import Bind, Execute, FunctionCall, Parse, Query, Sync
 from tests.postgres.session.playbook import Play, allowed, blocked
 
@@ -96,6 +96,8 @@ VALUES = [
     ("UPDATE t SET pay = $1 WHERE id = 7", ("5",), (), ("UPDATE t SET pay = $1 WHERE id = 7", ["5"])),
     ("UPDATE t SET pay = $1 WHERE id = 7", ("5",), ("Pay",), ("UPDATE t SET pay = $1 WHERE id = 7", [HIDDEN])),
     ("UPDATE t SET PAY = 5 WHERE id = 7", (), ("pay",), ("UPDATE t SET PAY = '[masked:column]' WHERE id = 7", [])),
+    ("SELECT 1 FROM t WHERE ssn = $1", ("219099998",), (), ("SELECT 1 FROM t WHERE ssn = $1", ["[masked:ssn]"])),
+    ("SELECT 1 FROM t WHERE other = $1", ("219099998",), (), ("SELECT 1 FROM t WHERE other = $1", ["219099998"])),
     ("UPDATE t SET pay = $1", (None,), ("pay",), ("UPDATE t SET pay = $1", [None])),
     ("SELEC pay 'x'", ("5",), ("pay",), (f"SELEC pay '{HIDDEN}'", [HIDDEN])),
     ("SELECT pay FROM t WHERE id = $1", ("5",), ("pay",), ("SELECT pay FROM t WHERE id = $1", ["5"])),
@@ -116,4 +118,7 @@ def test_what_is_told_is_bounded() -> None:
     said: Any = Told({}, KNOWN, "SELECT", ["x"] * (MOST_VALUES + 2), tables).document()
     assert (said["values"][-1], len(said["values"])) == ("… 2 more", MOST_VALUES + 1)
     assert (said["tables"][-1], len(said["tables"])) == ("… 3 more", MOST_TABLES + 1)
+    long: Any = Told({"search_path": "a" * 1000, "role": None}, KNOWN, "SELECT").document()
+    assert (long["search_path"], long["role"]) == ("a" * MOST_CHARACTERS + "…", None)
+    assert tables_of(read(f"DROP TABLE {'t' * 100}")) == ("t" * 63,)
     assert told("SELECT password FROM t --" + "x" * (1 << 17), "a") == (HIDDEN, [HIDDEN])

@@ -5,7 +5,6 @@ an error in the place of what is refused. After each step both clients have hear
 state of a transaction, and both databases hold the same.
 """
 
-import dataclasses
 from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
@@ -56,9 +55,9 @@ STATEMENTS = (
     "SELECT nothing FROM t",
     "no statement",
     "",
-    f"{NO} DELETE FROM t",
-    f"{NO} SELECT 1",
-    f"{NO} COMMIT",
+    "/* no */ DELETE FROM t",
+    "/* no */ SELECT 1",
+    "/* no */ COMMIT",
     "BEGIN",
     "BEGIN ISOLATION LEVEL REPEATABLE READ",
     "COMMIT",
@@ -101,6 +100,8 @@ BOUND = (
 texts = st.lists(st.sampled_from(STATEMENTS), min_size=1, max_size=4).map("; ".join)
 names = st.sampled_from(["", "s", "x"])
 portals = st.sampled_from(["", "c", "y"])
+PREPARED = "SELECT name, statement FROM pg_catalog.pg_prepared_statements ORDER BY 1"
+ACTIVITY = "SELECT pid, state, backend_xid IS NOT NULL, wait_event FROM pg_catalog.pg_stat_activity"
 values = st.sampled_from([b"0", b"1", b"2", b"3", b"none", NO_VALUE])
 copied = st.lists(st.sampled_from([b"8\tc\n", b"9\td\n", b"wrong\n", b"4\tbad\n", b"\\.\n"]), max_size=3)
 endings = st.sampled_from([CopyDone(), CopyFail("enough")])
@@ -187,7 +188,7 @@ def replaced(messages: list[object]) -> list[object]:
 
 def told(messages: list[object]) -> list[object]:
     """What a client makes of it: of errors and notices what they are, not every word."""
-    found = []
+    found: list[object] = []
     for message in messages:
         if isinstance(message, backend.ErrorResponse):
             fields = dict(message.fields)
@@ -205,8 +206,8 @@ END = [CopyFail("the end"), Sync(), Close(Of.STATEMENT, "the end"), *[Sync()] * 
 
 
 def agree(told_straight: list[object], told_through: list[object]) -> bool:
-    """Whether both clients heard the same. Where both heard an error, the straight one may have another
-    reason, as it is not told of the refusal: that it is no SQL, that nothing has such a name, or that the transaction failed before."""
+    """Whether both clients heard the same. Where both heard an error the straight one may have another reason, as it is
+    told of no refusal: that it is no SQL, that nothing has such a name, or that the transaction failed before."""
     reasons = {("error", code) for code in ("refused", "25P02", "26000", "42601")}
     return len(told_straight) == len(told_through) and all(
         one == two or {one, two} <= reasons for one, two in zip(told_straight, told_through, strict=True)
@@ -235,7 +236,8 @@ class Transactions(RuleBasedStateMachine):
         self.pids = {"one": self.straight.key.pid, "two": self.through.server.key.pid}
 
     def teardown(self) -> None:
-        for side in (self.straight, self.through, *self.watch.values()):
+        self.through.close()
+        for side in (self.straight, *self.watch.values()):
             side.close()
 
     @rule(sql=texts, late=st.booleans())
@@ -283,7 +285,7 @@ class Transactions(RuleBasedStateMachine):
         path, role = self.asked(ask)[0]
         facts = self.through.actions[-1].facts
         assert (facts["search_path"], facts["role"]) == (path, role)
-        prepared = {str(name): str(text) for name, text in self.asked("TABLE pg_catalog.pg_prepared_statements")}
+        prepared = {str(name): str(text) for name, text in self.asked(PREPARED)}
         believed = {name: link.statements.get(name) for name in link.statements}
         for name, text in prepared.items():
             meant = believed.get(name)
@@ -293,8 +295,7 @@ class Transactions(RuleBasedStateMachine):
     # -- inside --------------------------------------------------------------------------------------------------------
 
     def asked(self, sql: str) -> list[tuple[str | None, ...]]:
-        """The first two columns of what both sides answer."""
-        sql = sql.replace("TABLE pg_catalog.pg_prep", "SELECT name, statement FROM pg_catalog.pg_prep") + " ORDER BY 1"
+        """The rows that both sides answer."""
         said = self.exchange([Query(sql)], False)
         return [row(message) for message in said if isinstance(message, backend.DataRow)]
 
@@ -330,10 +331,8 @@ class Transactions(RuleBasedStateMachine):
 
     def state(self, name: str) -> tuple[str | None, ...]:
         """What the server says of a side: its transaction's state, whether it has written, what it waits for."""
-        return self.watch[name].rows(
-            "SELECT state, backend_xid IS NOT NULL, wait_event FROM pg_catalog.pg_stat_activity "
-            f"WHERE pid = {self.pids[name]}"
-        )[0]
+        (found,) = [row[1:] for row in self.watch[name].rows(ACTIVITY) if row[0] == str(self.pids[name])]
+        return found
 
 
 @pytest.fixture(scope="module")

@@ -94,15 +94,13 @@ database_to_xml_and_xmlschema database_to_xmlschema dblink dblink_exec dblink_op
 query_to_xml_and_xmlschema query_to_xmlschema schema_to_xml schema_to_xml_and_xmlschema schema_to_xmlschema
 table_to_xml table_to_xml_and_xmlschema table_to_xmlschema ts_rewrite ts_stat xpath_table
 """
-_RETURNS_SETS: Final = """
-aclexplode generate_series generate_subscripts json_array_elements json_array_elements_text json_each json_each_text
-json_object_keys json_populate_recordset json_to_recordset jsonb_array_elements jsonb_array_elements_text jsonb_each
-jsonb_each_text jsonb_object_keys jsonb_path_query jsonb_path_query_tz jsonb_populate_recordset jsonb_to_recordset
-pg_available_extension_versions pg_available_extensions pg_config pg_extension_update_paths
-pg_get_catalog_foreign_keys pg_get_keywords pg_get_publication_tables pg_listening_channels pg_options_to_table
-pg_partition_ancestors pg_partition_tree pg_show_all_settings pg_snapshot_xip pg_tablespace_databases
-pg_timezone_abbrevs_abbrevs pg_timezone_abbrevs_zone pg_timezone_names regexp_matches regexp_split_to_table
-string_to_table ts_debug ts_parse ts_token_type txid_snapshot_xip unnest
+_NEVER_FAILS: Final = """
+any_value array_agg array_length array_to_json array_to_string ascii avg bit_length bool_and bool_or btrim char_length
+character_length concat concat_ws count cume_dist dense_rank every first_value initcap json_agg json_agg_strict
+json_build_array json_build_object jsonb_agg jsonb_agg_strict jsonb_build_array jsonb_build_object lag last_value lead
+left length lower ltrim max md5 min num_nonnulls num_nulls octet_length percent_rank position quote_ident quote_literal
+quote_nullable rank replace reverse right row_number row_to_json rtrim starts_with string_agg strpos sum to_json
+to_jsonb translate upper
 """
 
 _TAKES_ROWS: Final = """
@@ -111,8 +109,8 @@ jsonb_build_array max min pg_column_size quote_literal quote_nullable record_out
 to_jsonb
 """
 COMPUTES: Final = frozenset(_COMPUTES.split())
-RETURNS_SETS: Final = frozenset(_RETURNS_SETS.split())
-"""Of those: how many rows they give depends on their arguments (pg_proc.proretset)."""
+NEVER_FAILS: Final = frozenset(_NEVER_FAILS.split())
+"""Of those: there is no value of an argument that they end in an error for, and they give one value for each."""
 TAKES_ROWS: Final = frozenset(_TAKES_ROWS.split())
 """Functions that take a row of any table as their only argument and tell of its values (by pg_proc's argument types:
 record, anyelement, "any"; and hstore's). PostgreSQL's documentation: "Using Composite Types in Queries"."""

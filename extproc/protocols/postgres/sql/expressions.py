@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Final
 
-from extproc.protocols.postgres.sql.builtin import RETURNS_SETS, RUNS_TEXT, computes
+from extproc.protocols.postgres.sql.builtin import NEVER_FAILS, RUNS_TEXT, computes
 from extproc.protocols.postgres.sql.compare import only, text
 from extproc.protocols.postgres.sql.draft import COMPARED, DECIDING, Draft, union
 from extproc.protocols.postgres.sql.facts import Column, Function, Setting
@@ -20,12 +20,11 @@ from extproc.protocols.postgres.sql.tree import Node
 _PLAIN_TAGS: Final = """
 A_ArrayExpr A_Indices A_Star BitString Boolean BooleanTest CoalesceExpr
 CollateClause CollateExpr ColumnDef Constraint DefElem Float FunctionParameter GroupingFunc GroupingSet IndexElem
-Integer JsonAggConstructor JsonArgument JsonArrayAgg JsonArrayConstructor JsonBehavior JsonFormat JsonFuncExpr
-JsonIsPredicate JsonKeyValue JsonObjectAgg JsonObjectConstructor JsonOutput JsonParseExpr JsonReturning JsonScalarExpr
+Integer JsonAggConstructor JsonArgument JsonArrayAgg JsonArrayConstructor JsonBehavior JsonFormat
+JsonIsPredicate JsonKeyValue JsonObjectAgg JsonObjectConstructor JsonOutput JsonReturning JsonScalarExpr
 JsonSerializeExpr JsonTableColumn JsonTablePathSpec JsonValueExpr List MergeSupportFunc MinMaxExpr MultiAssignRef
 NamedArgExpr NullTest ObjectWithArgs ParamRef PartitionBoundSpec PartitionElem PartitionRangeDatum PartitionSpec
-RangeTableFuncCol ResTarget RoleSpec RowExpr SQLValueFunction SetToDefault StatsElem String TypeCast WindowDef
-XmlExpr XmlSerialize
+RangeTableFuncCol ResTarget RoleSpec RowExpr SQLValueFunction SetToDefault StatsElem String WindowDef
 """
 _PLAIN: Final = frozenset(_PLAIN_TAGS.split())
 """Nodes that mean no more than their parts."""
@@ -33,7 +32,9 @@ _MEANINGLESS: Final = frozenset({"A_Const", "CurrentOfExpr", "TypeName", "typeNa
 """Names no column, and calls no function."""
 _SCALARS: Final = (str, int, float, type(None))
 _JOINING: Final = frozenset({"||", "->", "->>", "#>", "#>>"})
-"""Operators that put texts together or take them apart: no value makes them fail."""
+"""Operators that put values together or take them apart, and never fail."""
+_TEXTS: Final = frozenset({"text", "varchar", "bpchar"})
+"""Types that any value can be cast to."""
 _MOST: Final = 64
 """Columns that one value is made of, beyond which they are not named one by one."""
 
@@ -122,6 +123,16 @@ class Expressions(ABC):
             place = _deciding(place)
         walk.todo += [(body[side], place, flows) for side in ("rexpr", "lexpr") if side in body]
 
+    def _cast(self, walk: Walk, body: Node, place: str, flows: bool) -> None:
+        of = body["typeName"]
+        plain = parts(of["names"])[1] in _TEXTS and "arrayBounds" not in of
+        walk.todo.append((body["arg"], place if plain else _deciding(place), flows))
+
+    def _failing(self, walk: Walk, body: Node, place: str, flows: bool) -> None:
+        """What is no document, or none of that type, is an error."""
+        parts_of = [one for one in body.values() if not isinstance(one, _SCALARS)]
+        walk.todo += [(one, _deciding(place), flows) for one in reversed(parts_of)]
+
     def _guard(self, walk: Walk, body: Node, place: str, flows: bool) -> None:
         """AND, OR, NOT, CASE and WHEN: their conditions decide whether something else is computed, and fails."""
         for part, one in reversed(body.items()):
@@ -142,7 +153,7 @@ class Expressions(ABC):
             walk.draft.doubt("function")
             walk.known = walk.known and not flows
         given = place
-        if name in RETURNS_SETS or not computes(schema, name):
+        if name not in NEVER_FAILS or schema not in (None, "pg_catalog"):
             given = _deciding(place)
         elif place == "read" and "agg_distinct" in body:
             given = COMPARED
@@ -197,6 +208,10 @@ class Expressions(ABC):
                 self._attribute(walk, schema, names[-1], text(first), place, flows)
                 walk.todo.append((body["indirection"][1:], place, flows))
                 return
+        # A row of whatever table: a parameter's, or what a function gives.
+        for one in body["indirection"]:
+            if "String" in one:
+                walk.draft.add(place, UNKNOWN, text(one))
         walk.todo += [(body["indirection"], place, flows), (body["arg"], place, flows)]
 
     def _json_query(self, walk: Walk, body: Node, place: str, flows: bool) -> None:
@@ -210,6 +225,11 @@ class Expressions(ABC):
         "BoolExpr": _guard,
         "CaseExpr": _guard,
         "CaseWhen": _guard,
+        "TypeCast": _cast,
+        "JsonFuncExpr": _failing,
+        "JsonParseExpr": _failing,
+        "XmlExpr": _failing,
+        "XmlSerialize": _failing,
         "FuncCall": _call,
         "SubLink": _sublink,
         "SortBy": _sort,

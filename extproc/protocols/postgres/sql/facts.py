@@ -44,8 +44,8 @@ class Columns:
     `read`: in what is returned, stored or computed; `written`: assigned; `filtered`: WHERE, HAVING, FILTER, MERGE's
     WHEN; `sorted`: ORDER BY; `grouped`: GROUP BY, PARTITION BY, DISTINCT, UNION (but not ALL), INTERSECT, EXCEPT;
     `joined`: ON, USING, NATURAL. What the number of rows or an error tells of is `filtered`, too: LIMIT, OFFSET,
-    TABLESAMPLE, a window's frame, arguments of functions in FROM, of those that return sets and of those that are not
-    known, conditions of CASE, AND, OR and NOT, and what operators compute with, but for `||` and JSON's `->`.
+    TABLESAMPLE, a window's frame, arguments of functions in FROM, conditions of CASE, AND, OR and NOT, and what
+    functions, operators and casts are given, but for those that never fail (lower(), `||`, `->`, `::text`, …).
     """
 
     read: tuple[Column, ...] = ()

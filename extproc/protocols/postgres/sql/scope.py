@@ -174,7 +174,7 @@ class Scope:
         if len(sources) > _SAME:
             return UNKNOWN
         if not sources:
-            return UNKNOWN if schema is None else (Column(schema, table, name),)
+            return UNKNOWN
         return union(source.whole() if name == "*" else source.attribute(name) for source in sources)
 
     def calls(self, schema: str | None, table: str, name: str) -> bool:
