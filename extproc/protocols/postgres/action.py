@@ -71,13 +71,22 @@ class Scene:
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What is asked: a text, what it says, and the values that it is bound to, both as they go on (`raw`) and as policy
-    reads them. `prepared` says that it is not to be executed yet."""
+    reads them. `types` are those that the client gave its parameters (OIDs). `prepared` says that it is not to be
+    executed yet. `behind` are the texts of what it only names: the statement of an EXECUTE, the cursor of a FETCH."""
 
     sql: str
     script: Script
     values: tuple[JSON, ...] = ()
     raw: bytes = b""
+    types: tuple[int, ...] = ()
     prepared: bool = False
+    behind: tuple[str, ...] = ()
+
+    def parts(self) -> list[str]:
+        """What a digest binds of it, beside `raw`. What stands behind a name is bound by what it is: the name may stand
+        for something else by the time that somebody has approved."""
+        phase = "prepare" if self.prepared else "execute"
+        return [phase, self.sql, repr(self.types), str(len(self.behind)), *self.behind]
 
 
 def connecting(scene: Scene, settings: Sequence[tuple[str, str]], key: bytes) -> Action:
@@ -110,7 +119,7 @@ def action_of(asked: Asked, scene: Scene, known: Knowledge, key: bytes) -> Actio
     }
     told = told_of(asked, scene, known)
     summary = told.document()
-    digest = keyed(key, [*scene.parts(), phase, asked.sql], asked.raw)
+    digest = keyed(key, [*scene.parts(), *asked.parts()], asked.raw)
     verb = "PREPARE" if asked.prepared else _verb(script)
     render = partial(_render, asked, scene, known)
     return Action(
@@ -156,7 +165,7 @@ def _found(text: str, known: Knowledge) -> dict[str, JSON]:
 
 def _render(asked: Asked, scene: Scene, known: Knowledge, masks: tuple[Mask, ...]) -> str:
     """What an approver sees: all that will run, and where, without the values that nobody should read in a list."""
-    if len(asked.sql) + len(asked.raw) > RENDER_BYTES:
+    if len(asked.sql) + len(asked.raw) + sum(map(len, asked.behind)) > RENDER_BYTES:
         raise Unrenderable(f"The statement has more than the {RENDER_BYTES} bytes that a person is shown")
     if any(not isinstance(value, str | None) for value in asked.values):
         raise Unrenderable("A value of the statement is not text, so nobody could read what they approve")
@@ -164,4 +173,6 @@ def _render(asked: Asked, scene: Scene, known: Knowledge, masks: tuple[Mask, ...
     lines = [f"{where}, transaction {TRANSACTION[scene.transaction]}", asked.sql]
     for number, value in enumerate(asked.values, 1):
         lines.append(f"-- ${number} = {orjson.dumps(value).decode()}")
+    for text in asked.behind:
+        lines += ["-- which stands for", text]
     return mask_value((*masks, HIDDEN), Lane.REQUEST.value, "\n".join(lines), known)[0]

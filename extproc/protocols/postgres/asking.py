@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 
 from extproc.domain.grant import Grant, Lane, Refusal
@@ -215,6 +215,7 @@ class Asking:
         if self._pinned(asked, step):
             return
         self._waiting = _Waiting(next(self._asks), step, then)
+        asked = replace(asked, behind=link.behind(asked.script))
         scene = look.unsure(link.scene) if look.strays(asked.script, link.moved) else link.scene
         action = action_of(asked, scene, link.known, self._key)
         trace = context.of_statement(asked.sql, link.scene.application)
@@ -283,7 +284,7 @@ class Asking:
         def granted(grant: Grant) -> None:
             self._prepare(frame, parse.statement, prepared, link.begin(Work(grant, parse.text, script)), final=True)
 
-        self._decide(Asked(parse.text, script, prepared=True), Step.PARSE, granted)
+        self._decide(Asked(parse.text, script, types=parse.types, prepared=True), Step.PARSE, granted)
 
     def _full_of_names(self, step: Step) -> bool:
         """Whether it was refused because the session has as many statements and portals as are remembered."""
@@ -324,10 +325,10 @@ class Asking:
             for i, value in enumerate(bind.values)
         )
 
-        asked = Asked(prepared.sql, prepared.script, told, frame.data)
+        asked = Asked(prepared.sql, prepared.script, told, frame.data, types)
 
         def granted(grant: Grant) -> None:
-            work = link.begin(Work(grant, prepared.sql, prepared.script))
+            work = link.begin(Work(grant, prepared.sql, prepared.script, raw=frame.data))
             if parse is not None:
                 self._prepare(parse, bind.statement, prepared, work)
             portal = Portal(work, asked)
@@ -369,7 +370,7 @@ class Asking:
             return
 
         def granted(grant: Grant) -> None:
-            portal.work, portal.asked = link.begin(Work(grant, portal.bound.sql, portal.bound.script)), False
+            portal.work, portal.asked = link.begin(_again(grant, portal.bound)), False
             self._run(frame, execute, portal)
 
         # It came to its end, and what was granted with it: to begin again is to act again.
@@ -441,3 +442,7 @@ def _bare(frame: Frame) -> bool:
 
 def _cost(frame: Frame) -> int:
     return _FRAME_BYTES + len(frame.data)
+
+
+def _again(grant: Grant, bound: Asked) -> Work:
+    return Work(grant, bound.sql, bound.script, raw=bound.raw)

@@ -56,6 +56,7 @@ class Link:
         self.scripts = _Scripts(self.statements)
         self.portals: Names[Portal] = Names()
         self.cursors: dict[str, Script] = {}
+        self._declared: dict[str, str] = {}
         self.copying: Work | None = None
         """The COPY that the client sends data for."""
         self.entering: Work | None = None
@@ -178,7 +179,7 @@ class Link:
         if self.moved and look.ends(script):
             self.stale = True
         if number < len(script.outer):
-            self._rename(script, script.outer[number])
+            self._rename(work, script.outer[number])
 
     def moves(self, script: Script) -> None:
         """Some of it ran, if not all."""
@@ -201,16 +202,33 @@ class Link:
         elif statement.kind in ("deallocate", "discard"):
             self.statements.clear()
 
-    def _rename(self, script: Script, statement: Statement) -> None:
+    def behind(self, script: Script) -> tuple[str, ...]:
+        """The texts of the statements and cursors that a script only names, by which it means what they are now."""
+        found: dict[tuple[str, str], str] = {}
+        todo = [script]
+        while todo:
+            for statement in todo.pop().statements:
+                key = statement.kind, statement.name or ""
+                if key[0] not in ("execute", "fetch") or key in found:
+                    continue
+                prepared = self.statements.get(key[1]) if key[0] == "execute" else None
+                if prepared is not None:
+                    found[key] = f"{prepared.sql}\n-- types {prepared.types}"
+                    todo.append(prepared.script)
+                else:
+                    found[key] = self._declared.get(key[1], "")
+        return tuple(found.values())
+
+    def _rename(self, work: Work, statement: Statement) -> None:
         """SQL has names for statements and cursors too; those of statements are the protocol's own."""
-        kind, name = statement.kind, statement.name
+        script, kind, name = work.script, statement.kind, statement.name
         if name is not None and kind in ("prepare", "declare") and _often(script, statement):
             # A text that fails in its middle leaves the former one behind: which it is nobody knows here.
             self._forget(statement)
         elif name is not None and kind == "prepare" and name in script.prepared:
-            self.statements.put(name, Prepared("", script.prepared[name], ()))
+            self.statements.put(name, Prepared(_whole(work), script.prepared[name], ()))
         elif name is not None and kind == "declare" and name in script.cursors:
-            self.cursors[name] = script.cursors[name]
+            self.cursors[name], self._declared[name] = script.cursors[name], _whole(work)
         elif name is not None and kind == "deallocate":
             self.statements.drop(name)
         elif kind in ("deallocate", "discard"):
@@ -262,6 +280,11 @@ class Link:
             data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             self._commands.append(Send(self._lane, data, self._under, False))
         self._pieces = []
+
+
+def _whole(work: Work) -> str:
+    """What was run, with the values that it was bound to as they came."""
+    return f"{work.sql}\n-- bound {work.raw.hex()}" if work.raw else work.sql
 
 
 def _often(script: Script, statement: Statement) -> bool:

@@ -6,6 +6,7 @@ READ_ONLY = "default_transaction_read_only"
 
 _OF_READING = frozenset({READ_ONLY, "transaction_read_only"})
 _OF_ROLE = frozenset({"role", "session_authorization"})
+_RUNS_TEXT = frozenset({"do", "call"})
 _TRUE = frozenset({"on", "true", "yes", "1", "t", "y"})
 
 
@@ -19,6 +20,8 @@ class Pins:
     def touched(self, script: Script) -> str | None:
         """The pinned setting that a script would change, or could change; None where it changes none."""
         for statement in script.statements if self._names else ():
+            if statement.kind in _RUNS_TEXT or "dynamic-sql" in statement.unknown:
+                return "what was chosen when it began, which text that is run could do,"
             for setting in statement.settings:
                 if setting.name is None or (setting.name in self._names and not _keeps(setting)):
                     return setting.name or "a setting whose name is computed"

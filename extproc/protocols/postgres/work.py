@@ -28,7 +28,7 @@ class Work:
     ended with. Of a result being sent, `described` says that its columns are known, and `mask` is what its rows go
     through; `counts` are the values that were masked, by kind. `columns` are those that the
     server told and the client was not, for it knew. `stopped` says why it is to end, once it went further than its
-    limits. `sent` is how many messages for it are on their way."""
+    limits. `sent` is how many messages for it are on their way. `raw` is the Bind that it was bound by."""
 
     grant: Grant
     sql: str
@@ -45,6 +45,7 @@ class Work:
     columns: tuple[Field, ...] = ()
     stopped: str | None = None
     sent: int = 0
+    raw: bytes = b""
 
     @property
     def limits(self) -> Limits:

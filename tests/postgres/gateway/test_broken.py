@@ -89,6 +89,22 @@ def test_a_journal_that_can_not_be_written(gateway: DatabaseGateway) -> None:
     assert gateway.gateway.verify()["faults"] == []
 
 
+def test_a_recording_that_can_not_go_on(gateway: DatabaseGateway) -> None:
+    """What passes under a decision is recorded before it passes: where that fails the session ends, with a word."""
+    worker = gateway.gateway.pid("postgres-0")
+    before = resource.prlimit(worker, resource.RLIMIT_FSIZE)
+    with Client(gateway.dsn()) as client:
+        client.send(Query("SELECT repeat('x', 1000), g FROM generate_series(1, 100000) g"))
+        client.receive()
+        resource.prlimit(worker, resource.RLIMIT_FSIZE, (1, before[1]))
+        try:
+            said = client.ended()
+        finally:
+            resource.prlimit(worker, resource.RLIMIT_FSIZE, before)
+        assert (said.get("S"), said.get("C")) == ("FATAL", "57000")
+        assert "recording-failed" in said["D"]
+
+
 LATE = Query(MARKED).encode()
 HOSTILE = {
     "an unknown kind": b"\x01\0\0\0\4",

@@ -3,9 +3,12 @@
 import os
 import re
 import signal
+import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -14,7 +17,7 @@ from tests.postgres.gateway.talking import Client, error, ready, rows
 from tests.support.databases import DatabaseGateway, database_gateway
 from tests.support.envoy import until
 from tests.support.postgres import Server, crm_server
-from tests.support.postgres_binaries import system_binaries
+from tests.support.postgres_binaries import clean_environment, program, system_binaries
 from tests.support.sql_load import PIPELINE, READS, Mode, pgbench
 from tests.support.trail import metric
 
@@ -129,6 +132,31 @@ def test_a_client_that_vanishes_leaves_nothing_running(gateway: DatabaseGateway,
     until(lambda: not asleep(server), "it to be cancelled")
     nothing_left(server)
     until(lambda: "aborted:client-left" in outcome(gateway, "gone"), "the record")
+
+
+def test_a_client_that_is_killed_under_load_leaves_nothing(gateway: DatabaseGateway, server: Server) -> None:
+    """pgbench, in the middle of whatever its clients do."""
+    with tempfile.NamedTemporaryFile("w", suffix=".sql") as file:
+        file.write(READS)
+        file.flush()
+        words = ["-n", "-M", "prepared", "-f", file.name, "-c", "4", "-T", "60", gateway.dsn("killed")]
+        before = server.log.count("\n")
+        with subprocess.Popen(
+            [program("pgbench"), *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=clean_environment()
+        ) as clients:
+            until(lambda: server.log.count("\n") > before + 200, "it to be busy")
+            clients.kill()
+    nothing_left(server)
+    until(lambda: metric(gateway.gateway, "holdpoint_exchanges") == 0, "the gateway to have none open")
+    granted = {r["decision"]["id"] for r in gateway.gateway.records("decision") if of(r, "killed", "granted")}
+    until(
+        lambda: granted == {r["decision"] for r in gateway.gateway.records("delivery") if of(r, "killed")}, "all ends"
+    )
+
+
+def of(record: dict[str, Any], subject: str, outcome: str = "") -> bool:
+    """Whether a record is of this principal, and ended so."""
+    return record["principal"]["subject"] == subject and outcome in (record["outcome"], "")
 
 
 class Agents:

@@ -114,6 +114,8 @@ def test_a_statement_that_takes_too_long() -> None:
         ("RESET ROLE", "role"),
         ("SET SESSION AUTHORIZATION other", "session_authorization"),
         ("DISCARD ALL", "role"),
+        ("DO $$ BEGIN END $$", "what was chosen when it began, which text that is run could do,"),
+        ("CALL p()", "what was chosen when it began, which text that is run could do,"),
     ],
 )
 def test_what_the_gateway_chose_is_not_for_the_session_to_change(sql: str, touched: str | None) -> None:

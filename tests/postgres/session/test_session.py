@@ -34,6 +34,7 @@ from extproc.protocols.postgres.wire.frontend import (
     Sync,
 )
 from extproc.protocols.session import Abort
+from tests.postgres.masks.answers import KNOWN
 from tests.postgres.session.playbook import (
     DATABASE,
     KEY,
@@ -404,6 +405,40 @@ def test_thousands_of_statements_in_one_text_are_refused() -> None:
     play.says(Query("SELECT 1;" * 1001)).server_says(SYNTAX, IDLE)
     assert error_of(play.take()[0][0])["C"] == "54000"
     assert len(play.actions) == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "run"),
+    [
+        (Parse("p", "UPDATE t SET a = 1"), Parse("p", "DELETE FROM t"), Query("EXECUTE p")),
+        (Parse("p", "SELECT $1", (23,)), Parse("p", "SELECT $1", (25,)), Query("EXECUTE p(1)")),
+        (Query("PREPARE p AS SELECT 1"), Query("PREPARE p AS SELECT 2"), Query("EXECUTE p")),
+        (Query("PREPARE p AS SELECT 1"), Query("PREPARE p AS SELECT 2"), Bind("", "p")),
+        (Query("DECLARE p CURSOR FOR SELECT 1"), Query("DECLARE p CURSOR FOR SELECT 2"), Query("FETCH p")),
+        (Query("SELECT 1"), Query("SELECT 2"), Bind("", "q")),
+    ],
+)
+def test_an_approval_binds_what_a_name_stands_for(one: Parse | Query, other: Parse | Query, run: object) -> None:
+    """The name may be given to something else while people decide."""
+
+    def digest(first: Parse | Query) -> tuple[str, str]:
+        play = Play(known=KNOWN).opened()
+        play.says(Parse("q", "EXECUTE p"), Sync()).server_says(ParseComplete(), IDLE)
+        if isinstance(first, Parse):
+            play.says(first, Sync()).server_says(ParseComplete(), IDLE)
+        else:
+            if first.text.startswith("SELECT"):
+                play.says(Query(f"PREPARE p AS {first.text}")).server_says(CommandComplete("PREPARE"), IDLE)
+            else:
+                play.says(first).server_says(CommandComplete("PREPARE"), IDLE)
+        play.says(run, Sync())
+        action = play.actions[-1]
+        return action.digest, action.render(())
+
+    assert digest(one) == digest(one)
+    (first, shown), (second, _) = digest(one), digest(other)
+    assert first != second
+    assert one.text in shown
 
 
 def test_the_target_of_actions() -> None:

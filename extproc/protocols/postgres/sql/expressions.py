@@ -110,6 +110,7 @@ class Expressions(ABC):
             walk.draft.functions[Function(None, name)] = None
             if not computes(None, name):
                 walk.draft.doubt("function")
+                walk.known = walk.known and not flows
         walk.draft.add(place, origins, "*" if called else name)
         if flows:
             walk.flow(origins)
@@ -185,14 +186,16 @@ class Expressions(ABC):
         _, inner = only(body["subselect"])
         outputs = self.query(walk.draft, inner, walk.scope, walk.scope.ctes)
         if body["subLinkType"] != "EXISTS_SUBLINK":
-            made = union(output.origins for output in outputs)
-            if flows:
-                walk.flow(made)
-            if place != "read" and made:
-                # What it gives is compared, sorted by, … here, whatever it is called inside.
-                for column in made:
-                    walk.draft.add(place, (column,), column.name)
+            self._given_by(walk, outputs, place, flows)
         walk.todo.append((body.get("testexpr", []), place, flows))
+
+    def _given_by(self, walk: Walk, outputs: tuple[Output, ...], place: str, flows: bool) -> None:
+        """What a query gives is compared, sorted by, … here, whatever it is called inside."""
+        made = union(output.origins for output in outputs)
+        if flows:
+            walk.flow(made)
+        if place != "read":
+            walk.draft.add(place, made, "*")
 
     def _sort(self, walk: Walk, body: Node, place: str, flows: bool) -> None:
         walk.todo.append((body["node"], place, flows))
@@ -216,8 +219,7 @@ class Expressions(ABC):
 
     def _json_query(self, walk: Walk, body: Node, place: str, flows: bool) -> None:
         outputs = self.query(walk.draft, only(body["query"])[1], walk.scope, walk.scope.ctes)
-        if flows:
-            walk.flow(union(output.origins for output in outputs))
+        self._given_by(walk, outputs, place, flows)
 
     _SPECIAL: Final[dict[str, Callable[["Expressions", Walk, Any, str, bool], None]]] = {
         "ColumnRef": _column,
