@@ -242,7 +242,7 @@ class Asking:
                 link.refuse(step, said)
                 self._note("UNREADABLE", "too-many", "More statements than are judged are in one text", told)
                 return None
-            return script
+            return script.calling(link.calls) if link.calls else script
         except Unparsable as error:
             # As the server would say it, for that would not have parsed it either.
             position = None if error.position is None else error.position + 1

@@ -55,6 +55,8 @@ class Link:
         self.statements: Names[Prepared] = Names(lambda prepared: len(prepared.sql))
         self.scripts = _Scripts(self.statements)
         self.portals: Names[Portal] = Names()
+        self.calls: frozenset[str] = frozenset()
+        """Functions of this database that take a row, by name."""
         self.cursors: dict[str, Script] = {}
         self._declared: dict[str, str] = {}
         self.copying: Work | None = None

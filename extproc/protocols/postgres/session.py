@@ -53,12 +53,14 @@ Settings = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class LoggedInAs:
-    """What the server said when the gateway logged in: its settings, as whom, and what was chosen for the session."""
+    """What the server said when the gateway logged in: its settings, as whom, and what was chosen for the session;
+    `calls` are its functions that take a row, by name."""
 
     settings: Mapping[str, str]
     user: str
     role: str | None = None
     read_only: bool = False
+    calls: frozenset[str] = frozenset()
 
 
 class PostgresSession:
@@ -166,6 +168,7 @@ class PostgresSession:
         # The server cuts a name that is too long for it.
         application = login.settings.get("application_name", link.scene.application)
         link.scene = replace(link.scene, user=login.user, role=login.role or login.user, application=application)
+        link.calls = login.calls
         link.pins = Pins(login.role, login.read_only)
         said = [backend.ParameterStatus(name, value).encode() for name, value in login.settings.items()]
         link.tell(b"".join(said) + self._ours)

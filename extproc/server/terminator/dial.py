@@ -15,7 +15,7 @@ from extproc.protocols.postgres.auth.binding import server_end_point
 from extproc.protocols.postgres.auth.failure import LoginFailed
 from extproc.protocols.postgres.auth.upstream import LoggedIn, Secret
 from extproc.protocols.postgres.auth.upstream import Login as LoginTo
-from extproc.protocols.postgres.masks.question import Question
+from extproc.protocols.postgres.masks.question import CALLS, Question
 from extproc.protocols.postgres.pinned import READ_ONLY
 from extproc.protocols.postgres.session import LoggedInAs
 from extproc.protocols.postgres.wire.backend import BackendKeyData, ErrorResponse, ReadyForQuery
@@ -87,14 +87,19 @@ class PostgresUpstream(Upstream):
                         raise
                     self._watched = False
                     peer, inbox, logged = await self._enter(way)
+                calls = await _rows(peer, inbox, CALLS)
+                if calls is None:
+                    peer.abort()
+                    raise NotConnected("upstream-unread", "The database does not tell what functions it has.")
         except TimeoutError:
             raise NotConnected("upstream-timeout", "The database did not answer in time.") from None
-        except (OSError, ValueError, Left) as error:
+        except (OSError, ValueError, Left, Malformed) as error:
             _log.warning("no connection", extra={"target": self._database.target.name, "why": str(error)})
             raise NotConnected("upstream-unreachable", "The database can't be reached now.") from None
         self._key = logged.key
         inbox.release()
-        return peer, LoggedInAs(logged.statuses, way.login.user, way.login.role, limits.read_only)
+        named = frozenset(name for row in calls for name in row if name is not None)
+        return peer, LoggedInAs(logged.statuses, way.login.user, way.login.role, limits.read_only, named)
 
     async def _enter(self, way: _Way) -> tuple[Peer, Inbox, LoggedIn]:
         peer, inbox, binding = await self._open(way)

@@ -95,6 +95,7 @@ class Play:
     rule: Rule = lambda _: allowed()
     known: Knowledge = field(default_factory=lambda: Knowledge(Engine(())))
     cut: Callable[[bytes], list[bytes]] = lambda data: [data]
+    calls: frozenset[str] = frozenset()
     actions: list[Action] = field(default_factory=list)
     done: list[Command] = field(default_factory=list)
     open: list[int] = field(default_factory=list)
@@ -180,7 +181,7 @@ class Play:
                     else:
                         self._carry(self.session.handle(Decided(ask, self._outcome(ruled))))
                 case Connect():
-                    self._carry(self.session.handle(Connected(LoggedInAs(SETTINGS, "app"))))
+                    self._carry(self.session.handle(Connected(LoggedInAs(SETTINGS, "app", calls=self.calls))))
                 case Conclude(under):
                     assert under in self.grants, "concluded twice"
                     self.grants.remove(under)

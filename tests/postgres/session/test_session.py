@@ -441,6 +441,15 @@ def test_an_approval_binds_what_a_name_stands_for(one: Parse | Query, other: Par
     assert one.text in shown
 
 
+@pytest.mark.parametrize(("sql", "complete"), [("SELECT c.purge FROM t c", False), ("SELECT c.name FROM t c", True)])
+def test_what_looks_like_a_column_and_is_a_function_of_a_row(sql: str, complete: bool) -> None:
+    """`c.purge` is `purge(c)` where the table has no such column; the server says which functions there are."""
+    play = Play(calls=frozenset({"purge"})).opened().says(Query(sql))
+    facts = play.actions[-1].facts
+    assert facts["complete"] is complete
+    assert ("'functions': [{'schema': None, 'name': 'purge'}]" in str(facts)) is not complete
+
+
 def test_the_target_of_actions() -> None:
     """What binds an approval to this connection."""
     assert Play().session.scene.target is DATABASE

@@ -1,12 +1,12 @@
 """What a whole text of SQL means, and where the columns of its results come from."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final
 
 from extproc.domain.json import JSON
-from extproc.protocols.postgres.sql.facts import Column, Statement
+from extproc.protocols.postgres.sql.facts import Column, Function, Statement
 
 _FROM_CLIENT = ("in", "client")
 
@@ -74,6 +74,16 @@ class Script:
         found = [one for one in self.results if one is not None]
         return found[0] if len(found) == 1 else None
 
+    def calling(self, names: Collection[str]) -> "Script":
+        """The same, where functions with these names take a row: PostgreSQL reads `t.f` as `f(t)` where `t` has no
+        column `f`, which the text does not tell ("Using Composite Types in Queries")."""
+        return replace(
+            self,
+            statements=tuple(_calling(one, names) for one in self.statements),
+            prepared=MappingProxyType({name: one.calling(names) for name, one in self.prepared.items()}),
+            cursors=MappingProxyType({name: one.calling(names) for name, one in self.cursors.items()}),
+        )
+
     def document(self) -> list[JSON]:
         """`action.facts.statements`."""
         return [one.document() for one in self.statements]
@@ -128,3 +138,14 @@ def _any(outputs: Iterable[Output], label: str) -> Origins:
             return UNKNOWN
         found.update(dict.fromkeys(origins))
     return tuple(found)
+
+
+def _calling(statement: Statement, names: Collection[str]) -> Statement:
+    """A statement in which a column that has one of these names may be a call."""
+    columns = statement.columns
+    places = (columns.read, columns.written, columns.filtered, columns.sorted, columns.grouped, columns.joined)
+    found = dict.fromkeys(one.name for place in places for one in place if one.name in names)
+    if not found:
+        return statement
+    functions = (*statement.functions, *(Function(None, name) for name in found))
+    return replace(statement, functions=functions, unknown=tuple(dict.fromkeys((*statement.unknown, "function"))))
