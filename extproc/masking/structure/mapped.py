@@ -38,12 +38,20 @@ class Spelling:
 
     def decode(self, raw: bytes) -> bytes:
         """What the bytes mean. Raises MaskError where nobody can wait for it to be known."""
+        self._check(raw)
+        return self.seen(raw)
+
+    def seen(self, raw: bytes) -> bytes:
+        """As `decode`, but what can't be known means itself: `unknown` says where that is."""
         if self._mark not in raw:
             return raw
-        self._check(raw)
         parts = self._split(raw)
         parts[1::2] = map(self._meaning, parts[1::2])
         return b"".join(parts)
+
+    def unknown(self, raw: bytes) -> list[tuple[int, int]]:
+        """Where there is something for which `decode` raises MaskError."""
+        return [found.span() for found in self._refused.finditer(raw)] if self._mark in raw else []
 
     def pieces(self, raw: bytes) -> list[Piece]:
         """The bytes, and by turns what they mean. Raises MaskError as `decode` does."""
@@ -82,7 +90,7 @@ class Spelling:
         return len(raw) if found is None else found.start()
 
     def _check(self, raw: bytes) -> None:
-        if self._refused.search(raw):
+        if self._mark in raw and self._refused.search(raw):
             raise MaskError("a character that is spelt with too many digits")
 
 

@@ -128,7 +128,9 @@ class Look:
                 looks.append((text, minds[0], named & minds[1]))
         found: set[tuple[int, int]] = set()
         for text, detector, context in looks:
-            spans = scan(detector, markup.ENTITIES.decode(text), context)
+            # What can't be known may stand where it need not be, in a comment: whoever reads tag by tag sees.
+            found |= set(markup.ENTITIES.unknown(text))
+            spans = scan(detector, markup.ENTITIES.seen(text), context)
             bounds = sorted({offset for span in spans for offset in (span.start, span.end)})
             lies = dict(zip(bounds, markup.ENTITIES.offsets(text, bounds), strict=True))
             found |= {(lies[span.start], lies[span.end]) for span in spans}
