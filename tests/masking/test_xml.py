@@ -5,6 +5,7 @@ import re
 import tracemalloc
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
@@ -370,6 +371,17 @@ def test_a_character_that_is_spelt_with_too_many_digits(text: str, html: bool) -
         else:
             assert not meant
             assert EMAIL.encode() not in out
+
+
+@pytest.mark.parametrize("html", [False, True])
+@pytest.mark.parametrize("text", ["<{}/>", "<a></{}>", "<a {}='b'/>", "<a {}/>", "<secret><?{} b?></secret>"])
+def test_a_name_is_so_long_at_most(text: str, html: bool) -> None:
+    """However much of it comes at a time."""
+    for size, fits in ((1000, True), (1030, False)):
+        raw = text.format("n" * size).encode()
+        for cuts in (range(0), range(1, len(raw)), range(400, len(raw), 400)):
+            with nullcontext() if fits else pytest.raises(MaskError, match="a name of more than 1 KiB"):
+                run(_make("secret", html=html), raw, cuts)
 
 
 @pytest.mark.parametrize("text", ["<a", "<a b", "<a b='c", "<!-- a", "<![CDATA[a]]", "<?a", "<a b='", "<!DOCTYPE a"])

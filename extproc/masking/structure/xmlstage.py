@@ -163,6 +163,8 @@ class XmlStage:
             target = markup.TARGET.match(buffer, at)
             if target is None:
                 return self._wait(buffer, at)
+            if target.end() - at > markup.NAME:
+                return self._malformed(at, "a name of more than 1 KiB")
             end = target.end()
         unsafe = markup.UNSAFE + b"-" if mark == _COMMENT else markup.UNSAFE
         self._section(until, asked, _At.TEXT, PLAIN, unsafe)
