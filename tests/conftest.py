@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import os
+import signal
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,13 @@ import pytest
 
 if TYPE_CHECKING:  # a third of a second, which most tests have no use for
     from tests.support.postgres import Server
+
+
+def pytest_configure() -> None:
+    """A shell that runs tests in its background has them, and all that they start, ignore Ctrl-C."""
+    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -40,3 +48,10 @@ def postgres_newer() -> "Iterator[Server]":
 
     with crm_server(newer_binaries()) as server:
         yield server
+
+
+@pytest.fixture(scope="session", params=["postgres", "postgres_newer"])
+def either_postgres(request: pytest.FixtureRequest) -> "Server":
+    """Each of them in turn."""
+    server: Server = request.getfixturevalue(request.param)
+    return server
