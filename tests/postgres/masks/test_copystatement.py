@@ -11,6 +11,7 @@ ID, EMAIL, OTHER = (
     Column("public", "customers", "email"),
     Column("work", "customers", "email"),
 )
+PERSON, SHOWN, MAIL = (Column("public", "people", name) for name in ("id", "shown", "email"))
 COLUMNS: list[tuple[str, int, list[tuple[str, int]], list[Origins]]] = [
     ("COPY public.customers TO STDOUT", 2, [("id", 25), ("email", 25)], [(ID,), (EMAIL,)]),
     ("COPY public.customers (email) TO STDOUT", 1, [("email", 25)], [(EMAIL,)]),
@@ -24,6 +25,14 @@ COLUMNS: list[tuple[str, int, list[tuple[str, int]], list[Origins]]] = [
         [(EMAIL,), ()],
     ),
     ("COPY (SELECT * FROM public.customers) TO STDOUT", 2, [("id", 25), ("email", 25)], [(ID,), (EMAIL,)]),
+    ("COPY people TO STDOUT", 2, [("id", 25), ("email", 25)], [(PERSON,), (MAIL,)]),
+    ("COPY people TO STDOUT", 3, [("", 0)] * 3, [None] * 3),
+    (
+        "COPY (SELECT * FROM people) TO STDOUT",
+        3,
+        [("id", 25), ("shown", 25), ("email", 25)],
+        [(PERSON,), (SHOWN, MAIL), (MAIL,)],
+    ),
     ("COPY (SELECT * FROM nothing) TO STDOUT", 2, [("", 0)] * 2, [None, None]),
     ("COPY (SELECT secret()) TO STDOUT", 1, [("secret", 0)], [None]),
 ]
@@ -39,8 +48,9 @@ def test_columns_are_the_tables_or_the_querys(
     relations = named_in(script)
     catalogue = Catalogue(read)
     rows = [row(1, "customers", ["id", "email"]), row(2, "customers", ["email"], schema="work")]
+    rows.append(row(3, "people", ["id", "shown", "email"], made={"shown": [3]}))
     while question := catalogue.missing_of([one.origins for one in result or ()], relations):
-        catalogue.learn(question, rows if "customers" in question.names else [])
+        catalogue.learn(question, [one for one in rows if one[2] in question.names])
     assert copy_columns(script, 0, count, catalogue) == (columns, origins)
 
 

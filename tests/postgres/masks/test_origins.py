@@ -1,7 +1,7 @@
 """Where columns come from: the server's word, the statement's text, and the catalogue."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -27,6 +27,7 @@ QUERIES = {
     "outer": script((column("mail", "buyers"),), None),
     "loop": script((column("x", "loop2"),)),
     "loop2": script((column("x", "loop"),)),
+    "faces": script((column("shown", "people"),)),
     "star": script((column("*", "customers"),), star=True),
 }
 
@@ -38,10 +39,18 @@ def read(sql: str) -> Script:
     return QUERIES[sql]
 
 
-def row(oid: int, name: str, columns: Sequence[str], kind: str = "r", schema: str = "public", **more: str) -> Row:
+def row(
+    oid: int,
+    name: str,
+    columns: Sequence[str],
+    kind: str = "r",
+    schema: str = "public",
+    made: Mapping[str, Sequence[int]] | None = None,
+    **more: str,
+) -> Row:
     """What the server answers of a relation."""
-    listed = json.dumps([[number, label, 25] for number, label in enumerate(columns, 1)])
-    return [str(oid), schema, name, kind, listed, more.get("parents"), more.get("definition")]
+    listed = [[number, label, 25, (made or {}).get(label)] for number, label in enumerate(columns, 1)]
+    return [str(oid), schema, name, kind, json.dumps(listed), more.get("parents"), more.get("definition")]
 
 
 ROWS = [
@@ -56,6 +65,9 @@ ROWS = [
     row(9, "hidden", ["x"], "v"),
     row(10, "odd", ["x"], "v", definition="not SQL"),
     row(11, "star", ["x"], "v", definition="star"),
+    row(12, "people", ["mail", "shown", "age"], made={"shown": [1, 3]}),
+    row(13, "people_eu", ["mail", "shown", "age"], made={"shown": [1]}, parents='[["public", "people"]]'),
+    row(14, "faces", ["face"], "v", definition="faces"),
 ]
 
 
@@ -103,6 +115,22 @@ CASES: list[tuple[str, Field, Origins, Origins]] = [
     ("views in a circle", field(7, 1), None, None),
     ("a view whose query is hidden", field(9, 1), None, None),
     ("a view whose query can't be read", field(10, 1), None, None),
+    ("a generated column", field(12, 2), None, tuple(column(n, "people", "public") for n in ("shown", "mail", "age"))),
+    (
+        "one of a partition",
+        field(13, 2),
+        None,
+        tuple(column(n, t, "public") for n in ("shown", "mail") for t in ("people_eu", "people")),
+    ),
+    (
+        "one behind a view",
+        field(14, 1),
+        None,
+        (
+            column("face", "faces", "public"),
+            *(column(n, "people", "public") for n in ("shown", "mail", "age")),
+        ),
+    ),
     ("a view with a star", field(11, 1), None, None),
     ("an expression", field(), (column("email", "customers"),), (CUSTOMERS, WORK)),
     ("with a schema", field(), (column("email", "customers", "work"),), (WORK,)),
@@ -197,6 +225,9 @@ MALFORMED: list[Row] = [
     ["x", "public", "t", "r", "[]", None, None],
     ["1", None, "t", "r", "[]", None, None],
     ["1", "public", "t", "r", "[1]", None, None],
+    ["1", "public", "t", "r", '[[1, "a", 25]]', None, None],
+    ["1", "public", "t", "r", '[[1, "a", 25, [2]]]', None, None],
+    ["1", "public", "t", "r", '[[1, "a", 25, 1]]', None, None],
     ["1", "public", "t", "r", "[" * 9999, None, None],
     ["1", "public", "t", "r", "[]", "[1]", None],
 ]

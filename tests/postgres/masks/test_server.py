@@ -86,9 +86,9 @@ class Wire:
 
 
 @pytest.fixture
-def wire(postgres: Server) -> Iterator[Wire]:
+def wire(either_postgres: Server) -> Iterator[Wire]:
     """A connection of the administrator's."""
-    connected = Wire(postgres, "crm")
+    connected = Wire(either_postgres, "crm")
     yield connected
     connected.close()
 
@@ -119,11 +119,13 @@ VALUES = {
 
 
 @pytest.fixture(scope="module")
-def types(postgres: Server) -> Iterator[Server]:
+def types(either_postgres: Server) -> Iterator[Server]:
     """A server with types of its own."""
-    postgres.sql("CREATE TYPE person AS (email text, card int8, note text); CREATE TYPE mood AS ENUM ('happy');", "crm")
-    yield postgres
-    postgres.sql("DROP TYPE person, mood CASCADE", "crm")
+    either_postgres.sql(
+        "CREATE TYPE person AS (email text, card int8, note text); CREATE TYPE mood AS ENUM ('happy');", "crm"
+    )
+    yield either_postgres
+    either_postgres.sql("DROP TYPE person, mood CASCADE", "crm")
 
 
 @pytest.mark.parametrize("binary", [False, True], ids=["text", "binary"])
@@ -260,11 +262,11 @@ PATHS: list[tuple[str, Origins]] = [
 
 
 @pytest.fixture(scope="module")
-def evil(postgres: Server) -> Iterator[None]:
+def evil(either_postgres: Server) -> Iterator[None]:
     """A schema of somebody who would rather have his own operators used, and a table with a partition."""
-    postgres.sql(EVIL, "crm")
+    either_postgres.sql(EVIL, "crm")
     yield
-    postgres.sql("DROP SCHEMA evil CASCADE; DROP TABLE part0", "crm")
+    either_postgres.sql("DROP SCHEMA evil CASCADE; DROP TABLE part0", "crm")
 
 
 @pytest.mark.parametrize("temporary", [False, True])
@@ -287,3 +289,38 @@ def test_the_server_answers_what_the_catalogue_asks(
     assert origins(fields, lineage, catalogue, relations) == ((EMAIL,), view, PART)
     (buyers,) = catalogue.tables("public", "buyers")
     assert buyers.types == {"name": 25, "email": 25, "total": 1700}
+
+
+GENERATED = """CREATE TABLE made (email text, name text DEFAULT lower('x'), place int DEFAULT 1,
+    upper text GENERATED ALWAYS AS (upper(email)) STORED, pair text GENERATED ALWAYS AS (name || email) STORED,
+    fixed text GENERATED ALWAYS AS ('constant') STORED) PARTITION BY LIST (place);
+CREATE TABLE made_1 PARTITION OF made FOR VALUES IN (1);
+CREATE VIEW of_made AS SELECT pair AS other FROM made"""
+PAIR = [("made", "email"), ("made", "name"), ("made", "pair")]
+SOURCES = [
+    [("made", "name")],
+    [("made", "place")],
+    [("made", "email"), ("made", "upper")],
+    PAIR,
+    [("made", "fixed")],
+    [*PAIR, *(("made_1", name) for _, name in PAIR)],
+    [*PAIR, ("of_made", "other")],
+]
+
+
+def test_a_generated_column_is_what_it_is_made_of(either_postgres: Server, wire: Wire) -> None:
+    """Stored ones, and virtual ones, which a newer server computes when they are read."""
+    sql = "SELECT m.name, m.place, m.upper, m.pair, m.fixed, o.pair, lower(v.other) FROM made m, made_1 o, of_made v"
+    for kind in ("STORED", "VIRTUAL") if either_postgres.major >= 18 else ("STORED",):
+        either_postgres.sql(GENERATED.replace("STORED", kind), "crm")
+        try:
+            fields, _ = wire.rows(sql)
+            script = read(sql)
+            lineage, relations = script.lineage([field.name for field in fields]), named_in(script)
+            catalogue = Catalogue(read)
+            while question := catalogue.missing(fields, lineage, relations):
+                catalogue.learn(question, answer(wire, question))
+            found = origins(fields, lineage, catalogue, relations)
+        finally:
+            either_postgres.sql("DROP VIEW of_made; DROP TABLE made", "crm")
+        assert [sorted((str(one.table), one.name) for one in origin or ()) for origin in found] == SOURCES

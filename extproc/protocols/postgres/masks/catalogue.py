@@ -1,11 +1,11 @@
 """What a server's catalogue says of tables and views, as far as it was asked: pure, whoever asks has the connection.
 
-PostgreSQL's documentation: "System Catalogs" (pg_class, pg_attribute, pg_inherits, pg_type), "System Catalog
+PostgreSQL's documentation: "System Catalogs" (pg_class, pg_attribute, pg_inherits, pg_type, pg_depend), "System Catalog
 Information Functions" (pg_get_viewdef).
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -30,7 +30,8 @@ _MOST = 4096
 class Table:
     """A relation. `kind` is pg_class.relkind; `columns` are names by attribute number, `types` the columns' types (of a
     domain its base type). `parents` are the tables that it is a partition of or inherits from, as (schema, name), also
-    indirectly. `definition` is a view's query."""
+    indirectly. `definition` is a view's query; `made` are the columns that each generated column is made of, by name.
+    """
 
     oid: int
     schema: str
@@ -40,6 +41,7 @@ class Table:
     types: dict[str, int]
     parents: tuple[tuple[str, str], ...] = ()
     definition: str | None = None
+    made: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class CatalogueError(Exception):
@@ -178,10 +180,11 @@ class Catalogue:
             self._need_columns(origin, view.relations, needs)
 
     def _trace(self, table: Table, name: str, depth: int) -> Origins:
-        """A column of a table with those of its parents; of a view with those that it is made of."""
+        """A column of a table with those of its parents; a view's or a generated one with those that it is made of."""
         own = Column(table.schema, table.name, name)
         if table.kind not in _VIEWS:
-            return (own, *(Column(schema, parent, name) for schema, parent in table.parents))
+            places = ((table.schema, table.name), *table.parents)
+            return tuple(Column(*place, one) for one in (name, *table.made.get(name, ())) for place in places)
         key = (table.oid, name)
         if key not in self._traced:
             self._traced[key] = UNKNOWN  # what it is made of can't be made of it
@@ -261,9 +264,11 @@ def _table(row: Sequence[str | None]) -> Table:
         oid, schema, name, kind, columns, parents, definition = row
         if oid is None or schema is None or name is None or kind is None:
             raise ValueError
-        listed = [(int(number), str(label), int(oid)) for number, label, oid in json.loads(columns or "[]")]
+        listed = [(int(n), str(label), int(oid), sources) for n, label, oid, sources in json.loads(columns or "[]")]
         above = tuple((str(one[0]), str(one[1])) for one in json.loads(parents or "[]"))
-        named = {number: label for number, label, _ in listed}
-        return Table(int(oid), schema, name, kind, named, {label: of for _, label, of in listed}, above, definition)
-    except (ValueError, TypeError, IndexError, RecursionError):
+        named = {number: label for number, label, _, _ in listed}
+        types = {label: of for _, label, of, _ in listed}
+        made = {label: tuple(named[n] for n in sources) for _, label, _, sources in listed if sources is not None}
+        return Table(int(oid), schema, name, kind, named, types, above, definition, made)
+    except (ValueError, TypeError, LookupError, RecursionError):
         raise CatalogueError("the answer about tables is none") from None

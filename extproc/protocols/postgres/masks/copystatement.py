@@ -27,6 +27,9 @@ def copy_columns(
             continue
         for table in _one_of(output, catalogue):
             for _, label in sorted(table.columns.items()):
+                if bare and label in table.made:
+                    # A COPY of a table leaves its generated columns out (COPY, "Notes").
+                    continue
                 columns.append((label, _type([table], label)))
                 origins.append(behind(output.named(label), catalogue, relations))
     if len(columns) != count:

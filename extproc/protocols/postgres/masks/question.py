@@ -21,7 +21,16 @@ _SQL = """WITH RECURSIVE asked AS (
 )
 SELECT a.oid::pg_catalog.text, n.nspname::pg_catalog.text, a.relname::pg_catalog.text, a.relkind::pg_catalog.text,
   (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(t.attnum, t.attname, CASE WHEN
-      y.typbasetype OPERATOR(pg_catalog.=) '0'::pg_catalog.oid THEN y.oid ELSE y.typbasetype END::pg_catalog.int8))
+      y.typbasetype OPERATOR(pg_catalog.=) '0'::pg_catalog.oid THEN y.oid ELSE y.typbasetype END::pg_catalog.int8,
+      CASE WHEN t.attgenerated OPERATOR(pg_catalog.<>) ''::pg_catalog."char" THEN COALESCE(
+        (SELECT pg_catalog.json_agg(d.refobjsubid) FROM pg_catalog.pg_depend AS d
+         WHERE d.refclassid OPERATOR(pg_catalog.=) {classes} AND d.refobjid OPERATOR(pg_catalog.=) a.oid
+           AND d.refobjsubid OPERATOR(pg_catalog.>) 0 AND d.refobjsubid OPERATOR(pg_catalog.<>) t.attnum
+           AND (d.classid OPERATOR(pg_catalog.=) {defaults} AND d.objid OPERATOR(pg_catalog.=) (
+               SELECT f.oid FROM pg_catalog.pg_attrdef AS f WHERE f.adrelid OPERATOR(pg_catalog.=) a.oid
+                 AND f.adnum OPERATOR(pg_catalog.=) t.attnum)
+             OR d.classid OPERATOR(pg_catalog.=) {classes} AND d.objid OPERATOR(pg_catalog.=) a.oid
+               AND d.objsubid OPERATOR(pg_catalog.=) t.attnum)), '[]'::pg_catalog.json) END))
    FROM pg_catalog.pg_attribute AS t, pg_catalog.pg_type AS y
    WHERE t.attrelid OPERATOR(pg_catalog.=) a.oid AND t.attnum OPERATOR(pg_catalog.>) '0'::pg_catalog.int2
      AND NOT t.attisdropped AND y.oid OPERATOR(pg_catalog.=) t.atttypid)::pg_catalog.text,
@@ -37,6 +46,10 @@ SELECT a.oid::pg_catalog.text, n.nspname::pg_catalog.text, a.relname::pg_catalog
 FROM (SELECT pg_catalog.current_schemas(true) AS path) AS s, asked AS a, pg_catalog.pg_namespace AS n
 WHERE n.oid OPERATOR(pg_catalog.=) a.relnamespace
 LIMIT {limit}"""
+
+# What a generated column is made of hangs on its pg_attrdef, and before 15 on the column itself; these are the object
+# ids of pg_class and pg_attrdef, which never change.
+_CLASSES, _DEFAULTS = "'1259'::pg_catalog.oid", "'2604'::pg_catalog.oid"
 
 MOST = 1000
 """Rows of an answer; one that has more is none."""
@@ -68,7 +81,11 @@ class Question:
         oids = ",".join(str(oid % _UINT32) for oid in self.oids)
         names = ", ".join(f"'{_quoted(name)}'" for name in self.names)
         return _SQL.format(
-            oids=f"'{{{oids}}}'::pg_catalog.oid[]", names=f"ARRAY[{names}]::pg_catalog.name[]", limit=MOST + 1
+            oids=f"'{{{oids}}}'::pg_catalog.oid[]",
+            names=f"ARRAY[{names}]::pg_catalog.name[]",
+            classes=_CLASSES,
+            defaults=_DEFAULTS,
+            limit=MOST + 1,
         )
 
 
