@@ -1,12 +1,14 @@
 """What records say of a statement: the same members whatever became of it, and no value that nobody should read there.
 
 Values are masked by what they are (kinds, known credentials) and by what they are called: those of columns named like
-secrets, and of the columns that policy governs, are left out whatever they look like.
+secrets, and of the columns that policy governs, are left out whatever they look like. Of those that policy governs it
+is enough that the text does not tell otherwise.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from extproc.domain.json import JSON, Document
 from extproc.domain.mask import Mask
@@ -16,7 +18,8 @@ from extproc.masking.redact import SECRET_NAMES, redact_json
 from extproc.protocols.postgres.masks.whole import COLUMN
 from extproc.protocols.postgres.sql import Relation, Script
 from extproc.protocols.postgres.sql.facts import Object
-from extproc.protocols.postgres.sql.hiding import cover
+from extproc.protocols.postgres.sql.hiding import Covered, cover
+from extproc.protocols.postgres.sql.renaming import speaks
 from extproc.protocols.shown import MARGIN, excerpt
 
 MOST_VALUES = 16
@@ -26,11 +29,19 @@ MOST_CHARACTERS = 512
 """Bind values and tables that are named; characters of a value, and of a path or any other thing that is said of where
 a statement runs."""
 
+_LOOKED = VALUE_CHARACTERS + MARGIN
+"""Characters of a value that are looked at: what is cut off is not shown."""
+
 _RELATIONS = frozenset({"table", "view", "materialized_view", "foreign_table"})
 _MOST_NAMES = 64
 _SHORTEST = 5
 """Characters of a value that a name alone could make one of a kind; names of a statement that are looked at."""
 _LONGEST_TEXT = 64 << 10
+_KEPT_TEXTS = 256
+_LONGEST_KEPT = 4 << 10
+"""Texts whose hidden values are remembered, and characters of one."""
+_NONE: frozenset[str] = frozenset()
+_INSTEAD = mask_text(COLUMN)
 _WORD = re.compile(r'"((?:[^"]|"")+)"|([\w$]+)')
 _NOT_NAME = re.compile(r"[^0-9a-z]")
 
@@ -46,7 +57,7 @@ class Told:
     values: Sequence[JSON] = ()
     tables: tuple[str, ...] = ()
 
-    def document(self, keys: frozenset[str] = frozenset()) -> Document:
+    def document(self, keys: frozenset[str] = _NONE) -> Document:
         """The summary of an action, masked; `keys` are the columns that policy governs, in lower case."""
         hidden, known = self._hidden(keys), self.known
         values = hidden.values[:MOST_VALUES]
@@ -61,37 +72,65 @@ class Told:
 
     def under(self, before: Document, masks: Iterable[Mask]) -> Document:
         """The same under the masks of a decision; `before` is what it was without any."""
-        keys = frozenset(key.lower() for mask in masks for key in mask.keys)
-        return self.document(keys) if any(name in keys for name in self._names()) else before
+        # A key may say the table before the column, and the schema before that.
+        named = [key.lower() for mask in masks for key in mask.keys]
+        keys = frozenset((*named, *(name.rpartition(".")[2] for name in named)))
+        if not keys or (_hidden_in(self.sql, keys) == _hidden_in(self.sql, _NONE) and not self._spoken(keys)):
+            return before
+        return self.document(keys)
 
     def _contexts(self) -> list[str]:
         """The names in it that make values of some kinds known that nothing else gives away (`ssn`, `iban`)."""
         detector = self.known.detector()
-        names = dict.fromkeys(self._names()[:_MOST_NAMES])
+        names = dict.fromkeys(_names_in(self.sql)[:_MOST_NAMES])
         return [name for name in names if detector.named(name) and not _is_secret(name)]
-
-    def _names(self) -> list[str]:
-        """Whatever may be a name in it, in lower case."""
-        return [(quoted or word).lower() for quoted, word in _WORD.findall(self.sql[:_LONGEST_TEXT])]
 
     def _hidden(self, keys: frozenset[str]) -> "Told":
         """The same without the values of columns that are named like secrets, or as policy's `keys`."""
-
-        def named(name: str) -> bool:
-            return name.lower() in keys or _is_secret(name)
-
-        if not any(map(named, self._names())):
-            return self
-        instead = mask_text(COLUMN)
-        if len(self.sql) > _LONGEST_TEXT:
-            return replace(self, sql=instead, values=[instead for _ in self.values])
-        covered = cover(self.sql, named, f"'{instead}'")
+        covered, spoken = _hidden_in(self.sql, keys), self._spoken(keys)
         numbers = covered.parameters
         values = [
-            instead if value is not None and (numbers is None or place in numbers) else value
+            _INSTEAD if value is not None and (numbers is None or place in numbers or place in spoken) else value
             for place, value in enumerate(self.values, 1)
         ]
         return replace(self, sql=covered.text, values=values)
+
+    def _spoken(self, keys: frozenset[str]) -> frozenset[int]:
+        """The places of values in which one of policy's names is a word: a document, or SQL."""
+        if not keys:
+            return frozenset()
+        values = enumerate(self.values[:MOST_VALUES], 1)
+        return frozenset(at for at, one in values if isinstance(one, str) and speaks(one[:_LOOKED], _one_of(keys)))
+
+
+def _hidden_in(sql: str, keys: frozenset[str]) -> Covered:
+    """A text and its parameters without those values, as they were found when the same was looked at before."""
+    return _kept(sql, keys) if len(sql) <= _LONGEST_KEPT else _cover(sql, keys)
+
+
+def _cover(sql: str, keys: frozenset[str]) -> Covered:
+    is_named = _one_of(keys)
+
+    def named(name: str) -> bool:
+        return is_named(name) or _is_secret(name)
+
+    if not keys and not any(map(named, _names_in(sql))):
+        return Covered(sql, frozenset())
+    if len(sql) > _LONGEST_TEXT:
+        return Covered(_INSTEAD, None)
+    return cover(sql, named, f"'{_INSTEAD}'", strict=bool(keys))
+
+
+_kept = lru_cache(_KEPT_TEXTS)(_cover)
+
+
+def _one_of(keys: frozenset[str]) -> Callable[[str], bool]:
+    return lambda name: name.lower() in keys
+
+
+def _names_in(sql: str) -> list[str]:
+    """Whatever may be a name in a text, in lower case."""
+    return [(quoted or word).lower() for quoted, word in _WORD.findall(sql[:_LONGEST_TEXT])]
 
 
 def tables_of(script: Script) -> tuple[str, ...]:
@@ -116,7 +155,7 @@ def _shown(value: JSON, known: Knowledge, contexts: Iterable[str]) -> JSON:
     """A value, masked. Which name of the statement is its column's nobody says: it is looked at under each."""
     if not isinstance(value, str):
         return value
-    text = value[: VALUE_CHARACTERS + MARGIN]
+    text = value[:_LOOKED]
     for name in contexts:
         masked, counts = redact_json({name: text}, known)
         if counts and isinstance(masked, dict):

@@ -8,6 +8,7 @@ from extproc.domain.mask import Mask, Operator
 from extproc.masking.engine.fingerprint import Fingerprints, fingerprints_of
 from extproc.masking.plan import Knowledge
 from extproc.masking.shipped import knowledge
+from extproc.protocols.postgres import summary
 from extproc.protocols.postgres.sql import read
 from extproc.protocols.postgres.summary import MOST_CHARACTERS, MOST_TABLES, MOST_VALUES, Told, tables_of
 from extproc.protocols.postgres.wire.frontend import Bind, Execute, FunctionCall, Parse, Query, Sync
@@ -101,6 +102,12 @@ VALUES = [
     ("UPDATE t SET pay = $1", (None,), ("pay",), ("UPDATE t SET pay = $1", [None])),
     ("SELEC pay 'x'", ("5",), ("pay",), (f"SELEC pay '{HIDDEN}'", [HIDDEN])),
     ("SELECT pay FROM t WHERE id = $1", ("5",), ("pay",), ("SELECT pay FROM t WHERE id = $1", ["5"])),
+    ("UPDATE t SET pay = $1", ("5",), ("hr.t.pay",), ("UPDATE t SET pay = $1", [HIDDEN])),
+    ("INSERT INTO t VALUES ($1, 'x')", ("5",), (), ("INSERT INTO t VALUES ($1, 'x')", ["5"])),
+    ("INSERT INTO t VALUES ($1, 'x')", ("5",), ("pay",), ("INSERT INTO t VALUES ($1, '[masked:column]')", [HIDDEN])),
+    ("INSERT INTO t (id) VALUES ($1)", ("5",), ("pay",), ("INSERT INTO t (id) VALUES ($1)", ["5"])),
+    ("SELECT f($1, $2)", ('{"pay": 5}', "payed"), ("pay",), ("SELECT f($1, $2)", [HIDDEN, "payed"])),
+    ("SELECT f($1)", ({"bytes": 9, "why": "binary"},), ("pay",), ("SELECT f($1)", [{"bytes": 9, "why": "binary"}])),
 ]
 
 
@@ -110,6 +117,25 @@ def test_values_are_masked_by_what_they_are_and_what_they_are_called(
 ) -> None:
     """By kind, by fingerprint, by names like those of secrets, and by the columns that policy governs."""
     assert told(sql, *values, keys=keys) == wanted
+
+
+def test_a_text_is_looked_through_once() -> None:
+    """For the same columns: statements run over and over."""
+    sql = "UPDATE t SET pay = $1 WHERE id = $2 AND 'once' = 'once'"
+    assert told(sql, "5", "6", keys=("pay",))[1] == [HIDDEN, "6"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(summary, "cover", None)
+        assert told(sql, "7", "8", keys=("pay",))[1] == [HIDDEN, "8"]
+        with pytest.raises(TypeError):
+            told(sql, "7", "8", keys=("id",))
+
+
+def test_what_nobody_decided_is_told_under_the_connections_masks() -> None:
+    """A text that can't be read may have values of governed columns, too."""
+    play = Play(rule=lambda _: allowed(mask("pay"))).opened()
+    play.says(Query("SELEC pay 'x'"))
+    (refused,) = play.refused
+    assert refused.summary["statement"] == f"SELEC pay '{HIDDEN}'"
 
 
 def test_what_is_told_is_bounded() -> None:

@@ -62,6 +62,74 @@ def test_values_of_named_columns_are_covered(sql: str, text: str, parameters: se
     assert cover(sql, pin, "#") == Covered(text, frozenset(parameters))
 
 
+STRICT = [
+    ("INSERT INTO t VALUES (1, 'x'), ($1, $2)", "INSERT INTO t VALUES (#, #), ($1, $2)", {1, 2}),
+    ("INSERT INTO t SELECT 1, a, $1 FROM u WHERE b = 7", "INSERT INTO t SELECT #, a, $1 FROM u WHERE b = 7", {1}),
+    ("INSERT INTO t (pin) SELECT 'x' UNION SELECT $1", "INSERT INTO t (pin) SELECT # UNION SELECT $1", {1}),
+    (
+        "INSERT INTO t (pin) SELECT v FROM (VALUES ('x'), ($1)) AS q(v) WHERE 3 = 3",
+        "INSERT INTO t (pin) SELECT v FROM (VALUES (#), ($1)) AS q(v) WHERE 3 = 3",
+        {1},
+    ),
+    (
+        "WITH w AS (SELECT 'x' AS v) INSERT INTO t (id, pin) SELECT 1, v FROM w",
+        "WITH w AS (SELECT # AS v) INSERT INTO t (id, pin) SELECT 1, v FROM w",
+        set(),
+    ),
+    ("INSERT INTO t (id) SELECT 5 FROM u WHERE a = $1", "INSERT INTO t (id) SELECT 5 FROM u WHERE a = $1", set()),
+    (
+        "UPDATE t SET pin = v.a FROM (VALUES ('x', $1)) v(a, b) WHERE t.id = 3",
+        "UPDATE t SET pin = v.a FROM (VALUES (#, $1)) v(a, b) WHERE t.id = 3",
+        {1},
+    ),
+    ("UPDATE t SET id = 1 WHERE id = $1", "UPDATE t SET id = 1 WHERE id = $1", set()),
+    (
+        "MERGE INTO t USING (VALUES ('x', $1)) v(a, b) ON t.id = 2 WHEN NOT MATCHED THEN INSERT VALUES (1, v.a)",
+        "MERGE INTO t USING (VALUES (#, $1)) v(a, b) ON t.id = 2 WHEN NOT MATCHED THEN INSERT VALUES (#, v.a)",
+        {1},
+    ),
+    (
+        "MERGE INTO t USING (VALUES ('x')) v(a) ON t.id = 2 WHEN MATCHED THEN UPDATE SET pin = v.a, id = 7",
+        "MERGE INTO t USING (VALUES (#)) v(a) ON t.id = 2 WHEN MATCHED THEN UPDATE SET pin = v.a, id = 7",
+        set(),
+    ),
+    (
+        "MERGE INTO t USING s ON t.id = 2 WHEN MATCHED THEN UPDATE SET id = 7",
+        "MERGE INTO t USING s ON t.id = 2 WHEN MATCHED THEN UPDATE SET id = 7",
+        set(),
+    ),
+    ("EXECUTE s(1, 'x')", "EXECUTE s(#, #)", set()),
+    ("CALL p('x', $1)", "CALL p(#, $1)", {1}),
+    ("SELECT f(pin => 'x', b => 1), g('y')", "SELECT f(pin => #, b => #), g('y')", set()),
+    ("DO $$BEGIN UPDATE t SET pin = 'x'; END$$", "DO #", set()),
+    ("DO $$BEGIN PERFORM 1; END$$", "DO $$BEGIN PERFORM 1; END$$", set()),
+    ("SELECT 1 FROM (SELECT pin AS p FROM t) q WHERE p = 'x' AND id = 1",
+     "SELECT 1 FROM (SELECT pin AS p FROM t) q WHERE p = # AND id = 1", set()),
+    ("WITH c(p) AS (TABLE t) SELECT 1 FROM c WHERE p = 'x' AND id = 1",
+     "WITH c(p) AS (TABLE t) SELECT 1 FROM c WHERE p = # AND id = 1", set()),
+    ("SELECT 1 FROM t AS c(a, b) WHERE b = $1 AND id = 1", "SELECT 1 FROM t AS c(a, b) WHERE b = $1 AND id = 1", {1}),
+    ("SELECT 1 FROM t WHERE t = ROW(1, 'x') AND id = 5", "SELECT 1 FROM t WHERE t = ROW(#, #) AND id = 5", set()),
+    ("SELECT 1 FROM t c WHERE ROW(c.*) = ROW($1) AND c.id = 5",
+     "SELECT 1 FROM t c WHERE ROW(c.*) = ROW($1) AND c.id = 5", {1}),
+    ("SELECT 1 FROM t WHERE doc->>'pin' = $1 AND id = 1", "SELECT 1 FROM t WHERE doc->># = $1 AND id = 1", {1}),
+    ("INSERT INTO d (doc) VALUES ('{\"pin\": 1}')", "INSERT INTO d (doc) VALUES (#)", set()),
+    ("CREATE TABLE c AS SELECT 'x' AS pin, 1 AS id", "CREATE TABLE c AS SELECT # AS pin, 1 AS id", set()),
+    ("ALTER TABLE t ALTER pin SET DEFAULT 'x'", "ALTER TABLE t ALTER pin SET DEFAULT #", set()),
+    ("CREATE TABLE t (pin varchar(9) DEFAULT 'x', id int DEFAULT 1)",
+     "CREATE TABLE t (pin varchar(9) DEFAULT #, id int DEFAULT 1)", set()),
+    ("COPY t TO STDOUT (FORCE_QUOTE (pin), DELIMITER ';')",
+     "COPY t TO STDOUT (FORCE_QUOTE (pin), DELIMITER ';')", set()),
+    ("SELECT id FROM t WHERE id = 7 AND note = 'x' LIMIT 2",
+     "SELECT id FROM t WHERE id = 7 AND note = 'x' LIMIT 2", set()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sql", "text", "parameters"), [*CASES, *STRICT])
+def test_what_may_be_such_a_value_is_covered_where_it_is_asked_for(sql: str, text: str, parameters: set[int]) -> None:
+    """Where nobody can tell which column a value is for, and where the column goes under another name; not more."""
+    assert cover(sql, pin, "#", strict=True) == Covered(text, frozenset(parameters))
+
+
 @pytest.mark.parametrize("sql", ["CREATE ROLE r LOGIN PASSWORD 'x'", "ALTER USER r WITH ENCRYPTED PASSWORD 'x'"])
 def test_options_have_names_too(sql: str) -> None:
     """A role's password is one."""
@@ -83,3 +151,4 @@ def test_any_text_is_covered(words: list[str]) -> None:
     covered = cover(sql, lambda name: False, "#")
     assert covered.parameters is None or covered.text == sql
     cover(sql, pin, "#")
+    cover(sql, pin, "#", strict=True)

@@ -1,8 +1,9 @@
 """Which constants and parameters of a text are values of columns with certain names: records leave them out.
 
 A value is one of a column's where it is stored in it, or stands in one expression with it: `SET pin = $1`, `pin = '1'`,
-`VALUES (…)` by the list of columns, `crypt('x', pin)`. What belongs to no column by the text alone (an INSERT without a
-list of columns, EXECUTE) is not found here.
+`VALUES (…)` by the list of columns, `crypt('x', pin)`. Where the text alone does not tell to which column one belongs
+(an INSERT without a list of columns, EXECUTE, CALL, a text that has the name in it) it is covered if `strict` is asked
+for.
 """
 
 from bisect import bisect_left
@@ -12,9 +13,8 @@ from enum import Enum, auto
 from typing import Any, Final
 
 from extproc.protocols.postgres.sql.facts import Unparsable
+from extproc.protocols.postgres.sql.renaming import Named, Names, speaks
 from extproc.protocols.postgres.sql.tree import parse, tokens
-
-Named = Callable[[str], bool]
 
 _CONSTANTS: Final = frozenset({"SCONST", "USCONST", "BCONST", "XCONST", "ICONST", "FCONST", "TRUE_P", "FALSE_P"})
 _EXPRESSIONS: Final = frozenset(
@@ -25,11 +25,18 @@ _EXPRESSIONS: Final = frozenset(
 )
 
 
+_OUTPUTS: Final = ("targetList", "valuesLists")
+_CALLS: Final = frozenset({"ExecuteStmt", "CallStmt"})
+_DEFINING: Final = {"ResTarget": "name", "ColumnDef": "colname", "AlterTableCmd": "name"}
+"""Nodes of which a part says what another is a value of, and the part."""
+
+
 class _In(Enum):
-    """Where a node stands: nowhere that is known yet, in an expression without the names, or with one of them."""
+    """Where a node stands: nowhere that is known yet; in a query whose rows go to where one of the names is; in an
+    expression with one of the names."""
 
     UNKNOWN = auto()
-    OTHER = auto()
+    FLOWING = auto()
     NAMED = auto()
 
 
@@ -41,15 +48,15 @@ class Covered:
     parameters: frozenset[int] | None
 
 
-def cover(sql: str, named: Named, instead: str) -> Covered:
-    """Cover the values of columns whose name is `named`. Of a text that can't be parsed every constant is covered; of
-    one that can't be scanned either, all."""
+def cover(sql: str, named: Named, instead: str, *, strict: bool = False) -> Covered:
+    """Cover the values of columns whose name is `named`; with `strict` those, too, that may be such by what the text
+    tells. Of a text that can't be parsed every constant is covered; of one that can't be scanned either, all."""
     try:
         nodes = parse(sql)
     except Unparsable:
         constants = [(start, end) for start, end, kind in tokens(sql) if kind in _CONSTANTS]
         return Covered(_replaced(sql, constants, instead) if constants else instead, None)
-    walk = _Walk(named)
+    walk = _Walk(named, Names(named, nodes) if strict else None)
     walk.take(nodes)
     if not walk.offsets:
         return Covered(sql, frozenset(walk.parameters))
@@ -65,10 +72,12 @@ def cover(sql: str, named: Named, instead: str) -> Covered:
 
 
 class _Walk:
-    """Goes through a tree once. `offsets` (bytes) are where hidden constants stand, or the names of their options."""
+    """Goes through a tree once. `offsets` (bytes) are where hidden constants stand, or the names of their options. With
+    `names` it is strict."""
 
-    def __init__(self, named: Named) -> None:
+    def __init__(self, named: Named, names: Names | None) -> None:
         self._named = named
+        self._names = names
         self.offsets: set[int] = set()
         self.parameters: set[int] = set()
         self._todo: list[tuple[Any, _In]] = []
@@ -86,20 +95,29 @@ class _Walk:
     def _node(self, node: dict[str, Any], place: _In) -> None:
         for tag, body in node.items():
             if not isinstance(body, dict):
-                self._todo.append((body, place))
-            elif tag in _EXPRESSIONS and place is _In.UNKNOWN:
+                self._todo.append((body, _In.NAMED if place is _In.FLOWING and tag in _OUTPUTS else place))
+            elif tag in _EXPRESSIONS and place is not _In.NAMED:
                 if self._mentions(body):
                     self._todo.append((body, _In.NAMED))
             elif tag == "A_Const":
-                if place is _In.NAMED:
+                if place is _In.NAMED or (self._names is not None and self._names.spoken(body)):
                     self.offsets.add(body.get("location", 0))
             elif tag == "ParamRef":
                 if place is _In.NAMED:
                     self.parameters.add(body.get("number", 0))
             elif (own := _OWN.get(tag)) is not None:
                 own(self, body)
-            else:
-                self._todo.append((body, place))
+            elif tag != "typeName":
+                self._todo.append((body, self._inside(tag, body, place)))
+
+    def _inside(self, tag: str, body: dict[str, Any], place: _In) -> _In:
+        """Where what is in a node stands, which stands there itself."""
+        if self._names is None or place is _In.NAMED:
+            return place
+        if tag in _CALLS:
+            return _In.NAMED
+        part = _DEFINING.get(tag)
+        return place if part is None or self._of(body.get(part)) is not _In.NAMED else _In.NAMED
 
     def _of(self, name: object) -> _In:
         return _In.NAMED if isinstance(name, str) and self._named(name) else _In.UNKNOWN
@@ -107,34 +125,51 @@ class _Walk:
     def insert(self, body: dict[str, Any]) -> None:
         """INSERT: values have the columns' places."""
         columns = [self._of(one["ResTarget"].get("name")) for one in body.get("cols", ())]
-        select = body.get("selectStmt", {}).get("SelectStmt", {})
-        for items in [one["List"].get("items", []) for one in select.get("valuesLists", ())]:
-            self._todo += _placed(items, columns)
-        if columns and not select.get("valuesLists"):
-            self._todo += _placed(select.get("targetList", []), columns)
-            select = {name: value for name, value in select.items() if name != "targetList"}
-        rest = {name: value for name, value in select.items() if name != "valuesLists"}
-        self._todo.append((list(rest.values()), _In.UNKNOWN))
+        beyond = _In.NAMED if self._names is not None and not columns else _In.UNKNOWN
+        flows = _In.FLOWING if self._names is not None and _In.NAMED in (*columns, beyond) else _In.UNKNOWN
+        todo = [body.get("selectStmt", {}).get("SelectStmt", {})]
+        while todo:
+            select = todo.pop()
+            # The sides of a UNION have the same places.
+            todo += [select[side] for side in ("larg", "rarg") if side in select]
+            for items in [one["List"].get("items", []) for one in select.get("valuesLists", ())]:
+                self._todo += _placed(items, columns, beyond)
+            self._todo += _placed(select.get("targetList", []), columns, beyond)
+            rest = [value for name, value in select.items() if name not in (*_OUTPUTS, "larg", "rarg")]
+            self._todo.append((rest, flows))
         if (conflict := body.get("onConflictClause")) is not None:
             self.update(conflict)
-        self._todo.append(([body.get("returningList"), body.get("withClause")], _In.UNKNOWN))
+        self._todo += [(body.get("returningList"), _In.UNKNOWN), (body.get("withClause"), flows)]
 
     def update(self, body: dict[str, Any]) -> None:
         """UPDATE, and INSERT's ON CONFLICT DO UPDATE: each value is its column's."""
+        flows = _In.UNKNOWN
         for one in body.get("targetList", ()):
             target = one.get("ResTarget", {})
-            self._todo.append((target.get("val"), self._of(target.get("name"))))
-        self._todo.append(([value for name, value in body.items() if name != "targetList"], _In.UNKNOWN))
+            place = self._of(target.get("name"))
+            self._todo.append((target.get("val"), place))
+            flows = _In.FLOWING if self._names is not None and place is _In.NAMED else flows
+        self._todo.append(([value for name, value in body.items() if name != "targetList"], flows))
 
     def merge(self, body: dict[str, Any]) -> None:
+        """MERGE. Where a WHEN stores what is named, or nobody knows what, the rows of its source may be it."""
+        whens = [one.get("MergeWhenClause", {}) for one in body.get("mergeWhenClauses", ())]
+        stored = [one.get("ResTarget", {}).get("name") for when in whens for one in when.get("targetList", ())]
+        blind = any("values" in when and "targetList" not in when for when in whens)
+        flows = self._names is not None and (blind or any(self._of(name) is _In.NAMED for name in stored))
+        self._todo.append(([*body.values()], _In.FLOWING if flows else _In.UNKNOWN))
+
+    def when(self, body: dict[str, Any]) -> None:
         """One WHEN of MERGE: values by place for an INSERT, by name for an UPDATE."""
         columns = [self._of(one.get("ResTarget", {}).get("name")) for one in body.get("targetList", ())]
-        self._todo += _placed(body.get("values", []), columns)
+        beyond = _In.NAMED if self._names is not None and not columns else _In.UNKNOWN
+        self._todo += _placed(body.get("values", []), columns, beyond)
         self.update({name: value for name, value in body.items() if name != "values"})
 
     def option(self, body: dict[str, Any]) -> None:
         """An option by its name, as the password of a role."""
-        if self._of(body.get("defname")) is _In.NAMED:
+        name = body.get("defname")
+        if self._of(name) is _In.NAMED or (self._names is not None and name == "as" and self._speaks(body.get("arg"))):
             self.offsets.add(body.get("location", 0))
         else:
             self._todo.append((body.get("arg"), _In.UNKNOWN))
@@ -142,6 +177,15 @@ class _Walk:
     def setting(self, body: dict[str, Any]) -> None:
         """SET of a setting whose last part is the name."""
         self._todo.append((body.get("args"), self._of(str(body.get("name", "")).rpartition(".")[2])))
+
+    def _speaks(self, node: Any) -> bool:
+        """Whether it is a text, or some, with one of the names in it: a function's body."""
+        texts = [*node.get("List", {}).get("items", ()), node] if isinstance(node, dict) else []
+        return any(speaks(str(one.get("String", {}).get("sval", "")), self._named) for one in texts)
+
+    def _is_named(self, node: dict[str, Any]) -> bool:
+        parts = node.get("ColumnRef", {}).get("fields", ())
+        return any(self._named(str(part.get("String", {}).get("sval", ""))) for part in parts)
 
     def _mentions(self, body: dict[str, Any]) -> bool:
         """Whether a column with one of the names is anywhere in here."""
@@ -151,9 +195,8 @@ class _Walk:
             if isinstance(node, list):
                 todo += node
             elif isinstance(node, dict):
-                for part in node.get("ColumnRef", {}).get("fields", ()):
-                    if self._named(str(part.get("String", {}).get("sval", ""))):
-                        return True
+                if self._names.mentioned(node) if self._names is not None else self._is_named(node):
+                    return True
                 todo += node.values()
         return False
 
@@ -161,16 +204,17 @@ class _Walk:
 _OWN: Final[dict[str, Callable[[_Walk, dict[str, Any]], None]]] = {
     "InsertStmt": _Walk.insert,
     "UpdateStmt": _Walk.update,
-    "MergeWhenClause": _Walk.merge,
+    "MergeStmt": _Walk.merge,
+    "MergeWhenClause": _Walk.when,
     "DefElem": _Walk.option,
     "VariableSetStmt": _Walk.setting,
 }
 """Nodes that say of which column, or option, a value is."""
 
 
-def _placed(items: list[Any], columns: list[_In]) -> Iterator[tuple[Any, _In]]:
+def _placed(items: list[Any], columns: list[_In], beyond: _In) -> Iterator[tuple[Any, _In]]:
     for number, item in enumerate(items):
-        yield item, columns[number] if number < len(columns) else _In.UNKNOWN
+        yield item, columns[number] if number < len(columns) else beyond
 
 
 def _characters(sql: str, offsets: list[int]) -> Iterator[int]:
