@@ -1,4 +1,4 @@
-"""`python -m tests.fuzz`: fuzz masking, target by target, in rounds; exit code 1 where something was found.
+"""`python -m tests.fuzz`: fuzz masking and PostgreSQL, target by target, in rounds; exit code 1 if something was found.
 
 What is found is left in the working folder, to be looked at and, once it is understood, to be named and put into the
 corpus. `--keep` makes the corpus anew: the fewest inputs, of those that it has and those that were found, which reach
@@ -20,7 +20,7 @@ from pathlib import Path
 from tests.fuzz.keep import fewest
 from tests.fuzz.seeds import WORDS, seeds
 from tests.fuzz.slow import slowest
-from tests.fuzz.targets import TARGETS
+from tests.fuzz.targets import CODE, TARGETS
 
 CORPUS = Path(__file__).parent / "corpus"
 WORK = Path(".make/fuzz")
@@ -113,7 +113,7 @@ def _keep(name: str) -> None:
     """Make a target's corpus anew; what has a name of its own stays."""
     old = [path for path in (CORPUS / name).iterdir() if _HASHED.fullmatch(path.name)]
     inputs = [path.read_bytes() for path in (*old, *(WORK / name / "inputs").iterdir())]
-    kept = fewest(TARGETS[name], inputs)
+    kept = fewest(TARGETS[name], inputs, CODE[name])
     for path in old:
         path.unlink()
     for data in kept:

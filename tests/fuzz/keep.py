@@ -1,23 +1,21 @@
 """Which inputs are worth keeping: the fewest and smallest that together reach what all of them reach."""
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from types import FrameType
 from typing import Any
-
-_CODE = "/extproc/masking/"
 
 Edge = tuple[str, int, int]
 """A step from one line to another in a file; 0 is where a function begins."""
 
 
-def reached(target: Callable[[bytes], None], data: bytes) -> set[Edge]:
-    """The steps that a target takes with an input, whether or not it finds something."""
+def reached(target: Callable[[bytes], None], data: bytes, code: Sequence[str]) -> set[Edge]:
+    """The steps that a target takes in this code with an input, whether or not it finds something."""
     edges: set[Edge] = set()
 
     def enter(frame: FrameType, event: str, argument: Any) -> Any:
         name = frame.f_code.co_filename
-        if _CODE not in name:
+        if not any(part in name for part in code):
             return None
         last = 0
 
@@ -40,12 +38,13 @@ def reached(target: Callable[[bytes], None], data: bytes) -> set[Edge]:
     return edges
 
 
-def fewest(target: Callable[[bytes], None], inputs: Iterable[bytes]) -> list[bytes]:
-    """Those that reach something that no smaller one did, without those that later ones make needless."""
+def fewest(target: Callable[[bytes], None], inputs: Iterable[bytes], code: Sequence[str]) -> list[bytes]:
+    """Those that reach something in this code (parts of the names of its files) that no smaller one did, without those
+    that later ones make needless."""
     kept: list[tuple[bytes, set[Edge]]] = []
     known: set[Edge] = set()
     for data in sorted(set(inputs), key=lambda data: (len(data), data)):
-        edges = reached(target, data)
+        edges = reached(target, data, code)
         if edges - known:
             known |= edges
             kept.append((data, edges))

@@ -5,6 +5,8 @@ import json
 from collections.abc import Iterator
 
 from tests.fuzz.plans import SECRET, STAGES
+from tests.fuzz.seeds_postgres import SEEDS
+from tests.fuzz.seeds_postgres import WORDS as OF_SQL
 from tests.masking.apis import APIS
 from tests.masking.streams import RULES, SECRETS, unmarked
 
@@ -36,6 +38,7 @@ _BODIES: dict[str, bytes] = {
 
 
 WORDS = (
+    *OF_SQL,
     *SECRETS.values(),
     SECRET.decode(),
     '"secret":', '"ssn":', '{"a":[', '"}]', "null", "\\u0034", "\\ud83d\\ude00", "é", "&#52;", "&#x31;",
@@ -72,6 +75,9 @@ def _events() -> Iterator[bytes]:
 
 def seeds(target: str) -> Iterator[bytes]:
     """The inputs for a target."""
+    if target in SEEDS:
+        yield from SEEDS[target]()
+        return
     if target == "readers":
         yield from _readers()
         return

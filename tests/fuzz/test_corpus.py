@@ -18,7 +18,9 @@ def test_kept(path: Path) -> None:
     TARGETS[path.parent.name](path.read_bytes())
 
 
-@pytest.mark.parametrize("name", ["streaming", "structure", "leak"])
+@pytest.mark.parametrize(
+    "name", ["streaming", "structure", "leak", "wire", "statements", "rows", "sessions", "arrivals"]
+)
 def test_seeds(name: str) -> None:
     """And for those that fuzzing begins with, of which some are for stages that the corpus does not know yet."""
     for data in seeds(name):
