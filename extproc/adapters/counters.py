@@ -1,4 +1,5 @@
-"""Exact counts of what principals ask for, for budgets: one SQLite file, every worker of the gateway.
+"""Exact counts of what principals ask for, and of what they are given where that is limited: one SQLite file, every
+worker of the gateway.
 
 - A count is one BEGIN IMMEDIATE transaction, so two workers never take the same place.
 - synchronous=NORMAL: a power cut may take the last counts back, and the commit waits for no disk.
@@ -21,7 +22,9 @@ import orjson
 from extproc.adapters.sqlite import Database, Form
 from extproc.audit.signals.windows import BUCKETS, WINDOWS
 from extproc.domain.decision import Mode
+from extproc.domain.limits import Limits
 from extproc.domain.ports import HistoryUnavailable
+from extproc.domain.principal import Principal
 
 PRUNE_SECONDS = 600.0
 LONGEST = 64
@@ -38,8 +41,10 @@ _FORM = Form(
     HistoryUnavailable,
     "stop the gateway, move the file away and start again: what was used of budgets is then forgotten",
 )
-_ADD = "INSERT INTO used VALUES (?, ?, ?, ?, 1) ON CONFLICT DO UPDATE SET n = n + 1"
+_ADD = "INSERT INTO used VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n"
 _SUM = "SELECT sum(n) FROM used WHERE party = ? AND scope = ? AND width = ? AND bucket >= ?"
+
+_HOUR = BUCKETS[WINDOWS.index("hour")]
 
 Used = dict[str, dict[str, int]]
 
@@ -68,14 +73,40 @@ class Counters:
 
         def work(db: sqlite3.Connection, now: float) -> Used:
             used = {name: _count(db, party, scope, now) for name, scope in scopes.items()}
-            if now - self._pruned >= PRUNE_SECONDS:
-                for width, parts in BUCKETS:
-                    db.execute("DELETE FROM used WHERE width = ? AND bucket < ?", (width, int(now // width) - parts))
-                self._pruned = now
+            self._prune(db, now)
             return used
 
         database = self._database or await self._open()
         return await database.write(work)
+
+    async def draw(self, principal: Principal, target: str, rows: int, size: int, limits: Limits) -> bool:
+        """See domain.ports.Meter. What is refused counts nothing."""
+        # No target's name begins with a space, so that no scope of `reserve` is one of these.
+        asked = (
+            (f" rows {target[:LONGEST]}", rows, limits.rows_per_hour),
+            (f" bytes {target[:LONGEST]}", size, limits.bytes_per_hour),
+        )
+
+        def work(db: sqlite3.Connection, now: float) -> bool:
+            width, parts = _HOUR
+            bucket = int(now // width)
+            for scope, more, most in asked:
+                had = db.execute(_SUM, (principal.key, scope, width, bucket - parts)).fetchone()[0] or 0
+                if most is not None and had + more > most:
+                    return False
+            for scope, more, _ in asked:
+                db.execute(_ADD, (principal.key, scope, width, bucket, more))
+            self._prune(db, now)
+            return True
+
+        database = self._database or await self._open()
+        return await database.write(work)
+
+    def _prune(self, db: sqlite3.Connection, now: float) -> None:
+        if now - self._pruned >= PRUNE_SECONDS:
+            for width, parts in BUCKETS:
+                db.execute("DELETE FROM used WHERE width = ? AND bucket < ?", (width, int(now // width) - parts))
+            self._pruned = now
 
     async def _open(self) -> Database:
         async with self._opening:
@@ -91,7 +122,7 @@ def _count(db: sqlite3.Connection, party: str, scope: str, now: float) -> dict[s
     found = {}
     for name, (width, parts) in zip(WINDOWS, BUCKETS, strict=True):
         bucket = int(now // width)
-        db.execute(_ADD, (party, scope, width, bucket))
+        db.execute(_ADD, (party, scope, width, bucket, 1))
         found[name] = int(db.execute(_SUM, (party, scope, width, bucket - parts)).fetchone()[0])
     return found
 

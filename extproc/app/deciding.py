@@ -90,7 +90,7 @@ async def deciding(settings: Settings, name: str) -> AsyncIterator[Deciding]:
         recorder = _recorder(settings, name, written)
         # An engine of somebody's own may change without a word.
         memory = Memory(Published(layout.policy_reads)) if settings.policy.managed else None
-        gate = Gate(policy, holds, written, Metrics(), history, check_now, recorder, memory, policy)
+        gate = Gate(policy, holds, written, Metrics(), history, check_now, recorder, memory, policy, counters)
         reserve(layout.metrics)
         exchanges = Exchanges(check_now, partial(_is_as_it_was, live))
         caps = Caps(_share(live.settings))

@@ -159,6 +159,16 @@ class TargetSettings:
             default=[],
         ),
     ]
+    tag: Annotated[
+        bool,
+        Setting(
+            kinds.FLAG,
+            "Of a database: whether the server knows whose each session is. Its `application_name` begins with "
+            "`holdpoint:<session>:<principal>`, whatever the client calls itself or makes of it.",
+            False,
+            default=True,
+        ),
+    ]
     inspect: Annotated[
         Inspection,
         Setting(

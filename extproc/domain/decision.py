@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from extproc.domain.json import JSON
-from extproc.domain.limits import UNLIMITED, Limits
+from extproc.domain.limits import COUNTS, UNLIMITED, Limits
 from extproc.domain.mask import KEY_LENGTH, Malformed, Mask, Operator
 
 SCHEMA = 1
@@ -214,10 +214,10 @@ def _approval(value: Any, where: str) -> Approval:
 
 
 def _limits(value: Any, where: str) -> Limits:
-    m = _members(value, where, set(), {"rows", "bytes", "seconds", "read_only"})
+    m = _members(value, where, set(), {*COUNTS, "read_only"})
     if not isinstance(m.get("read_only", False), bool):
         raise MalformedDecision(f"{where}.read_only: expected true or false, found {m['read_only']!r}")
-    counts = {name: _count(m[name], f"{where}.{name}") for name in ("rows", "bytes", "seconds") if name in m}
+    counts = {name: _count(m[name], f"{where}.{name}") for name in COUNTS if name in m}
     return Limits(**counts, read_only=m.get("read_only", False))
 
 

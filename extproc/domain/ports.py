@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from extproc.domain.json import JSON, Document
+from extproc.domain.limits import Limits
 from extproc.domain.principal import Principal
 
 
@@ -64,6 +65,15 @@ class History(Protocol):
         """The `history` of a policy input (see policies/schemas/input.json). `source` is the address that
         it asks from. Where a loaded rule reads exact counters,
         this action is counted with it. Raises HistoryUnavailable."""
+        ...
+
+
+class Meter(Protocol):
+    """What a principal was given, counted over all workers."""
+
+    async def draw(self, principal: Principal, target: str, rows: int, size: int, limits: Limits) -> bool:
+        """Count so many rows and bytes that are about to be given, unless that would be more than the hourly limits:
+        whether they may be. Raises HistoryUnavailable."""
         ...
 
 

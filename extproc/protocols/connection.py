@@ -47,7 +47,17 @@ class Learned:
     answer: object | None
 
 
-Event = Received | Decided | Pending | CancelAsked | Connected | ConnectFailed | Learned | Overdue | Lost | Stopped
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """The answer to a Draw: whether it may be given; None where nobody can tell, so that it may not."""
+
+    under: Grant
+    enough: bool | None
+
+
+Event = (
+    Received | Decided | Pending | CancelAsked | Connected | ConnectFailed | Learned | Overdue | Drawn | Lost | Stopped
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +103,16 @@ class Deadline:
 
 
 @dataclass(frozen=True, slots=True)
+class Draw:
+    """Count so many rows and bytes, which are about to be given under a Grant, against its hourly limits. Answered by
+    Drawn."""
+
+    under: Grant
+    rows: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Learn:
     """Find something out that the session needs to go on. Answered by Learned."""
 
@@ -127,7 +147,7 @@ class Close:
 
 
 Said = Send | Tell | Ask
-Command = Decide | Withdraw | Connect | Said | Cancel | Deadline | Learn | Conclude | Refuse | Close | Abort
+Command = Decide | Withdraw | Connect | Said | Cancel | Deadline | Draw | Learn | Conclude | Refuse | Close | Abort
 
 
 class Connection(Protocol):

@@ -22,11 +22,13 @@ from extproc.domain.grant import Grant, Lane, Refusal, RefusalKind
 from extproc.domain.hold import Hold, HoldState
 from extproc.domain.identity import IdentityRefused, Why
 from extproc.domain.json import JSON, Document
+from extproc.domain.limits import Limits
 from extproc.domain.ports import (
     History,
     HistoryUnavailable,
     Journal,
     JournalUnwritable,
+    Meter,
     PolicyEngine,
     PolicyUnavailable,
     Settler,
@@ -60,9 +62,11 @@ class Gate:
         recorder: Recorder,
         memory: Memory | None = None,
         settler: Settler | None = None,
+        meter: Meter | None = None,
     ) -> None:
         """`check` raises IdentityRefused for a principal that may not go on at a time (seconds since the epoch).
-        Without `memory` and `settler` policy is asked each time."""
+        Without `memory` and `settler` policy is asked each time; without `meter` nothing is given under hourly
+        limits."""
         self._policy = policy
         self._recorder = recorder
         self.history = history
@@ -73,6 +77,7 @@ class Gate:
         self._leaving: set[asyncio.Task[None]] = set()
         self._memory = memory
         self._settler = settler
+        self._meter = meter
         self._settling: asyncio.Task[None] | None = None
         self._rested = 0.0
 
@@ -118,6 +123,16 @@ class Gate:
                 unavailable(new_id(), "journal-unwritable", "The audit journal can't be written"),
                 RefusalKind.UNAVAILABLE,
             )
+
+    async def draw(self, asker: Asker, limits: Limits, rows: int, size: int) -> bool | None:
+        """Whether so many rows and bytes may be given now, under these hourly limits; None where nobody can tell."""
+        try:
+            if self._meter is None:
+                raise HistoryUnavailable("nothing counts here")
+            return await self._meter.draw(asker.principal, asker.target.name, rows, size, limits)
+        except HistoryUnavailable as error:
+            self._metrics.engine_failure("history-unavailable", str(error))
+            return None
 
     def recording(self, asker: Asker, decision: Decision) -> Recording:
         """Begin to record what passes under a decision: as much as both policy and the target's configuration let."""

@@ -183,9 +183,12 @@ mask_fits(mask) if {
 	object.get(mask, "malformed", "block") in {"block", "text"}
 }
 
+# What a limit counts.
+limited := {"rows", "bytes", "seconds", "rows_per_hour", "bytes_per_hour"}
+
 limit_fits(limit) if {
-	count(object.keys(limit) - {"rows", "bytes", "seconds", "read_only"}) == 0
-	every name in {"rows", "bytes", "seconds"} & object.keys(limit) {
+	count(object.keys(limit) - (limited | {"read_only"})) == 0
+	every name in limited & object.keys(limit) {
 		is_number(limit[name])
 		limit[name] >= 1
 		floor(limit[name]) == limit[name]
@@ -200,7 +203,7 @@ limit := {"limit": limits} if {
 
 limits := object.union(
 	{name: min(said) |
-		some name in {"rows", "bytes", "seconds"}
+		some name in limited
 		said := {o.limit[name] | some o in outcomes; o.mode == "enforce"}
 		count(said) > 0
 	},

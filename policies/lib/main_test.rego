@@ -181,6 +181,9 @@ test_the_least_that_anybody_allows_is_the_limit if {
 	far := object.union(finding("allow"), {"limit": {"rows": 1000, "seconds": 30}})
 	near := object.union(finding("allow"), {"code": "near", "limit": {"rows": 10, "bytes": 99, "read_only": true}})
 	decide(one({far, near}), base, config).obligations.limit == {"rows": 10, "bytes": 99, "seconds": 30, "read_only": true}
+	hourly := object.union(finding("allow"), {"code": "hourly", "limit": {"rows_per_hour": 500, "bytes_per_hour": 7}})
+	more := object.union(finding("allow"), {"code": "more", "limit": {"rows_per_hour": 501}})
+	decide(one({hourly, more}), base, config).obligations.limit == {"rows_per_hour": 500, "bytes_per_hour": 7}
 	not decide(one({finding("allow")}), base, config).obligations.limit
 	shadow := object.union(config, {"policies": {"http.a": {"mode": "shadow"}}})
 	not decide(one({near}), base, shadow).obligations.limit
@@ -189,6 +192,7 @@ test_the_least_that_anybody_allows_is_the_limit if {
 test_a_limit_that_says_nothing_sensible_blocks if {
 	every limit in [
 		{"rows": 0}, {"rows": "10"}, {"rows": 1.5}, {"rows": null}, {"bytes": -1}, {"read_only": 1}, {"row": 10}, [],
+		{"rows_per_hour": 0}, {"per_hour": 1},
 	] {
 		decision := decide(one({object.union(finding("allow"), {"limit": limit})}), base, config)
 		decision.effect == "block"

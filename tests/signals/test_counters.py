@@ -15,6 +15,7 @@ from extproc.adapters.signals_history import PolicyHistory
 from extproc.adapters.signals_reader import SignalsReader
 from extproc.domain.decision import Mode
 from extproc.domain.json import Document
+from extproc.domain.limits import Limits
 from extproc.domain.ports import HistoryUnavailable
 from tests.signals.conftest import AGENT, START
 
@@ -38,6 +39,57 @@ def test_no_place_is_taken_twice_by_several_processes(tmp_path: Path) -> None:
     running = [subprocess.Popen(argv, stdout=subprocess.PIPE, env=env) for _ in range(4)]
     numbers = [int(n) for process in running for n in process.communicate(timeout=60)[0].split()]
     assert sorted(numbers) == list(range(1, 201))
+
+
+DRAWING = """
+import asyncio, sys
+from pathlib import Path
+from extproc.adapters.counters import Counters
+from extproc.domain.limits import Limits
+from extproc.domain.principal import Kind, Principal
+async def main():
+    counters = Counters(Path(sys.argv[1]))
+    agent = Principal("i", "s", Kind.AGENT)
+    found = [await counters.draw(agent, "crm", 3, 7, Limits(rows_per_hour=200)) for _ in range(50)]
+    await counters.close()
+    print(sum(found))
+asyncio.run(main())
+"""
+
+
+def test_several_processes_never_give_more_than_an_hours_rows(tmp_path: Path) -> None:
+    """Four processes at the same time: 66 times 3 rows, and not one more."""
+    argv = [sys.executable, "-c", DRAWING, str(tmp_path / "counters.db")]
+    env = {**os.environ, "PYTHONPATH": os.getcwd()}
+    running = [subprocess.Popen(argv, stdout=subprocess.PIPE, env=env) for _ in range(4)]
+    assert sum(int(process.communicate(timeout=60)[0]) for process in running) == 66
+
+
+def test_an_hours_rows_and_bytes(tmp_path: Path) -> None:
+    """By principal and target; what is refused counts nothing; after an hour there is room again."""
+    now = START
+
+    async def scene() -> list[bool]:
+        nonlocal now
+        counters = Counters(tmp_path / "counters.db", lambda: now)
+        rows, size = Limits(rows_per_hour=10), Limits(bytes_per_hour=100)
+        found = [
+            await counters.draw(AGENT, "crm", 8, 50, rows),
+            await counters.draw(AGENT, "crm", 3, 10, rows),
+            await counters.draw(AGENT, "crm", 2, 10, rows),
+            await counters.draw(AGENT, "crm", 1, 40, size),
+            await counters.draw(AGENT, "crm", 1, 1, size),
+            await counters.draw(AGENT, "mail", 10, 100, Limits(rows_per_hour=10, bytes_per_hour=100)),
+        ]
+        await counters.reserve(AGENT.key, "crm", "GET")
+        now += 3599
+        found.append(await counters.draw(AGENT, "crm", 1, 1, rows))
+        now += 301
+        found.append(await counters.draw(AGENT, "crm", 10, 1, rows))
+        await counters.close()
+        return found
+
+    assert asyncio.run(scene()) == [True, False, True, True, False, True, False, True]
 
 
 def test_scopes_and_windows(tmp_path: Path) -> None:

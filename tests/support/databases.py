@@ -40,6 +40,7 @@ class DatabaseGateway:
         policy: str = "",
         environment: str = "production",
         host: str = "127.0.0.1",
+        workers: int = 1,
     ) -> None:
         self.port = free_port()
         self.server = server
@@ -52,7 +53,8 @@ class DatabaseGateway:
             f"crm-db: {{protocol: postgres, upstream: 'postgres://127.0.0.1:{server.port}/crm', tls: off, "
             f"environment: {environment}, wait: 20s, logins: [{', '.join(logins)}]}}"
         )
-        self.gateway = Gateway(targets=target, policy=policy, listen=f"postgres: {host}:{self.port}")
+        listen = f"postgres: {host}:{self.port}"
+        self.gateway = Gateway(workers=workers, targets=target, policy=policy, listen=listen)
         for one in (role, *others):
             secret = self.gateway.folder / "secrets" / one.name
             secret.parent.mkdir(exist_ok=True)
@@ -67,16 +69,23 @@ class DatabaseGateway:
 
 @contextlib.contextmanager
 def database_gateway(
-    server: Server, *, allowing: bool = False, role: Role = READER, host: str = "127.0.0.1"
+    server: Server,
+    *,
+    allowing: bool = False,
+    more: str = "",
+    role: Role = READER,
+    host: str = "127.0.0.1",
+    workers: int = 1,
 ) -> Iterator[DatabaseGateway]:
     """Started, and stopped at the end; `host` is the address that it listens on. With `allowing` a policy that allows
-    everything takes the place of the shipped ones."""
-    made = DatabaseGateway(server, role=role, policy=f"deadline: 5s{', path: policies' if allowing else ''}", host=host)
+    everything takes the place of the shipped ones; `more` are further rules of it."""
+    policy = f"deadline: 5s{', path: policies' if allowing else ''}"
+    made = DatabaseGateway(server, role=role, policy=policy, host=host, workers=workers)
     try:
         if allowing:
             folder = made.gateway.folder / "policies" / "postgres" / "everything"
             folder.mkdir(parents=True)
-            (folder / "everything.rego").write_text(ALLOWING)
+            (folder / "everything.rego").write_text(ALLOWING + more)
             (folder / "everything_test.rego").write_text(TESTED)
             (folder.parents[1] / "library.yaml").write_text("include_shipped: []\n")
         made.gateway.start()

@@ -8,8 +8,8 @@ from extproc.domain.grant import Grant, Lane
 from extproc.masking.build import mask_value
 from extproc.masking.operators import mask_text
 from extproc.masking.stage import MaskError
-from extproc.protocols.connection import Cancel, Deadline, Learn
-from extproc.protocols.postgres import errors, look
+from extproc.protocols.connection import Cancel, Deadline, Draw, Learn
+from extproc.protocols.postgres import errors, look, tag
 from extproc.protocols.postgres.link import Link
 from extproc.protocols.postgres.masks.copying import CopyMask
 from extproc.protocols.postgres.masks.notice import mask_notice
@@ -35,6 +35,8 @@ _PLAIN = {
     backend.CloseComplete.kind: Step.CLOSE,
 }
 _READS = frozenset({"select", "show", "fetch", "copy", "explain"})
+_HOURLY = "The statement gives more than is left of what policy lets you read here within an hour."
+_UNCOUNTED = "How much you have read here within the hour can't be told at the moment, and policy limits that."
 _RESULTS = (Step.QUERY, Step.EXECUTE)
 
 
@@ -54,12 +56,14 @@ class Answering:
         self._frames: deque[Frame] = deque()
         self._asked: Result | None = None
         self._copy: Work | None = None
+        self._drawing: tuple[Frame, Work] | None = None
+        """Rows that wait to be counted."""
         self._seen: list[list[bytes | None]] = []
 
     @property
     def full(self) -> bool:
         """Whether something has to be found out before more can be passed on."""
-        return self._asked is not None
+        return self._asked is not None or self._drawing is not None
 
     def receive(self, data: bytes) -> None:
         """Bytes came."""
@@ -85,7 +89,7 @@ class Answering:
 
     def go_on(self) -> None:
         """Pass on what can be passed on now."""
-        while self._frames and self._asked is None and not self._link.ended:
+        while self._frames and not self.full and not self._link.ended:
             try:
                 self._take(self._frames.popleft())
             except (Malformed, _Unforeseen):
@@ -130,14 +134,23 @@ class Answering:
                 said = f"{status.name} is {_PINNED[status.name]} through this gateway, and was changed."
                 self._link.end("pinned-setting", errors.fatal(errors.OPERATOR_INTERVENTION, said))
                 return
-            if status.name == "application_name":
-                self._link.scene = replace(self._link.scene, application=status.value)
+            if status.name == tag.SETTING and self._link.tagging:
+                return
+            if status.name == tag.SETTING:
+                own, before = self._link.tag.heard(status.value), self._link.scene.application
+                if self._link.tag and own == before:
+                    return
+                self._link.scene = replace(self._link.scene, application=own)
+                frame = Frame(frame.kind, replace(status, value=own).encode())
+            elif status.name in look.REPORTED:
+                self._link.stale = self._link.moved = True
         elif frame.kind == backend.NoticeResponse.kind:
             notice = backend.NoticeResponse.decode(frame.body)
             frame = Frame(frame.kind, backend.NoticeResponse(self._report(notice.fields, first)).encode())
         elif frame.kind == backend.NotificationResponse.kind:
             frame = Frame(frame.kind, self._notified(backend.NotificationResponse.decode(frame.body)))
-        if first is None or not first.silent:
+        # What the server remarks on the gateway's own questions is for nobody; all else it would have said anyway.
+        if first is None or not first.silent or frame.kind != backend.NoticeResponse.kind:
             about = first.work if first is not None and frame.kind == backend.NoticeResponse.kind else None
             self._pass(frame.data, self._link.under(about))
 
@@ -200,6 +213,7 @@ class Answering:
         if status == "I":
             link.idle()
         self._pass(frame.data)
+        link.retag()
 
     def _plain(self, frame: Frame, first: Sent) -> None:
         link = self._link
@@ -319,9 +333,30 @@ class Answering:
         if limits.bytes is not None and work.given + len(frame.data) > limits.bytes:
             self._end(work, f"The statement gives more than the {limits.bytes} bytes that policy lets it.")
             return
+        if limits.hourly:
+            self._drawing = frame, work
+            self._link.do(Draw(work.grant, frame.count, len(frame.data)))
+            return
+        self._give(frame, work)
+
+    def _give(self, frame: Frame, work: Work) -> None:
         data = frame.data if work.mask is None else work.mask.feed(frame)
         work.given += len(data)
         self._pass(data, work.grant)
+
+    def drawn(self, enough: bool | None) -> None:
+        """Rows that waited are counted, and may be given if that was `enough`."""
+        if self._drawing is None:
+            return
+        (frame, work), self._drawing = self._drawing, None
+        if work.stopped is None and enough:
+            try:
+                self._give(frame, work)
+            except (Malformed, MaskError):
+                self._stop("unmaskable")
+        elif work.stopped is None:
+            self._end(work, _UNCOUNTED if enough is None else _HOURLY)
+        self.go_on()
 
     def _copied(self, frame: Frame, work: Work) -> None:
         if self._copy is not work:
@@ -349,6 +384,8 @@ class Answering:
         link = self._link
         if frame.kind == backend.DataRow.kind and frame.part is Part.WHOLE and frame.count == 1:
             self._seen.append(split_row(frame.body))
+        elif link.tagging:
+            self._tagged(frame)
         elif frame.kind == backend.ReadyForQuery.kind:
             scene = look.seen(link.scene, self._seen)
             self._seen = []
@@ -358,10 +395,21 @@ class Answering:
                 said = f"The role of this connection is {link.pins.role}, and was changed."
                 link.end("pinned-role", errors.fatal(errors.OPERATOR_INTERVENTION, said))
                 return
-            link.scene, link.stale = scene, False
+            link.scene, link.stale, link.strayed = scene, False, False
             link.pipeline.done()
             if link.opening:
                 self._pass(frame.data)
             link.looking = link.opening = False
-        elif frame.kind not in (backend.RowDescription.kind, backend.CommandComplete.kind):
+            # A pooler may have chosen the name itself.
+            link.retag()
+        elif frame.kind not in (backend.RowDescription.kind, backend.CommandComplete.kind, *_PLAIN):
+            raise _Unforeseen(f"kind {frame.kind}")
+
+    def _tagged(self, frame: Frame) -> None:
+        """The answer to the gateway's own SET (`tag`)."""
+        link = self._link
+        if frame.kind == backend.ReadyForQuery.kind:
+            link.pipeline.done()
+            link.looking = link.tagging = False
+        elif frame.kind not in (*_PLAIN, backend.CommandComplete.kind):
             raise _Unforeseen(f"kind {frame.kind}")

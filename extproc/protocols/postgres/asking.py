@@ -21,6 +21,7 @@ from extproc.protocols.postgres.work import Portal, Prepared, Work
 from extproc.protocols.session import Decide
 
 _BY_NAME = frozenset({"execute", "fetch"})
+_JUDGED = frozenset({frontend.Query.kind, frontend.Parse.kind, frontend.Bind.kind})
 _COPY = frozenset({common.CopyData.kind, common.CopyDone.kind, frontend.CopyFail.kind})
 _FLUSH = frontend.Flush().encode()
 _ENOUGH = 256 << 10
@@ -164,15 +165,15 @@ class Asking:
         if frame.kind == frontend.Parse.kind and len(self._inbox) < 2 and self._fault is None:
             # What follows says whether it is to be executed at once. Nobody is answered before it does.
             return False
-        if frame.kind not in (frontend.Query.kind, frontend.Parse.kind, frontend.Bind.kind):
+        if frame.kind not in _JUDGED and not (link.strayed and frame.kind == frontend.Execute.kind):
             return True
         if frame.kind == frontend.Query.kind and link.pipeline:
             self._drain()
             return False
         if link.stale:
             # A Query would end the transaction that a pipeline without a Sync has open.
-            if link.pipeline.between and link.scene.transaction != "E" and not _bare(frame):
-                link.look(look.LOOK)
+            if link.pipeline.between and link.scene.transaction != "E":
+                link.look(look.LOOK if _forgets(frame) else look.LOOK_BESIDE)
                 return False
             link.scene = look.unsure(link.scene)
         return True
@@ -203,11 +204,20 @@ class Asking:
         """Whether it was refused because it would change what the gateway chose for this session."""
         name = self._link.pins.touched(asked.script)
         if name is None:
-            return False
+            return self._astray(step)
         said = errors.error(errors.INSUFFICIENT_PRIVILEGE, f"{name} is not for this session to change.")
         self._link.refuse(step, said)
         told = told_of(asked, self._link.scene, self._link.known)
         self._note("SET", "pinned", "A setting that the gateway chose is not for the session to change", told)
+        return True
+
+    def _astray(self, step: Step) -> bool:
+        """Whether it was refused because nobody can tell as which role it would run, and the role was chosen."""
+        link = self._link
+        if not link.strayed or link.scene.transaction == "E":
+            return False
+        why = "What ran before it in this pipeline could have changed the role that was chosen for this session."
+        link.refuse(step, errors.error(errors.INSUFFICIENT_PRIVILEGE, why, hint="Send a Sync in between."))
         return True
 
     def _decide(self, asked: Asked, step: Step, then: Callable[[Grant], None]) -> None:
@@ -225,7 +235,8 @@ class Asking:
         """Have a refusal recorded that nothing was decided for."""
         link = self._link
         trace = context.of_statement(told.sql, link.scene.application)
-        link.do(Refuse(verb, link.scene.database, code, title, told.document(), trace))
+        summary = told.under(told.document(), link.granted.decision.masks)
+        link.do(Refuse(verb, link.scene.database, code, title, summary, trace))
 
     def _read(self, sql: str, step: Step) -> Script | None:
         """What a text says; None where it was refused because nobody can tell."""
@@ -365,6 +376,8 @@ class Asking:
         if portal is None:
             self._nothing(Step.EXECUTE, errors.NO_PORTAL, "portal", execute.portal)
             return
+        if self._astray(Step.EXECUTE):
+            return
         if link.is_under_way(portal.work):
             self._run(frame, execute, portal)
             return
@@ -435,9 +448,9 @@ class Asking:
         self._link.refuse(step, errors.error(state, f"{named} does not exist"))
 
 
-def _bare(frame: Frame) -> bool:
-    """Whether it needs the unnamed statement, which any Query makes the server forget."""
-    return frame.kind == frontend.Bind.kind and not frontend.Bind.decode(frame.body).statement
+def _forgets(frame: Frame) -> bool:
+    """Whether the server forgets its unnamed statement by this message in any case."""
+    return frame.kind == frontend.Query.kind or (frame.kind == frontend.Parse.kind and frame.body[:1] == b"\0")
 
 
 def _cost(frame: Frame) -> int:

@@ -11,7 +11,8 @@ from extproc.protocols.postgres.masks.catalogue import Catalogue
 from extproc.protocols.postgres.pinned import Pins
 from extproc.protocols.postgres.pipeline import Names, Pipeline, Sent, Step
 from extproc.protocols.postgres.sql import Script, Statement
-from extproc.protocols.postgres.wire import frontend
+from extproc.protocols.postgres.tag import Tag
+from extproc.protocols.postgres.wire import backend, frontend
 from extproc.protocols.postgres.work import Portal, Prepared, Work
 from extproc.protocols.session import Abort, Send
 
@@ -46,10 +47,13 @@ class _Scripts(Mapping[str, Script]):
 class Link:
     """One connection's state. `grant` is the connection's own; it covers what belongs to no statement."""
 
-    def __init__(self, scene: Scene, known: Knowledge, catalogue: Catalogue) -> None:
+    def __init__(self, scene: Scene, known: Knowledge, catalogue: Catalogue, tag: Tag) -> None:
         self.scene = scene
         self.known = known
         self.catalogue = catalogue
+        self.tag = tag
+        self.tagging = False
+        """Whether the server is being told what the session is called."""
         self.grant: Grant | None = None
         self.pipeline = Pipeline()
         self.statements: Names[Prepared] = Names(lambda prepared: len(prepared.sql))
@@ -68,6 +72,8 @@ class Link:
         """Whether role or search_path may be others by now than the scene says."""
         self.moved = False
         """Whether they were changed in this transaction, whose end may change them back."""
+        self.strayed = False
+        """Whether the role that was chosen may not be the role any more, as far as texts tell."""
         self.unsettled = False
         """Whether what was executed last may have changed what names mean, or the place that they are looked up in:
         what comes behind it in the same pipeline has no meaning before it is answered."""
@@ -136,6 +142,14 @@ class Link:
         self.looking, self.opening = True, opening
         self.ask(query, Sent(Step.QUERY, silent=True))
 
+    def retag(self) -> None:
+        """Have the server call the session what it is, where it was made to call it something else. Only between
+        transactions, or in one that is open, and with nothing on its way."""
+        state = self.scene.transaction
+        if state != backend.Transaction.FAILED and (query := self.tag.again(state == backend.Transaction.OPEN)):
+            self.looking = self.tagging = True
+            self.ask(query, Sent(Step.QUERY, silent=True))
+
     def flush(self, message: bytes) -> None:
         """Have the server send the answers that it has."""
         self.pipeline.flushed = True
@@ -187,6 +201,9 @@ class Link:
         """Some of it ran, if not all."""
         if look.moves(script):
             self.stale = self.moved = True
+            self.strayed = self.pins.role is not None
+        elif self.pins.role is not None and look.hides(script):
+            self.stale = True
 
     def failed(self, work: Work, state: str | None) -> None:
         """One statement of it failed, with this SQLSTATE."""
@@ -237,7 +254,11 @@ class Link:
             self.statements.clear()
         elif kind == "close" and name is None:
             self.cursors.clear()
-            self.portals.clear()
+            for portal in list(self.portals):
+                held = self.portals.get(portal)
+                if held is not None and held.work is not work:
+                    # The one that runs stays.
+                    self.portals.drop(portal)
         if name is not None and kind in ("declare", "close"):
             # Portals and cursors share their names as well.
             self.portals.drop(name)

@@ -4,13 +4,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from extproc.protocols.postgres.action import Scene
+from extproc.protocols.postgres.beside import beside
 from extproc.protocols.postgres.sql import Script, Statement
 from extproc.protocols.postgres.wire.frontend import Query
 
 # SHOW takes no snapshot, so that a transaction is none the older for it: it may still choose its isolation.
-LOOK = Query("SHOW search_path; SHOW role; SHOW session_authorization").encode()
-LOOKED = 3
+_SHOWN = ("SHOW search_path", "SHOW role", "SHOW session_authorization")
+LOOK = Query("; ".join(_SHOWN)).encode()
+LOOK_BESIDE = beside(*_SHOWN)
+"""The same for where the client's unnamed statement and portal are still needed; it takes the server a bit longer."""
+LOOKED = len(_SHOWN)
 """Rows of one value that answer it."""
+
+REPORTED = frozenset({"search_path", "session_authorization", "is_superuser"})
+"""Settings that servers report by themselves, each change of which may mean another role or path ("Asynchronous
+Operations"; search_path from 18 on)."""
 
 # RESET ALL is `all`, and a setting whose name is computed None.
 _PLACES = frozenset({"search_path", "role", "session_authorization", "all", None})
@@ -22,6 +30,12 @@ _NAMING = frozenset({"prepare", "deallocate", "discard", "declare", "close"})
 def moves(script: Script) -> bool:
     """Whether role or search_path may be others once this has run."""
     return _move(script.statements)
+
+
+def hides(script: Script) -> bool:
+    """Whether something may run with it that its text does not show: what views, triggers, defaults, operators and row
+    security call."""
+    return any(one.reads or one.writes or one.functions or one.objects or one.unknown for one in script.statements)
 
 
 def names(script: Script) -> bool:

@@ -19,6 +19,7 @@ from extproc.protocols.connection import (
     Connect,
     Connected,
     ConnectFailed,
+    Drawn,
     Event,
     Learned,
     Overdue,
@@ -33,6 +34,7 @@ from extproc.protocols.postgres.masks.catalogue import Catalogue
 from extproc.protocols.postgres.masks.question import Question
 from extproc.protocols.postgres.pinned import Pins
 from extproc.protocols.postgres.sql import Reader
+from extproc.protocols.postgres.tag import SETTING, Tag, kept
 from extproc.protocols.postgres.wire import backend
 from extproc.protocols.session import Cause, Decide, Decided, Lost, Pending, Received, Stopped
 
@@ -66,12 +68,21 @@ class LoggedInAs:
 class PostgresSession:
     """protocols.connection.Connection for one client, who wants these `settings` from the start. `ours` is the
     BackendKeyData that it gets, encoded; `key` keys digests; `limit` is the longest message of a client (bytes) that is
-    read in one piece."""
+    read in one piece; `tag` gave the server the name that it was to call the session."""
 
-    def __init__(self, scene: Scene, settings: Settings, known: Knowledge, key: bytes, ours: bytes, limit: int) -> None:
+    def __init__(
+        self,
+        scene: Scene,
+        settings: Settings,
+        known: Knowledge,
+        key: bytes,
+        ours: bytes,
+        limit: int,
+        tag: Tag | None = None,
+    ) -> None:
         # One of its own: steps of several sessions may run at the same time, in threads.
         reader = Reader(_TEXTS)
-        self._link = Link(scene, known, Catalogue(reader.read))
+        self._link = Link(scene, known, Catalogue(reader.read), tag or Tag())
         self._asking = Asking(self._link, reader, key, limit)
         self._answering = Answering(self._link)
         self._settings = settings
@@ -135,6 +146,8 @@ class PostgresSession:
                 link.end(code, errors.fatal("08006", message))
             case Learned(Question() as question, answer):
                 self._answering.learned(question, answer if isinstance(answer, list) else None)
+            case Drawn(_, enough):
+                self._answering.drawn(enough)
             case Overdue(under):
                 self._answering.overdue(under)
             case CancelAsked():
@@ -165,12 +178,16 @@ class PostgresSession:
     def _connected(self, login: LoggedInAs) -> None:
         """Tell the client what a server tells, and find out where its statements run before it may send any."""
         link = self._link
-        # The server cuts a name that is too long for it.
-        application = login.settings.get("application_name", link.scene.application)
+        settings = dict(login.settings)
+        if SETTING in settings:
+            # A name that is too long, or no ASCII, is told as a server keeps it.
+            own = kept(link.scene.application, settings.get("server_version", "")) if link.tag else None
+            settings[SETTING] = link.tag.heard(settings[SETTING], own)
+        application = settings.get(SETTING, link.scene.application)
         link.scene = replace(link.scene, user=login.user, role=login.role or login.user, application=application)
         link.calls = login.calls
         link.pins = Pins(login.role, login.read_only)
-        said = [backend.ParameterStatus(name, value).encode() for name, value in login.settings.items()]
+        said = [backend.ParameterStatus(name, value).encode() for name, value in settings.items()]
         link.tell(b"".join(said) + self._ours)
         link.stale = True
         link.look(LOOK, opening=True)

@@ -32,7 +32,8 @@ class Login:
 @dataclass(frozen=True, slots=True)
 class Database:
     """A target. `name` is the database that is meant where a client names none. With `verified` the server has to prove
-    in TLS to be `host`, by a certificate of one of the authorities in that PEM file; without, there is no TLS."""
+    in TLS to be `host`, by a certificate of one of the authorities in that PEM file; without, there is no TLS. With
+    `tagged` the server is told whose each session is."""
 
     target: Target
     host: str
@@ -41,6 +42,7 @@ class Database:
     verified: bool
     authorities: Path | None
     logins: tuple[Login, ...]
+    tagged: bool = True
 
     def login(self, principal: Principal) -> Login | None:
         """The first login that is for this principal."""

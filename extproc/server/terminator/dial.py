@@ -18,6 +18,7 @@ from extproc.protocols.postgres.auth.upstream import Login as LoginTo
 from extproc.protocols.postgres.masks.question import CALLS, Question
 from extproc.protocols.postgres.pinned import READ_ONLY
 from extproc.protocols.postgres.session import LoggedInAs
+from extproc.protocols.postgres.tag import SETTING
 from extproc.protocols.postgres.wire.backend import BackendKeyData, ErrorResponse, ReadyForQuery
 from extproc.protocols.postgres.wire.fields import Malformed
 from extproc.protocols.postgres.wire.frame import Framer
@@ -61,13 +62,16 @@ class PostgresUpstream(Upstream):
         principal: Principal,
         addresses: Callable[[Database], tuple[tuple[str, int], ...]],
         settings: Sequence[tuple[str, str]],
+        application: str = "",
     ) -> None:
-        """`name` is the server's database that is meant; `settings` are those that the client wants in its session."""
+        """`name` is the server's database that is meant; `settings` are those that the client wants in its session, and
+        `application` is what the server is to call that."""
         self._database = database
         self._name = name
         self._principal = principal
         self._addresses = addresses
         self._settings = settings
+        self._application = application
         self._used: tuple[_Way, tuple[str, int]] | None = None
         self._key: BackendKeyData | None = None
         self._asking: tuple[Peer, Inbox] | None = None
@@ -164,7 +168,9 @@ class PostgresUpstream(Upstream):
 
     def _wanted(self, login: Login) -> list[tuple[str, str]]:
         """The settings of the session: the client's, less those that are not for it to choose."""
-        ours = {"role": login.role} if login.role is not None else {}
+        ours = {SETTING: self._application} if self._application else {}
+        if login.role is not None:
+            ours["role"] = login.role
         if self._watched and _WATCH[0] not in {name.lower() for name, _ in self._settings}:
             ours |= [_WATCH]
         if self._limits.read_only:

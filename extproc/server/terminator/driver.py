@@ -31,6 +31,8 @@ from extproc.protocols.connection import (
     ConnectFailed,
     Connection,
     Deadline,
+    Draw,
+    Drawn,
     Event,
     Learn,
     Learned,
@@ -276,6 +278,8 @@ class ConnectionDriver:
                 asyncio.get_running_loop().call_later(seconds, self._remind, under)
             case Learn(question):
                 self._spawn(self._learn(question))
+            case Draw():
+                self._spawn(self._draw(command))
             case Close():
                 self._finish("completed")
             case Abort(why):
@@ -322,6 +326,11 @@ class ConnectionDriver:
         self.take(event)
         if self._server is not None:
             self._server.give(self)
+
+    async def _draw(self, command: Draw) -> None:
+        given = self._given.get(command.under)
+        asker, limits = given.asker if given is not None else self._asker, command.under.decision.limits
+        self.take(Drawn(command.under, await self._gate.draw(asker, limits, command.rows, command.size)))
 
     async def _learn(self, question: object) -> None:
         self.take(Learned(question, await self._upstream.learn(question)))

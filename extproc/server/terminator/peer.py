@@ -5,6 +5,8 @@ import ssl
 from collections.abc import Callable
 from typing import Protocol, cast, runtime_checkable
 
+from extproc.server.terminator.hangup import Hangup
+
 HIGH_WATER = 256 << 10
 """Bytes that wait for a peer that does not read, beyond which no more are made for it."""
 
@@ -59,9 +61,11 @@ class Peer(asyncio.Protocol):
     """The client, or the server. Before it has an owner it keeps what comes, and reads no more."""
 
     def __init__(self, owner: Owner | None = None, made: Callable[["Peer"], None] | None = None) -> None:
-        """`made` is called once there is a connection."""
+        """`made` is called once there is a connection. Of one that was accepted, so, it is noticed that it is gone even
+        while it is not read; of an upstream that is gone, what it sent before counts first."""
         self._owner = owner
         self._made = made
+        self._hangup = Hangup(self._end) if made is not None else None
         self._transport: asyncio.Transport | None = None
         self._paused = False
         self._early: list[bytes] = []
@@ -137,8 +141,12 @@ class Peer(asyncio.Protocol):
         self._paused = not wanted
         if wanted:
             self._transport.resume_reading()
+            if self._hangup is not None:
+                self._hangup.unwatch()
         else:
             self._transport.pause_reading()
+            if self._hangup is not None:
+                self._hangup.watch(self._transport.get_extra_info("socket"))
 
     def close(self) -> None:
         """End the connection; what was written still arrives."""
@@ -174,6 +182,8 @@ class Peer(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """See asyncio."""
+        if self._hangup is not None:
+            self._hangup.end()
         self._end()
 
     def pause_writing(self) -> None:

@@ -13,6 +13,7 @@ from functools import partial
 from ipaddress import ip_address
 
 from extproc.access.proving import Proving
+from extproc.audit.codes import Code
 from extproc.domain.identity import Certificate, IdentityRefused, Shown, Why
 from extproc.domain.json import JSON, Document
 from extproc.domain.principal import Principal
@@ -32,6 +33,7 @@ from extproc.protocols.postgres.auth.commands import (
     Refused,
 )
 from extproc.protocols.postgres.session import PostgresSession
+from extproc.protocols.postgres.tag import Tag, label
 from extproc.protocols.postgres.wire.startup import CancelRequest
 from extproc.server.caps import Capped, Caps
 from extproc.server.entrance import Entrance
@@ -114,17 +116,25 @@ class _Arrival:
         self._principal: Principal | None = None
         # Who it would have been, of somebody who was not let in, where that is certain.
         self._suspect: Principal | None = None
+        # Whether a record tells of this connection, or one is about to.
+        self._told = False
 
     async def serve(self) -> None:
         """To the end. Raises nothing: a fault of ours ends this connection, and no other."""
+        why = Code.CLIENT_LEFT
         try:
             with self._service.gate.metrics.exchanges.track_inprogress():
                 await self._serve()
         except (Left, OSError, TimeoutError) as error:
+            why = Code.TIMEOUT if isinstance(error, TimeoutError) else why
             _log.debug("connection ended early", extra={"why": str(error)})
         except Exception:
+            why = Code.PROCESSOR_ERROR
             _log.exception("fault in a connection")
         finally:
+            if not self._told and not self._relayed:
+                # Envoy's access log has it: verification holds that no connection is without a record.
+                self._turned_away(why.value, None)
             self._peer.close()
 
     async def _serve(self) -> None:
@@ -132,6 +142,11 @@ class _Arrival:
             ready = await self._greet()
         if ready is not None:
             await self._session(ready)
+
+    @property
+    def _relayed(self) -> bool:
+        """Whether another worker has it from its client, with whatever is to be told of it."""
+        return not self._source
 
     @property
     def _source(self) -> str:
@@ -180,7 +195,9 @@ class _Arrival:
             case Ready():
                 return command
             case CancelAsked(pid, secret):
-                await self._service.cancels.asked(CancelRequest(pid, secret), relayed=not self._source)
+                if not self._relayed:
+                    self._turned_away("cancel-request", None)
+                await self._service.cancels.asked(CancelRequest(pid, secret), relayed=self._relayed)
             case Refused(data, code):
                 self._peer.write(data)
                 self._turned_away(code, self._suspect)
@@ -250,6 +267,7 @@ class _Arrival:
 
     def _turned_away(self, code: str, principal: Principal | None) -> None:
         """Record that nobody was let in."""
+        self._told = True
         body: dict[str, JSON] = {
             "request": self._announced.unique_id,
             "principal": principal.document() if principal is not None else None,
@@ -273,6 +291,7 @@ class _Arrival:
         service, principal, opening = self._service, self._principal, ready.opening
         if principal is None:
             return
+        self._told = True
         database, name = self._database(opening.database)
         target = _NOWHERE if database is None else database.target
         asker = self._asker(principal, target, context.of_connection(opening.settings, opening.application_name))
@@ -292,7 +311,10 @@ class _Arrival:
             # What a connection holds and how many there are counts as for tunnels: both stay open for long.
             with service.caps.exchange(principal.key, tunnel=True) as account, service.gate.records.visit(asker):
                 settings = context.for_the_server(opening.settings)
-                upstream = PostgresUpstream(database, name, principal, service.databases.addresses, settings)
+                tag = Tag(label(asker.session, principal.subject) if database.tagged else "")
+                upstream = PostgresUpstream(
+                    database, name, principal, service.databases.addresses, settings, tag.name(opening.application_name)
+                )
                 driver: ConnectionDriver | None = None
 
                 async def cancel() -> None:
@@ -307,6 +329,7 @@ class _Arrival:
                         service.digest_key,
                         key.encode(),
                         target.inspect_bytes,
+                        tag,
                     )
                     driver = ConnectionDriver(self._peer, session, upstream, service.gate, asker, account, service.pool)
                     with service.exchanges.under_way(driver, principal, target):

@@ -1,6 +1,6 @@
 """A PostgreSQL session as a transcript: what client and server say, what is decided, what each of them gets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from extproc.domain.action import Action
@@ -21,6 +21,7 @@ from extproc.protocols.connection import (
     Connect,
     Connected,
     Deadline,
+    Draw,
     Event,
     Learn,
     Refuse,
@@ -29,11 +30,15 @@ from extproc.protocols.connection import (
 )
 from extproc.protocols.postgres.action import Scene
 from extproc.protocols.postgres.session import LoggedInAs, PostgresSession
+from extproc.protocols.postgres.tag import Tag
 from extproc.protocols.postgres.wire.backend import (
     BackendKeyData,
+    BindComplete,
+    CloseComplete,
     CommandComplete,
     DataRow,
     Field,
+    ParseComplete,
     ReadyForQuery,
     RowDescription,
     Transaction,
@@ -87,6 +92,15 @@ def looked(
 LOOKED = looked()
 
 
+def looked_beside(path: str = '"$user", public', role: str = "none", user: str = "app") -> tuple[object, ...]:
+    """The same where it was asked beside what the client has unnamed."""
+    closed = (CloseComplete(), CloseComplete())
+    answers = [
+        (*closed, ParseComplete(), BindComplete(), row(one), CommandComplete("SHOW")) for one in (path, role, user)
+    ]
+    return (*(message for each in answers for message in each), *closed, IDLE)
+
+
 @dataclass
 class Play:
     """One session. `rule` decides; None leaves a question open. What client and server got so far is in `client` and
@@ -96,13 +110,16 @@ class Play:
     known: Knowledge = field(default_factory=lambda: Knowledge(Engine(())))
     cut: Callable[[bytes], list[bytes]] = lambda data: [data]
     calls: frozenset[str] = frozenset()
+    role: str | None = None
+    settings: Mapping[str, str] = field(default_factory=lambda: SETTINGS)
+    tag: Tag = field(default_factory=Tag)
     actions: list[Action] = field(default_factory=list)
     done: list[Command] = field(default_factory=list)
     open: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         scene = Scene(ALICE, DATABASE, "crm", "", "", None, application="test")
-        self.session = PostgresSession(scene, (), self.known, b"k" * 32, KEY.encode(), 1 << 20)
+        self.session = PostgresSession(scene, (), self.known, b"k" * 32, KEY.encode(), 1 << 20, self.tag)
         self.to_client, self.to_server = bytearray(), bytearray()
         self.asked: list[Decide] = []
         self.grants: set[Grant] = set()
@@ -181,12 +198,13 @@ class Play:
                     else:
                         self._carry(self.session.handle(Decided(ask, self._outcome(ruled))))
                 case Connect():
-                    self._carry(self.session.handle(Connected(LoggedInAs(SETTINGS, "app", calls=self.calls))))
+                    told = LoggedInAs(self.settings, "app", self.role, calls=self.calls)
+                    self._carry(self.session.handle(Connected(told)))
                 case Conclude(under):
                     assert under in self.grants, "concluded twice"
                     self.grants.remove(under)
                     self.done.append(command)
-                case Abort() | Close() | Cancel() | Withdraw() | Learn() | Refuse() | Deadline():
+                case Abort() | Close() | Cancel() | Withdraw() | Learn() | Refuse() | Deadline() | Draw():
                     self.done.append(command)
 
 

@@ -4,8 +4,9 @@ import pytest
 
 from extproc.domain.action import Action
 from extproc.domain.decision import Decision
+from extproc.domain.grant import Lane
 from extproc.domain.limits import Limits
-from extproc.protocols.connection import Cancel, Deadline, Overdue
+from extproc.protocols.connection import Cancel, Deadline, Draw, Drawn, Overdue
 from extproc.protocols.postgres.pinned import Pins
 from extproc.protocols.postgres.sql import read
 from extproc.protocols.postgres.wire.backend import (
@@ -82,6 +83,58 @@ def test_a_server_that_was_done_before_it_heard(sql: str, ends: bool, prepared: 
     assert (client[-1] == IDLE) is not ends
 
 
+HOURLY = Limits(rows_per_hour=5)
+
+
+def _draw(play: Play) -> Draw:
+    """The last command, which is to count."""
+    draw = play.done[-1]
+    assert isinstance(draw, Draw)
+    return draw
+
+
+def test_rows_are_counted_before_they_are_given() -> None:
+    """As they came, each with those beside it; nothing behind them passes meanwhile."""
+    play = limited(HOURLY)
+    play.says(Query("SELECT a FROM t")).server_says(COLUMNS, row("1"), row("2"))
+    draw = _draw(play)
+    assert draw == Draw(draw.under, 2, len(row("1").encode() * 2))
+    assert not play.session.credit(Lane.RESPONSE)
+    play.server_says(row("3"), CommandComplete("SELECT 3"), IDLE)
+    assert play.take()[0] == [COLUMNS]
+    play.event(Drawn(draw.under, True))
+    assert play.take()[0] == [row("1"), row("2")]
+    play.event(Drawn(_draw(play).under, True))
+    assert play.take()[0] == [row("3"), CommandComplete("SELECT 3"), IDLE]
+    assert play.session.credit(Lane.RESPONSE)
+
+
+@pytest.mark.parametrize(("enough", "why"), [(False, "within an hour"), (None, "can't be told")])
+def test_rows_that_are_too_many_or_uncounted_never_pass(enough: bool | None, why: str) -> None:
+    """The statement ends with an error; the session goes on."""
+    play = limited(HOURLY)
+    play.says(Query("SELECT a FROM t")).server_says(COLUMNS, row("1"))
+    play.event(Drawn(_draw(play).under, enough))
+    assert isinstance(play.done[-1], Cancel)
+    play.server_says(row("2"), CANCELLED, IDLE)
+    client, _ = play.take()
+    assert (client[0], code(client[1]), client[2:]) == (COLUMNS, "53400", [IDLE])
+    assert why in dict(client[1].fields)["M"]  # type: ignore[attr-defined]
+
+
+def test_what_is_counted_too_late_is_nobodys() -> None:
+    """The client left, or the time was over, while its rows were counted."""
+    play = limited(Limits(rows_per_hour=5, seconds=1))
+    play.says(Query("SELECT a FROM t")).server_says(COLUMNS, row("1"))
+    draw, deadline = _draw(play), next(command for command in play.done if isinstance(command, Deadline))
+    play.event(Overdue(deadline.under)).event(Drawn(draw.under, True))
+    play.server_says(CANCELLED, IDLE)
+    client, _ = play.take()
+    assert (client[0], code(client[1]), client[2:]) == (COLUMNS, "53400", [IDLE])
+    play.event(Drawn(draw.under, True))
+    assert play.take() == ([], [])
+
+
 def test_a_statement_that_takes_too_long() -> None:
     """It is cancelled, and the client hears why."""
     play = limited(Limits(seconds=5))
@@ -116,6 +169,13 @@ def test_a_statement_that_takes_too_long() -> None:
         ("DISCARD ALL", "role"),
         ("DO $$ BEGIN END $$", "what was chosen when it began, which text that is run could do,"),
         ("CALL p()", "what was chosen when it began, which text that is run could do,"),
+        (
+            "CREATE FUNCTION f() RETURNS int LANGUAGE c AS 'f'",
+            "what was chosen when it began, which text that is run could do,",
+        ),
+        ("SELECT f()", None),
+        ("SELECT f(); SELECT 1", "role, which what stands before another statement in this text could do,"),
+        ("SELECT lower('A'); SELECT 1", None),
     ],
 )
 def test_what_the_gateway_chose_is_not_for_the_session_to_change(sql: str, touched: str | None) -> None:

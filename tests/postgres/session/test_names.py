@@ -11,7 +11,7 @@ from extproc.protocols.postgres.wire.backend import (
     Transaction,
 )
 from extproc.protocols.postgres.wire.frontend import Bind, Execute, Flush, Parse, Query, Sync
-from tests.postgres.session.playbook import Play, looked, looks, row, text
+from tests.postgres.session.playbook import Play, looked, looked_beside, looks, row, text
 
 IDLE, OPEN, FAILED = (ReadyForQuery(status) for status in Transaction)
 RUN = (Bind("", "s"), Execute(""), Sync())
@@ -134,14 +134,17 @@ def test_a_name_given_by_what_could_not_be_committed_is_not_known() -> None:
 
 
 def test_a_statement_without_a_name_outlives_what_the_gateway_asks() -> None:
-    """A question of the gateway's would make the server forget it."""
+    """A Query would make the server forget it: what the gateway asks has a name."""
     play = Play().opened()
     play.says(Parse("", "SET search_path = evil"), Bind("", ""), Execute(""), Sync())
     play.server_says(ParseComplete(), BindComplete(), NoData(), CommandComplete("SET"), IDLE)
     play.take()
     play.says(Bind("", ""), Execute(""), Sync())
+    _, server = play.take()
+    assert [one for one in server if isinstance(one, Query) or getattr(one, "statement", "-") == ""] == []
+    play.server_says(*looked_beside("evil"))
     assert play.take()[1][0] == Bind("", "")
-    assert play.actions[-1].facts["search_path"] is None
+    assert play.actions[-1].facts["search_path"] == "evil"
 
 
 def test_what_waits_is_bound_to_a_meaning_that_can_be_read() -> None:
@@ -150,6 +153,8 @@ def test_what_waits_is_bound_to_a_meaning_that_can_be_read() -> None:
     play.says(Query("SET search_path = evil")).server_says(CommandComplete("SET"), IDLE)
     play.take()
     play.says(b"B\0\0\0\6\0\0")
+    play.take()
+    play.server_says(*looked_beside())
     client, server = play.take()
     assert isinstance(client[0], ErrorResponse)
     assert (dict(client[0].fields)["C"], server) == ("08P01", [])
