@@ -117,8 +117,8 @@ _NUMBERS = ("status", "bytes_in", "bytes_out", "duration_ms")
 
 
 _UNREACHED = frozenset({"UF", "UH", "UO", "URX", "NC", "OM"})
-# The ways (`via`) on which connections go to a worker whole, and where its socket is.
-_HANDED_OVER = {"postgres": re.compile(r"(.*/)?postgres-[0-9]+\.sock")}
+HANDED_OVER = {"postgres": re.compile(r"(?:.*/)?(postgres-[0-9]+)\.sock")}
+"""The ways (`via`) on which connections go to a worker whole, and where its socket is, called as its stream is."""
 
 
 def judge(line: bytes) -> Judged | None:
@@ -144,7 +144,7 @@ def judge(line: bytes) -> Judged | None:
     tunnel = bool(decided) and _text(entry, "method") == "CONNECT"
     if not tunnel and (decided or (len(ours) == 3 and ours[0] == "holdpoint" and ours[1])):
         return None
-    upstream, worker = _text(entry, "upstream_host"), _HANDED_OVER.get(_text(entry, "via"))
+    upstream, worker = _text(entry, "upstream_host"), HANDED_OVER.get(_text(entry, "via"))
     unreached = not _UNREACHED.isdisjoint(re.split(r"[,\s]+", _text(entry, "response_flags")))
     to_worker = worker is not None and (not upstream or worker.fullmatch(upstream) is not None)
     if to_worker and upstream and not unreached:

@@ -27,6 +27,10 @@ CREATE TABLE stored (address TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE decision (id TEXT);
 CREATE TABLE told (file TEXT, first INTEGER, last INTEGER, kind TEXT);
 CREATE TABLE asked (id TEXT, at TEXT, path TEXT, line INTEGER, offset INTEGER);
+CREATE TABLE joined (request TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE counted (more INTEGER);
+CREATE TABLE handed (request TEXT, at TEXT, ended TEXT, worker TEXT, bytes INTEGER, path TEXT, line INTEGER,
+    offset INTEGER);
 CREATE TABLE refused (file TEXT, offset INTEGER, kind TEXT, rest TEXT, path TEXT, line INTEGER);
 """
 _INSERT = {
@@ -34,6 +38,7 @@ _INSERT = {
     for name, columns in {
         "head": 8, "made": 4, "kept": 3, "opened": 2, "retired": 4, "announced": 3, "deleted": 1, "erased": 4,
         "body": 4, "stored": 1, "gone": 1, "decision": 1, "told": 4, "asked": 5, "refused": 6,
+        "joined": 1, "counted": 1, "handed": 8,
     }.items()
 }  # fmt: skip
 

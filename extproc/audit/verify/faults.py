@@ -40,6 +40,7 @@ class Wrong(StrEnum):
     BODY_CHANGED = "body-changed"
     REQUEST_UNDECIDED = "request-undecided"
     REQUEST_UNRECORDED = "request-unrecorded"
+    CONNECTION_UNRECORDED = "connection-unrecorded"
     SPAN_MISSING = "span-missing"
     SPAN_CHANGED = "span-changed"
     SPAN_UNEXPECTED = "span-unexpected"

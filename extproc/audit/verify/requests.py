@@ -1,16 +1,19 @@
-"""Envoy's access log against the journal: each request that Envoy saw has its decision there, or its refusal."""
+"""Envoy's access log against the journal: each request that Envoy saw has its decision there, or its refusal; and each
+connection that it handed over."""
 
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
 import orjson
 
 from extproc.audit.accesslog import LONGEST_LINE
-from extproc.audit.codes import judge
+from extproc.audit.codes import HANDED_OVER, judge
 from extproc.audit.crowd import kind_of
 from extproc.audit.store import LogPosition, Store
+from extproc.audit.verify import connections
 from extproc.audit.verify.facts import Facts
 from extproc.audit.verify.faults import Fault, Wrong
 from extproc.audit.verify.report import Report
@@ -28,6 +31,7 @@ class Requests:
         self._position = _position(state / "shipper.db")
         self.count = self.behind = self.forgotten = 0
         self.earliest = ""
+        self._begun = datetime.now(UTC)
         behind = self._position is None or self._position.file not in map(_identity, self._files)
         for path in self._files:
             behind = self._take(path, behind)
@@ -58,6 +62,7 @@ class Requests:
         for path, line, offset in facts.ask(query):
             message = f"line {line}: a request without decision, which is not in stream gateway"
             report.faults.add(Fault(Wrong.REQUEST_UNRECORDED, message, "", Path(path), offset))
+        connections.compare(facts, report, gone, self._begun)
         report.requests = self.count
         if self.forgotten:
             report.notes.append(f"{self.forgotten} requests are older than records that were erased: not compared")
@@ -108,6 +113,8 @@ class Requests:
             yield ("asked", decision, time if isinstance(time, str) else "", *place)
         found = judge(line)
         if found is None:
+            if isinstance(via := entry.get("via"), str) and via in HANDED_OVER:
+                yield connections.row(entry, place)
             return
         if behind:
             self.behind += 1

@@ -14,6 +14,9 @@ Row = tuple[Any, ...]
 
 NAMING = frozenset({b"delivery", b"recording"})
 """Kinds whose rows are `Sift.bodies_of`."""
+TAKING = "postgres-"
+"""How the names of the streams of workers begin that connections are handed over to."""
+
 _ADDRESS = re.compile(rb'"address":"([0-9a-f]{64})"')
 ACTS = acts.KINDS | {"checkpoint", "journal-opened"}
 
@@ -37,7 +40,7 @@ class Sift:
             ({"seal"}, self.seals),
             ({"delivery", "recording"}, self.bodies),
             ({"refusal", "alarm", "tunnel"}, self.log),
-            ({"decision"}, bool(self.decisions)),
+            ({"decision", "session", "journal-opened"}, bool(self.decisions)),
         )
         return frozenset(kind for kinds, yes in wanted if yes for kind in kinds)
 
@@ -62,8 +65,12 @@ class Sift:
             case "decision":
                 said = body.get("decision")
                 yield ("decision", str(said.get("id")) if isinstance(said, dict) else "")
+                yield from _joined(record)
+            case "session":
+                yield from _joined(record)
             case "refusal" | "alarm" | "tunnel":
                 yield from _told(record)
+                yield from _turned_away(record)
             case _:
                 yield from _acts(record)
 
@@ -74,6 +81,23 @@ def _told(record: Record) -> Iterator[Row]:
         first, last = log["offset"], log.get("last")
         kind = kind_of(record.kind, record.body) if _is_number(last) else None
         yield ("told", str(log.get("file")), first, last if kind else first, "\n".join(kind) if kind else "")
+
+
+def _joined(record: Record) -> Iterator[Row]:
+    """A connection that a worker took: what it decided on it first of all, or that it began."""
+    body, act = record.body, record.body.get("action")
+    begins = isinstance(act, dict) and act.get("verb") == "CONNECT"
+    if record.stream.startswith(TAKING) and (begins or body.get("what") == "opened"):
+        yield ("joined", str(body.get("request")))
+
+
+def _turned_away(record: Record) -> Iterator[Row]:
+    """A connection that a worker turned away, or how many more of the same kind."""
+    body = record.body
+    if record.stream.startswith(TAKING):
+        yield ("joined", str(body.get("request")))
+        if _is_number(body.get("more")):
+            yield ("counted", body["more"])
 
 
 def _acts(record: Record) -> Iterator[Row]:

@@ -3,6 +3,7 @@ be read again, traces, and nowhere a value that should not be there."""
 
 import json
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import pytest
 from extproc.audit.attributes import action
 from extproc.protocols.postgres.wire.common import CopyData, CopyDone
 from extproc.protocols.postgres.wire.frontend import Bind, Describe, Execute, Of, Parse, Query, Sync
+from extproc.protocols.postgres.wire.startup import CancelRequest, SSLRequest
 from tests.postgres.gateway.talking import Client, error, notice, noticed, ready, rows, tags
 from tests.support.databases import DatabaseGateway
 from tests.support.envoy import until
@@ -58,7 +60,13 @@ TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "00-0af7651916cd43dd8448eb21
 TRACED = """SELECT id, name FROM customers WHERE id < 3 ORDER BY id
 /*traceparent='00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'*/"""
 Worked = dict[str, dict[str, Any]]
-SECRETS = (CARD, PLAIN, CREDENTIAL, "hunter2", "eve@example.org")
+GOVERNED = "Zaphod-B"
+"""A value of the governed column that no rule would find."""
+
+BLIND = "INSERT INTO trail VALUES (9, 'Zaphod-B', 'hunter2', 'n')"
+"""Only the server knows which value is for which column."""
+
+SECRETS = (CARD, PLAIN, CREDENTIAL, "hunter2", "eve@example.org", GOVERNED)
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +104,16 @@ def worked(gateway: DatabaseGateway) -> Worked:
         client.query(f"SELECT '{CARD}', '{CREDENTIAL}'")
         client.query(f"SELECT '{CARD}'::int")
         client.query("INSERT INTO trail (id, email, password) VALUES (7, 'eve@example.org', 'hunter2')")
+        client.query("UPDATE trail SET email = 'Zaphod-B' WHERE id = 7")
+        client.query(BLIND)
+        client.query("PREPARE blind AS INSERT INTO trail (id, email) VALUES (10, $1)")
+        client.query(f"EXECUTE blind('{GOVERNED}')")
+        client.query(f"SELEC email '{GOVERNED}'")
+        client.send(
+            Parse("", "INSERT INTO trail VALUES (11, $1, $2)"), Bind("", "", (), (GOVERNED.encode(), b"hunter2"))
+        )
+        client.send(Execute(""), Sync())
+        assert tags(client.until(ready)) == ["INSERT 0 1"]
         insert = Parse("", "INSERT INTO trail (id, email, password, note) VALUES ($1, $2, $3, $4)", (23, 25, 25, 25))
         values = (b"\0\0\0\5", b"eve@example.org", b"hunter2", CARD.encode())
         for forms in ((1, 0, 0, 0), (1, 1, 1, 1)):
@@ -130,7 +148,7 @@ def worked(gateway: DatabaseGateway) -> Worked:
 
 def test_a_statement_is_told_with_the_same_members_whatever_became_of_it(worked: Worked) -> None:
     """Granted, blocked, denied by a person, or not to be parsed at all; only the connection has no statement."""
-    unparsable = "SELEC '[masked:card]'"
+    unparsable = "SELEC '[masked:column]'"
     asked = ("SELECT 1/0", "DROP TABLE trail", "TRUNCATE trail", unparsable)
     assert [worked[what]["outcome"] for what in asked] == ["granted", "blocked", "denied", "refused"]
     members = {what: set(record["action"]["summary"]) for what, record in worked.items()}
@@ -156,6 +174,11 @@ def test_no_value_that_is_masked_or_known_is_in_a_journal_or_a_log(gateway: Data
     assert [(n, s) for n, data in places.items() for s in SECRETS if s.encode() in data] == []
     told = worked["INSERT INTO trail (id, email, password, note) VALUES ($1, $2, $3, $4)"]["action"]["summary"]
     assert told["values"] == ["5", "[masked:column]", "[masked:column]", "[masked:card]"]
+    for what in (BLIND, f"EXECUTE blind('{GOVERNED}')", f"SELEC email '{GOVERNED}'"):
+        hidden = re.sub(r"'[^']*'|(?<=\()9", "'[masked:column]'", what)
+        assert hidden in worked, sorted(worked)
+    told = worked["INSERT INTO trail VALUES ('[masked:column]', $1, $2)"]["action"]["summary"]
+    assert told["values"] == ["[masked:column]"] * 2
 
 
 def test_errors_and_columns_belong_to_their_statement(worked: Worked) -> None:
@@ -229,6 +252,35 @@ def test_a_session_is_exported_in_every_form(gateway: DatabaseGateway, worked: W
     period = gateway.gateway.administer("audit", "report", "--html", str(tmp_path / "period.html"))
     assert "gaps: none" in period.stdout, period.stdout + period.stderr
     assert gateway.gateway.verify()["faults"] == []
+
+
+def test_no_connection_is_without_a_record(gateway: DatabaseGateway, worked: Worked) -> None:
+    """Of those that Envoy handed over: sessions, whoever left before it was known who it is, wrong passwords, requests
+    to cancel."""
+    address = ("127.0.0.1", gateway.port)
+    for said in (b"", SSLRequest().encode(), b"GET / HTTP/1.1\r\n\r\n", CancelRequest(1, b"none").encode()):
+        with socket.create_connection(address, timeout=20) as line:
+            line.sendall(said)
+            if said:
+                line.recv(1)
+    with Client(f"postgresql://agent-1:no-token@127.0.0.1:{gateway.port}/crm-db") as client:
+        assert client.over
+    codes = {"client-left", "malformed", "cancel-request", "identity-invalid"}
+
+    def told() -> bool:
+        return codes <= {r["code"] for r in gateway.gateway.records("refusal")} and len(_lines(gateway)) >= 7
+
+    until(told, "the records and the lines")
+    known = {r.get("request") for kind in ("decision", "refusal") for r in gateway.gateway.records(kind)}
+    without = [line for line in _lines(gateway) if line["request_id"] not in known]
+    assert len(without) <= sum(r.get("more", 0) for r in gateway.gateway.records("refusal"))
+    assert gateway.gateway.verify()["faults"] == []
+
+
+def _lines(gateway: DatabaseGateway) -> list[dict[str, Any]]:
+    """What Envoy logged of connections to databases."""
+    log = gateway.gateway.state / "envoy" / "access.log"
+    return [line for line in map(json.loads, log.read_text().splitlines()) if line["via"] == "postgres"]
 
 
 def _missing(gateway: DatabaseGateway) -> set[str]:
