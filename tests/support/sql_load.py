@@ -30,8 +30,23 @@ SELECT sum(total) FROM orders WHERE customer = :id;
 \\endpipeline
 """
 WRITES = "INSERT INTO orders (customer, total) VALUES (1, 0.01);\n"
+# What pgbench has built in ("Builtin Scripts"), in pipelines, on the tables that `prepare` makes.
+TPCB_PIPELINE = """\\set aid random(1, 100000)
+\\set tid random(1, 10)
+\\set delta random(-5000, 5000)
+\\startpipeline
+BEGIN;
+UPDATE pgbench_accounts SET abalance = abalance + :delta WHERE aid = :aid;
+SELECT abalance FROM pgbench_accounts WHERE aid = :aid;
+UPDATE pgbench_tellers SET tbalance = tbalance + :delta WHERE tid = :tid;
+UPDATE pgbench_branches SET bbalance = bbalance + :delta WHERE bid = 1;
+INSERT INTO pgbench_history (tid, bid, aid, delta, mtime) VALUES (:tid, 1, :aid, :delta, CURRENT_TIMESTAMP);
+END;
+\\endpipeline
+"""
 
 Mode = Literal["simple", "extended", "prepared"]
+Builtin = Literal["tpcb-like", "select-only"]
 
 
 def pgbench(dsn: str, script: str, mode: Mode, *, clients: int = 2, transactions: int = 20) -> Result:
@@ -39,10 +54,25 @@ def pgbench(dsn: str, script: str, mode: Mode, *, clients: int = 2, transactions
     with tempfile.NamedTemporaryFile("w", suffix=".sql") as file:
         file.write(script)
         file.flush()
-        command = ["-n", "-M", mode, "-f", file.name, "-c", str(clients), "-t", str(transactions), dsn]
-        done = subprocess.run(
-            [program("pgbench"), *command], capture_output=True, text=True, timeout=SECONDS, env=clean_environment()
-        )
+        return _benched("-f", file.name, "-M", mode, "-c", str(clients), "-t", str(transactions), dsn)
+
+
+def pgbench_builtin(dsn: str, script: Builtin, mode: Mode, *, clients: int = 2, transactions: int = 20) -> Result:
+    """The same with one of pgbench's own scripts, on the tables that `prepare` makes."""
+    return _benched("-b", script, "-M", mode, "-c", str(clients), "-t", str(transactions), dsn)
+
+
+def prepare(dsn: str) -> None:
+    """Make pgbench's tables, at scale 1. Raises AssertionError."""
+    words = [program("pgbench"), "-i", "-q", "-n", dsn]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, env=clean_environment())
+    assert done.returncode == 0, done.stderr
+
+
+def _benched(*words: str) -> Result:
+    done = subprocess.run(
+        [program("pgbench"), "-n", *words], capture_output=True, text=True, timeout=SECONDS, env=clean_environment()
+    )
     counts = dict(re.findall(r"number of (transactions actually processed|failed transactions): (\d+)", done.stdout))
     if done.returncode or len(counts) != 2:
         return {"broken": done.stderr[-1000:]}

@@ -15,9 +15,9 @@ Found = dict[str, dict[str, list[Result]]]
 
 
 @pytest.fixture(scope="module")
-def gateway(postgres: Server) -> Iterator[DatabaseGateway]:
-    """Before this machine's PostgreSQL."""
-    with database_gateway(postgres, allowing=True) as made:
+def gateway(either_postgres: Server) -> Iterator[DatabaseGateway]:
+    """Before this machine's PostgreSQL, and before a newer one."""
+    with database_gateway(either_postgres, allowing=True) as made:
         yield made
 
 

@@ -19,9 +19,9 @@ UPDATE = "UPDATE orders SET total = total + 1 WHERE id = 1"
 
 
 @pytest.fixture(scope="module")
-def started(postgres: Server) -> Iterator[DatabaseGateway]:
+def started(either_postgres: Server) -> Iterator[DatabaseGateway]:
     """With the shipped policies, before a server in production; `short-db` is the same with less patience."""
-    made = DatabaseGateway(postgres, policy="deadline: 5s")
+    made = DatabaseGateway(either_postgres, policy="deadline: 5s")
     written = made.gateway.config.read_text()
     (target,) = [line for line in written.splitlines() if line.startswith("  crm-db:")]
     other = target.replace("crm-db", "short-db").replace("wait: 20s", "wait: 1s")
@@ -34,11 +34,11 @@ def started(postgres: Server) -> Iterator[DatabaseGateway]:
 
 
 @pytest.fixture
-def gateway(started: DatabaseGateway, postgres: Server) -> Iterator[DatabaseGateway]:
+def gateway(started: DatabaseGateway, either_postgres: Server) -> Iterator[DatabaseGateway]:
     """The module's, and the order as it was before."""
-    before = total(postgres)
+    before = total(either_postgres)
     yield started
-    postgres.sql(UPDATED.replace("$1", before), "crm")
+    either_postgres.sql(UPDATED.replace("$1", before), "crm")
 
 
 def total(server: Server) -> str:
@@ -67,24 +67,24 @@ def wait_state(gateway: DatabaseGateway, hold: str, wanted: str) -> None:
     until(lambda: wanted in state(gateway, hold), f"the hold to be {wanted}")
 
 
-def test_psql_is_told_waits_and_goes_on_once(gateway: DatabaseGateway, postgres: Server) -> None:
+def test_psql_is_told_waits_and_goes_on_once(gateway: DatabaseGateway, either_postgres: Server) -> None:
     """What, why, for whom and until when comes at once; the approved statement runs, and its second run asks anew."""
-    before, times = float(total(postgres)), executions(postgres)
+    before, times = float(total(either_postgres)), executions(either_postgres)
     with Psql(gateway.dsn(groups=GROUPS), UPDATE) as psql:
         hold = psql.hold
         for word in ("NOTICE", "approval", "operators", "until 20", "Waiting"):
             assert word in psql.said, psql.said
         assert "transaction" not in psql.said
-        assert (float(total(postgres)), executions(postgres)) == (before, times)
+        assert (float(total(either_postgres)), executions(either_postgres)) == (before, times)
         decide(gateway, "approve", hold)
         assert psql.end() == "UPDATE 1\n"
-    assert (float(total(postgres)), executions(postgres)) == (before + 1, times + 1)
+    assert (float(total(either_postgres)), executions(either_postgres)) == (before + 1, times + 1)
     with Psql(gateway.dsn(groups=GROUPS), UPDATE) as again:
         assert again.hold != hold
         decide(gateway, "deny", again.hold)
         assert again.end() == ""
         assert "42501" in again.said
-    assert (float(total(postgres)), executions(postgres)) == (before + 1, times + 1)
+    assert (float(total(either_postgres)), executions(either_postgres)) == (before + 1, times + 1)
 
 
 def test_a_transaction_is_warned_of_what_it_keeps_locked(gateway: DatabaseGateway) -> None:
@@ -103,10 +103,10 @@ def test_a_transaction_is_warned_of_what_it_keeps_locked(gateway: DatabaseGatewa
 
 
 def test_an_approval_that_comes_late_is_claimed_by_the_same_statement(
-    gateway: DatabaseGateway, postgres: Server
+    gateway: DatabaseGateway, either_postgres: Server
 ) -> None:
     """Who gave up waiting runs it again and goes straight on, once."""
-    before = float(total(postgres))
+    before = float(total(either_postgres))
     with Client(gateway.dsn("late", groups=GROUPS, database="short-db")) as client:
         client.send(Query(UPDATE))
         hold = notice(client.until(noticed))["D"].rpartition("Hold ")[2].rstrip(".")
@@ -115,21 +115,21 @@ def test_an_approval_that_comes_late_is_claimed_by_the_same_statement(
         decide(gateway, "approve", hold)
         answer = client.query(UPDATE)
         assert (tags(answer), noticed(answer)) == (["UPDATE 1"], False)
-        assert float(total(postgres)) == before + 1
+        assert float(total(either_postgres)) == before + 1
         client.send(Query(UPDATE))
         assert hold not in notice(client.until(noticed))["D"]
 
 
-def test_control_c_gives_up(gateway: DatabaseGateway, postgres: Server) -> None:
+def test_control_c_gives_up(gateway: DatabaseGateway, either_postgres: Server) -> None:
     """psql's statement ends as a cancelled one does, and its hold with it."""
-    times = executions(postgres)
+    times = executions(either_postgres)
     with Psql(gateway.dsn("hasty", groups=GROUPS), UPDATE) as psql:
         hold = psql.hold
         psql.process.send_signal(signal.SIGINT)
         psql.end()
         assert "57014" in psql.said
     wait_state(gateway, hold, "cancelled")
-    assert executions(postgres) == times
+    assert executions(either_postgres) == times
 
 
 def test_who_gave_up_goes_on(gateway: DatabaseGateway) -> None:
@@ -146,12 +146,12 @@ def test_who_gave_up_goes_on(gateway: DatabaseGateway) -> None:
         wait_state(gateway, hold, "cancelled")
 
 
-def test_who_leaves_waits_for_nothing(gateway: DatabaseGateway, postgres: Server) -> None:
+def test_who_leaves_waits_for_nothing(gateway: DatabaseGateway, either_postgres: Server) -> None:
     """The hold of a client that is gone is cancelled, and the server has no session of it left."""
     with Psql(gateway.dsn("leaver", groups=GROUPS), UPDATE) as psql:
         hold = psql.hold
     wait_state(gateway, hold, "cancelled")
-    until(lambda: sessions(postgres) == 0, "the server's session to end")
+    until(lambda: sessions(either_postgres) == 0, "the server's session to end")
     late = gateway.gateway.holdpoint("holds", "approve", hold, "--reason", "late", groups=("operators",))
     assert late.returncode != 0
 

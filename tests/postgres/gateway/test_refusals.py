@@ -25,9 +25,9 @@ CASES = {
 
 
 @pytest.fixture(scope="module")
-def gateway(postgres: Server) -> Iterator[DatabaseGateway]:
+def gateway(either_postgres: Server) -> Iterator[DatabaseGateway]:
     """With the shipped policies, before a server in production."""
-    with database_gateway(postgres) as made:
+    with database_gateway(either_postgres) as made:
         yield made
 
 
@@ -56,20 +56,20 @@ def test_each_client_hears_of_it(gateway: DatabaseGateway, client: str) -> None:
         assert "postgres.unbounded_writes" in said["detail"]
 
 
-def test_nothing_of_it_came_to_the_server(gateway: DatabaseGateway, postgres: Server) -> None:
+def test_nothing_of_it_came_to_the_server(gateway: DatabaseGateway, either_postgres: Server) -> None:
     """What stands in for it names the decision, in the server's own log."""
     with Client(gateway.dsn(groups=["writer"])) as client:
         refused = error(client.query(f"{DELETE} /* a mark of its own */"))
         decision = refused["D"].rpartition("decision ")[2].rstrip(".")
         assert refused["C"] == "42501"
-        postgres.wait_for_log(f"holdpoint refused this decision {decision}")
-    assert "a mark of its own" not in postgres.log
+        either_postgres.wait_for_log(f"holdpoint refused this decision {decision}")
+    assert "a mark of its own" not in either_postgres.log
 
 
-def test_a_pipeline_and_a_text_of_several_fail_as_one(gateway: DatabaseGateway, postgres: Server) -> None:
+def test_a_pipeline_and_a_text_of_several_fail_as_one(gateway: DatabaseGateway, either_postgres: Server) -> None:
     """What stands beside a refused statement is not done either; what follows is."""
     count = "SELECT count(*) FROM newsletters"
-    postgres.sql("CREATE TABLE newsletters (id integer); GRANT ALL ON newsletters TO writer", "crm")
+    either_postgres.sql("CREATE TABLE newsletters (id integer); GRANT ALL ON newsletters TO writer", "crm")
     try:
         with Client(gateway.dsn(groups=["writer"])) as client:
             answer = client.query(f"SELECT 1; {DELETE}; SELECT 2")
@@ -83,7 +83,7 @@ def test_a_pipeline_and_a_text_of_several_fail_as_one(gateway: DatabaseGateway, 
             assert (error(answer)["C"], tags(answer), rows(answer)) == ("42501", ["SELECT 1"], [("1",)])
             assert rows(client.query(count)) == [("0",)]
     finally:
-        postgres.sql("DROP TABLE newsletters", "crm")
+        either_postgres.sql("DROP TABLE newsletters", "crm")
 
 
 def test_a_refused_connection_says_why(gateway: DatabaseGateway) -> None:
