@@ -160,6 +160,11 @@ class Layout:
         """Where `postgres-<index>` takes connections: beside the workers, for who may speak to one may to the other."""
         return self.workers / f"postgres-{index}.sock"
 
+    @property
+    def definitions(self) -> Path:
+        """What sessions of databases tell one another of changed tables."""
+        return self.run / "definitions"
+
     def beat(self, program: str) -> Path:
         """What a program of ours touches while its event loop runs."""
         return self.run / f"{program}.beat"

@@ -7,6 +7,7 @@ from functools import partial
 
 from extproc.access.proving import Proving
 from extproc.adapters.access_keys import read_genuine
+from extproc.adapters.definitions import Board
 from extproc.app.deciding import Deciding
 from extproc.app.layout import Layout
 from extproc.app.postgres_tls import ListenerTls
@@ -20,8 +21,8 @@ from extproc.server.upkeep import thread_pool
 
 
 def terminator(index: int, settings: Settings, all_of_it: Deciding, databases: Databases) -> PostgresTerminator:
-    """The one of worker `index`. Raises OSError where the listener's certificate can't be read; it and ValueError
-    for the key that passwords are checked with."""
+    """The one of worker `index`. Raises OSError where the listener's certificate can't be read, and for the file that
+    workers share; it and ValueError for the key that passwords are checked with."""
     layout, files, known = Layout(settings.state), settings.listen.tls, all_of_it.known
     return PostgresTerminator(
         all_of_it.gate,
@@ -36,6 +37,7 @@ def terminator(index: int, settings: Settings, all_of_it: Deciding, databases: D
         Proving(all_of_it.standing, _secret(all_of_it.digest_key), read_genuine(layout.keys), time.time),
         thread_pool(),
         Cancels(index, Route(partial(_socket, layout))),
+        Board(layout.definitions, index),
     )
 
 

@@ -14,7 +14,7 @@ from extproc.masking.redact import redact_json
 
 # An e-mail address as a verified subject is who it was, and the trail must say so.
 _KEPT = frozenset(
-    {"principal", "approver", "approvers", "by", "owner", "issuer", "subject"}
+    {"at", "principal", "approver", "approvers", "by", "owner", "issuer", "subject"}
     | {"request", "session", "hold", "digest", "revision", "masked"}
     # What signs a record would sign nothing any more.
     | {"key", "signature", "previous", "streams"}

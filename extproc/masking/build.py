@@ -35,6 +35,8 @@ _LIKE_JSON = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*[{\[]")
 _LOOSE = frozenset({Shape.CSV, Shape.XML, Shape.HTML, Shape.MULTIPART})
 _RESPONSE = "response"
 _GUARDED_EVENT = 4 << 20
+_SHORT = 512
+"""Bytes of a body in which what was found is remembered."""
 
 
 def build(masks: Sequence[Mask], lane: str, content_type: str, knowledge: Knowledge) -> Stage | None:
@@ -75,6 +77,20 @@ def found_in(data: bytes, content_type: str, knowledge: Knowledge) -> dict[str, 
     where that mask would."""
     if not data:
         return {}
+    return dict(
+        _found_in_short(data, content_type, knowledge)
+        if len(data) <= _SHORT
+        else _found_in(data, content_type, knowledge)
+    )
+
+
+@lru_cache(maxsize=1024)
+def _found_in_short(data: bytes, content_type: str, knowledge: Knowledge) -> dict[str, int]:
+    """Programs ask for the same over and over."""
+    return _found_in(data, content_type, knowledge)
+
+
+def _found_in(data: bytes, content_type: str, knowledge: Knowledge) -> dict[str, int]:
     form = shape(content_type)
     plan, only = _everything(knowledge)
     unsure = form in (Shape.UNSURE_TEXT, Shape.UNSURE_BINARY)
@@ -115,7 +131,18 @@ def warm(knowledge: Knowledge) -> None:
 def forget() -> None:
     """Let go of what is remembered of rules that are replaced: an engine has 50 MB, and who edits rules does so often.
     What is in force is made anew when it is next needed; streams that are under way keep theirs."""
-    for remembered in (_everything, _planned, plan_without, redactor, shortest_of, names, called, taking, minding):
+    for remembered in (
+        _everything,
+        _found_in_short,
+        _planned,
+        plan_without,
+        redactor,
+        shortest_of,
+        names,
+        called,
+        taking,
+        minding,
+    ):
         remembered.cache_clear()
 
 

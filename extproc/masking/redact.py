@@ -52,7 +52,7 @@ class Redactor:
             return text, {}
         masked, counts = mask_whole(self._plan, text)
         if not counts:
-            self._remember((text,))
+            self.remember((text,))
         return masked, counts
 
     def json(self, value: JSON) -> tuple[JSON, dict[str, int]]:
@@ -95,11 +95,11 @@ class Redactor:
             return True
         if scan(self._detector, _BETWEEN.join(texts)):
             return False
-        self._remember(texts)
+        self.remember(texts)
         return True
 
-    def _remember(self, plain: Iterable[str]) -> None:
-        """In these texts there is nothing."""
+    def remember(self, plain: Iterable[str]) -> None:
+        """In these texts there is nothing: everything that is known was looked for."""
         if len(self._plain) >= _TEXTS:
             self._plain.clear()
         self._plain.update(text for text in plain if len(text) <= _TEXT_LENGTH)
@@ -189,6 +189,11 @@ def redactor(knowledge: Knowledge) -> Redactor:
 def redact(text: str, knowledge: Knowledge) -> tuple[str, dict[str, int]]:
     """See Redactor.text."""
     return redactor(knowledge).text(text)
+
+
+def plain(texts: Iterable[str], knowledge: Knowledge) -> None:
+    """See Redactor.remember."""
+    redactor(knowledge).remember(texts)
 
 
 def redact_json(value: JSON, knowledge: Knowledge) -> tuple[JSON, dict[str, int]]:

@@ -73,7 +73,7 @@ def policy_input(text: Text, environment: str, time: str, phase: str, search_pat
                 "text": text if isinstance(text, str) else text[-1],
                 "values": [],
                 "sensitive": {"text": {}, "values": {}, "families": {}},
-                "statements": script.document(),
+                "statements": script.document,
                 "complete": script.complete and search_path is not None,
             },
         },

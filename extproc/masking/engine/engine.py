@@ -21,21 +21,18 @@ from extproc.masking.rules.text import in_text
 class Engine:
     """Rules, compiled; make one and keep it. Raises ValueError for a rule that RE2 refuses."""
 
-    __slots__ = ("rules", "gate", "families", "needles", "_names", "_views")
+    __slots__ = ("rules", "kinds", "gate", "families", "needles", "_names", "_views")
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self.rules = tuple(rules)
         self.gate = Gate(tuple(Finder(rule) for rule in self.rules))
         self.families: Mapping[str, Family] = {rule.kind: rule.family for rule in self.rules}
+        self.kinds = frozenset(self.families)
+        """Every kind that a rule has."""
         self._names = FieldNames(self.rules)
         # Compiled once for all views: it takes some 25 ms.
         self.needles = lru_cache(maxsize=4)(Needles)
         self._views = lru_cache(maxsize=64)(self._view)
-
-    @property
-    def kinds(self) -> frozenset[str]:
-        """Every kind that a rule has."""
-        return frozenset(self.families)
 
     def detector(
         self, kinds: frozenset[str] | None = None, keys: frozenset[str] = frozenset(), known: Fingerprints = NONE

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 
 import orjson
 
@@ -14,6 +14,7 @@ from extproc.domain.principal import Principal
 from extproc.domain.target import Protocol, Target
 from extproc.masking.build import found_in, mask_value
 from extproc.masking.plan import Knowledge
+from extproc.masking.redact import plain
 from extproc.protocols.digest import keyed
 from extproc.protocols.postgres.sql import Script, Setting, Statement
 from extproc.protocols.postgres.summary import Told, tables_of, written
@@ -25,6 +26,8 @@ TRANSACTION = {"I": "idle", "T": "open", "E": "failed"}
 _CONTROL = frozenset({"begin", "commit", "rollback", "savepoint", "release", "set", "empty"})
 _SCRIPT = "SCRIPT"
 _MOST_NAMES = 5
+_MOST_SCRIPTS = 512
+"""Whose verb and resource are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,21 +112,30 @@ def action_of(asked: Asked, scene: Scene, known: Knowledge, key: bytes) -> Actio
     """The action of a statement, or of all in one Query. `key` keys its digest."""
     script = asked.script
     phase = "prepare" if asked.prepared else "execute"
+    where = scene.facts(phase)
+    sensitive, nothing = _sensitive(asked, known)
     facts: dict[str, JSON] = {
-        **scene.facts(phase),
+        **where,
         "text": asked.sql,
         "values": list(asked.values),
-        "sensitive": _sensitive(asked, known),
-        "statements": script.document(),
+        "sensitive": sensitive,
+        "statements": script.document,
         "complete": script.complete,
     }
-    told = told_of(asked, scene, known)
+    told = Told(where, known, asked.sql, asked.values, tables_of(script), nothing)
     summary = told.document()
     digest = keyed(key, [*scene.parts(), *asked.parts()], asked.raw)
     verb = "PREPARE" if asked.prepared else _verb(script)
     render = partial(_render, asked, scene, known)
     return Action(
-        Protocol.POSTGRES, verb, _resource(script, scene), facts, summary, render, digest, partial(told.under, summary)
+        Protocol.POSTGRES,
+        verb,
+        _resource(script) or scene.database,
+        facts,
+        summary,
+        render,
+        digest,
+        partial(told.under, summary),
     )
 
 
@@ -133,15 +145,16 @@ def told_of(asked: Asked, scene: Scene, known: Knowledge) -> Told:
     return Told(scene.facts(phase), known, asked.sql, asked.values, tables_of(asked.script))
 
 
+@lru_cache(maxsize=_MOST_SCRIPTS)
 def _verb(script: Script) -> str:
     kinds = {s.kind for s in script.outer}
     kinds = kinds - _CONTROL or kinds
     return next(iter(kinds)).upper() if len(kinds) == 1 else _SCRIPT
 
 
-def _resource(script: Script, scene: Scene) -> str:
-    """What it is about: the relations that it writes, or else reads, or else the objects that it defines; or the
-    database."""
+@lru_cache(maxsize=_MOST_SCRIPTS)
+def _resource(script: Script) -> str:
+    """What it is about: the relations that it writes, or else reads, or else the objects that it defines."""
     of = script.statements
     things = (tuple(thing for thing in one.objects if thing.type != "language") for one in of)
     for found in ((one.writes for one in of), (one.reads for one in of), things):
@@ -149,14 +162,18 @@ def _resource(script: Script, scene: Scene) -> str:
         if names:
             more = [] if len(names) <= _MOST_NAMES else [f"… {len(names) - _MOST_NAMES} more"]
             return ", ".join([*list(names)[:_MOST_NAMES], *more])
-    return scene.database
+    return ""
 
 
-def _sensitive(asked: Asked, known: Knowledge) -> dict[str, JSON]:
-    values = "\n".join(value for value in asked.values if isinstance(value, str))
-    found: dict[str, dict[str, JSON]] = {"text": _found(asked.sql, known), "values": _found(values, known)}
+def _sensitive(asked: Asked, known: Knowledge) -> tuple[dict[str, JSON], bool]:
+    """What kinds of value are in it, for policy, and whether there are none in the values that it is bound to."""
+    values = [value for value in asked.values if isinstance(value, str)]
+    found: dict[str, dict[str, JSON]] = {"text": _found(asked.sql, known), "values": _found("\n".join(values), known)}
+    if not found["values"]:
+        # Else they would be looked through again when they are recorded.
+        plain(values, known)
     families = {kind: known.engine.families.get(kind, SECRET) for part in found.values() for kind in part}
-    return {**found, "families": families}
+    return {**found, "families": families}, not found["values"]
 
 
 def _found(text: str, known: Knowledge) -> dict[str, JSON]:

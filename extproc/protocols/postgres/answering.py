@@ -1,7 +1,6 @@
 """The server's half of a session: each of its messages belongs to the oldest that was sent and not answered."""
 
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import replace
 
 from extproc.domain.grant import Grant, Lane
@@ -11,12 +10,14 @@ from extproc.masking.stage import MaskError
 from extproc.protocols.connection import Cancel, Deadline, Draw, Learn
 from extproc.protocols.postgres import errors, look, tag
 from extproc.protocols.postgres.link import Link
+from extproc.protocols.postgres.masks.catalogue import Answer
 from extproc.protocols.postgres.masks.copying import CopyMask
 from extproc.protocols.postgres.masks.notice import mask_notice
 from extproc.protocols.postgres.masks.question import Question
 from extproc.protocols.postgres.masks.whole import COLUMN
 from extproc.protocols.postgres.pipeline import Sent, Step
 from extproc.protocols.postgres.results import Copied, Result, Rows
+from extproc.protocols.postgres.shelf import Columns
 from extproc.protocols.postgres.wire import backend
 from extproc.protocols.postgres.wire.fields import Malformed
 from extproc.protocols.postgres.wire.frame import Frame, Framer, Part, Unframed
@@ -40,9 +41,6 @@ _UNCOUNTED = "How much you have read here within the hour can't be told at the m
 _RESULTS = (Step.QUERY, Step.EXECUTE)
 
 
-Answer = Sequence[Sequence[str | None]]
-
-
 class _Unforeseen(Exception):
     """The server's message is no answer to what was sent; the message says which."""
 
@@ -55,6 +53,7 @@ class Answering:
         self._framer = Framer(_LONGEST, _BULK)
         self._frames: deque[Frame] = deque()
         self._asked: Result | None = None
+        self._question: Question | None = None
         self._copy: Work | None = None
         self._drawing: tuple[Frame, Work] | None = None
         """Rows that wait to be counted."""
@@ -78,7 +77,7 @@ class Answering:
 
     def learned(self, question: Question, answer: Answer | None) -> None:
         """What was to be found out of the columns is known now, or can't be."""
-        if self._asked is not None:
+        if self._asked is not None and self._question is question:
             asked, self._asked = self._asked, None
             try:
                 asked.learn(question, answer)
@@ -220,7 +219,7 @@ class Answering:
         if first.step is not _PLAIN[frame.kind]:
             raise _Unforeseen(f"kind {frame.kind}")
         link.pipeline.done()
-        self._pass(frame.data)
+        self._pass(frame.data, link.under(first.work))
         if first.final and first.work is not None:
             link.conclude(first.work)
 
@@ -241,8 +240,20 @@ class Answering:
         elif first.work is not None and frame.kind == backend.RowDescription.kind:
             first.work.columns = backend.RowDescription.decode(frame.body).fields
         if frame.kind == backend.RowDescription.kind and first.work is not None:
-            fields = backend.RowDescription.decode(frame.body).fields
-            self._follows(Rows(first.work, fields, link.catalogue))
+            self._rows_of(frame.body, first.work)
+
+    def _rows_of(self, described: bytes, work: Work) -> None:
+        """Rows with these columns follow."""
+        link = self._link
+        link.believe()
+        work.unmask()
+        columns = Columns(described, work.script, work.statement)
+        shelved = link.shelf.take(columns, work.grant.decision.masks)
+        work.result = columns
+        if shelved is not None:
+            work.mask, work.described = shelved[0], True
+        else:
+            self._follows(Rows(work, backend.RowDescription.decode(described).fields, link.catalogue))
 
     def _follows(self, result: Result) -> None:
         """Rows follow: choose what they go through, or find out first what has to be known for it."""
@@ -250,7 +261,7 @@ class Answering:
         if question is None:
             result.work.mask, result.work.described = result.mask(self._link.known), True
         else:
-            self._asked = result
+            self._asked, self._question = result, question
             self._link.do(Learn(question))
 
     def _result(self, frame: Frame, first: Sent) -> None:
@@ -270,6 +281,7 @@ class Answering:
         elif kind == backend.CopyOutResponse.kind:
             self._copy = work
             self._pass(frame.data, work.grant)
+            link.believe()
             self._follows(Copied(work, backend.CopyOutResponse.decode(frame.body), link.catalogue))
         elif kind == backend.CopyInResponse.kind and link.entering is work:
             link.copying = work
@@ -366,7 +378,10 @@ class Answering:
     def _complete(self, frame: Frame, first: Sent, work: Work) -> None:
         """One statement is done."""
         link = self._link
+        mask, columns = work.mask, work.result
         work.unmask()
+        if columns is not None and not isinstance(mask, CopyMask):
+            link.shelf.put(columns, work.grant.decision.masks, mask)
         link.ran(work)
         if work.stopped is not None:
             self._too_late(first, work)

@@ -3,13 +3,16 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 
 from extproc.domain.grant import Grant, Lane, Refusal
-from extproc.protocols.connection import Cancel, Conclude, Refuse, Withdraw
+from extproc.protocols.connection import Cancel, Conclude, Learn, Refuse, Withdraw
 from extproc.protocols.postgres import context, errors, look, values
 from extproc.protocols.postgres.action import Asked, action_of, told_of
 from extproc.protocols.postgres.link import Link
+from extproc.protocols.postgres.masks.catalogue import Answer, CatalogueError
+from extproc.protocols.postgres.masks.question import Question
 from extproc.protocols.postgres.pipeline import Sent, Step
 from extproc.protocols.postgres.sql import Reader, Script, Unparsable
 from extproc.protocols.postgres.summary import Told
@@ -30,6 +33,9 @@ _ENOUGH = 256 << 10
 _LONGEST = 256 << 10
 """Characters of a text of SQL: 1 MiB of the worst there is takes the parser five seconds."""
 _HINT = f"At most {_LONGEST} characters are read. Give long values as parameters, or use COPY."
+
+_ROUNDS = 20
+"""Questions about what is behind one text."""
 
 _MOST_STATEMENTS = 1000
 """Statements in one text: policy is asked about all of them together, and takes seconds for ten thousand."""
@@ -54,6 +60,15 @@ class _Waiting:
     then: Callable[[Grant], None]
 
 
+@dataclass(frozen=True, slots=True)
+class _Learning:
+    """What is to be found out before there is a question, what message that will be about, and what follows."""
+
+    question: Question
+    step: Step
+    then: Callable[[], None]
+
+
 class Asking:
     """Reads what the client sends. `limit` is the longest message that may come at once (bytes), `key` keys digests."""
 
@@ -67,6 +82,7 @@ class Asking:
         self._fault: str | None = None
         self._asks = count(1)
         self._waiting: _Waiting | None = None
+        self._learning: _Learning | None = None
         self._steps: dict[int, Callable[[Frame], None]] = {
             frontend.Query.kind: self._query,
             frontend.Parse.kind: self._parse,
@@ -102,7 +118,7 @@ class Asking:
     def go_on(self) -> None:
         """Take what can be taken now."""
         link = self._link
-        while self._waiting is None and not link.ended:
+        while self._waiting is None and self._learning is None and not link.ended:
             if not self._inbox:
                 if self._fault is not None:
                     link.broken(self._fault)
@@ -134,12 +150,27 @@ class Asking:
             waiting.then(outcome)
         self.go_on()
 
+    def learned(self, question: Question, answer: Answer | None) -> bool:
+        """What had to be found out is known, or can't be. Whether it was this that was asked here."""
+        learning = self._learning
+        if learning is None or learning.question is not question:
+            return False
+        self._learning = None
+        try:
+            self._link.catalogue.learn(question, answer)
+        except CatalogueError:
+            self._link.catalogue.learn(question, None)
+        learning.then()
+        self.go_on()
+        return True
+
     def cancel(self) -> None:
         """The client gave up what it waits for: a decision, or the server."""
-        link, waiting = self._link, self._waiting
+        link, waiting = self._link, self._waiting or self._learning
         if waiting is not None:
-            self._waiting = None
-            link.do(Withdraw(waiting.ask))
+            if isinstance(waiting, _Waiting):
+                link.do(Withdraw(waiting.ask))
+            self._waiting = self._learning = None
             link.refuse(waiting.step, errors.error(errors.CANCELLED, "canceling statement due to user request"))
             self.go_on()
         elif link.pipeline.first is not None and not link.pipeline.first.silent:
@@ -221,12 +252,22 @@ class Asking:
         return True
 
     def _decide(self, asked: Asked, step: Step, then: Callable[[Grant], None]) -> None:
+        if not self._pinned(asked, step):
+            self._link.believe()
+            self._judge(asked, step, then, 0)
+
+    def _judge(self, asked: Asked, step: Step, then: Callable[[Grant], None], rounds: int) -> None:
+        """Have it decided, once it is known what is behind the views that it names; views behind views are found one
+        after the other."""
         link = self._link
-        if self._pinned(asked, step):
+        question = link.behind.missing(asked.script) if rounds < _ROUNDS else None
+        if question is not None:
+            self._learning = _Learning(question, step, partial(self._judge, asked, step, then, rounds + 1))
+            link.do(Learn(question))
             return
         self._waiting = _Waiting(next(self._asks), step, then)
-        asked = replace(asked, behind=link.behind(asked.script))
-        scene = look.unsure(link.scene) if look.strays(asked.script, link.moved) else link.scene
+        asked = replace(asked, script=link.behind.facts(asked.script), behind=link.named(asked.script))
+        scene = look.unsure(link.scene) if asked.script.strays(link.moved) else link.scene
         action = action_of(asked, scene, link.known, self._key)
         trace = context.of_statement(asked.sql, link.scene.application)
         link.do(Decide(self._waiting.ask, action, link.scene.target.wait_seconds, trace))
@@ -368,7 +409,7 @@ class Asking:
             self._nothing(Step.DESCRIBE, errors.NO_PORTAL, "portal", describe.name)
             return
         portal.asked = True
-        self._forward(frame, Sent(Step.DESCRIBE, portal.work, portal=portal))
+        self._forward(frame, Sent(Step.DESCRIBE, portal.work, portal=portal), link.under(portal.work))
 
     def _execute(self, frame: Frame) -> None:
         link, execute = self._link, frontend.Execute.decode(frame.body)
@@ -397,7 +438,7 @@ class Asking:
             ask = frontend.Describe(Of.PORTAL, execute.portal).encode()
             link.ask(ask, Sent(Step.DESCRIBE, work, silent=True, portal=portal))
         link.entering = work if work.script.copies_in else None
-        link.unsettled = look.moves(work.script) or look.names(work.script)
+        link.unsettled = work.script.effects.moves or work.script.effects.names
         self._forward(frame, Sent(Step.EXECUTE, work, portal=portal), work.grant)
 
     def _close(self, frame: Frame) -> None:

@@ -5,11 +5,14 @@ from collections.abc import Iterator, Mapping
 from extproc.domain.grant import Grant, Lane
 from extproc.masking.plan import Knowledge
 from extproc.protocols.connection import Ask, Cancel, Close, Command, Conclude, Deadline, Tell
-from extproc.protocols.postgres import errors, look
+from extproc.protocols.postgres import errors
 from extproc.protocols.postgres.action import Scene
+from extproc.protocols.postgres.behind import Behind
+from extproc.protocols.postgres.definitions import Definitions
 from extproc.protocols.postgres.masks.catalogue import Catalogue
 from extproc.protocols.postgres.pinned import Pins
 from extproc.protocols.postgres.pipeline import Names, Pipeline, Sent, Step
+from extproc.protocols.postgres.shelf import Shelf
 from extproc.protocols.postgres.sql import Script, Statement
 from extproc.protocols.postgres.tag import Tag
 from extproc.protocols.postgres.wire import backend, frontend
@@ -47,13 +50,19 @@ class _Scripts(Mapping[str, Script]):
 class Link:
     """One connection's state. `grant` is the connection's own; it covers what belongs to no statement."""
 
-    def __init__(self, scene: Scene, known: Knowledge, catalogue: Catalogue, tag: Tag) -> None:
+    def __init__(
+        self, scene: Scene, known: Knowledge, catalogue: Catalogue, tag: Tag, definitions: Definitions
+    ) -> None:
         self.scene = scene
         self.known = known
         self.catalogue = catalogue
+        self.behind = Behind(catalogue)
         self.tag = tag
         self.tagging = False
         """Whether the server is being told what the session is called."""
+        self._definitions = definitions
+        self._mark: object | None = None
+        self._defining = False
         self.grant: Grant | None = None
         self.pipeline = Pipeline()
         self.statements: Names[Prepared] = Names(lambda prepared: len(prepared.sql))
@@ -61,6 +70,7 @@ class Link:
         self.portals: Names[Portal] = Names()
         self.calls: frozenset[str] = frozenset()
         """Functions of this database that take a row, by name."""
+        self.shelf = Shelf()
         self.cursors: dict[str, Script] = {}
         self._declared: dict[str, str] = {}
         self.copying: Work | None = None
@@ -157,12 +167,28 @@ class Link:
 
     def begin(self, work: Work) -> Work:
         """This is under way from now on."""
-        # Others may have changed what there is: a statement is judged by what is there when it runs.
-        self.catalogue.forget()
+        if not self._defining and work.script.effects.defines:
+            self._defining = True
+            self._definitions.begin()
         self._under_way[work] = None
         if work.limits.seconds is not None:
             self.do(Deadline(work.grant, work.limits.seconds))
         return work
+
+    def believe(self) -> None:
+        """Forget what was learnt of tables, unless they surely are what they were. Whoever asks of columns that the
+        server has just described says so first: what was changed before that was begun to be changed before that."""
+        mark = self._definitions.mark()
+        if mark is None or mark != self._mark:
+            self.catalogue.forget()
+            self.shelf.clear()
+        self._mark = mark
+
+    def _defined(self) -> None:
+        """No transaction of this session's is open any more."""
+        if self._defining:
+            self._defining = self.catalogue.unsettled = False
+            self._definitions.end()
 
     def done_under(self, grant: Grant) -> Work | None:
         """What is done under this Grant, if it is not concluded."""
@@ -187,22 +213,21 @@ class Link:
         """One statement of it is done, and has changed what it changes."""
         script, number = work.script, work.statement
         work.statement += 1
-        if look.defines(script):
+        if script.effects.defines:
             # Whoever asks about tables does so on another connection, and sees none of it until it is committed.
-            self.catalogue.forget()
             self.catalogue.unsettled = True
         self.moves(script)
-        if self.moved and look.ends(script):
+        if self.moved and script.effects.ends:
             self.stale = True
         if number < len(script.outer):
             self._rename(work, script.outer[number])
 
     def moves(self, script: Script) -> None:
         """Some of it ran, if not all."""
-        if look.moves(script):
+        if script.effects.moves:
             self.stale = self.moved = True
             self.strayed = self.pins.role is not None
-        elif self.pins.role is not None and look.hides(script):
+        elif self.pins.role is not None and script.effects.hides:
             self.stale = True
 
     def failed(self, work: Work, state: str | None) -> None:
@@ -221,7 +246,7 @@ class Link:
         elif statement.kind in ("deallocate", "discard"):
             self.statements.clear()
 
-    def behind(self, script: Script) -> tuple[str, ...]:
+    def named(self, script: Script) -> tuple[str, ...]:
         """The texts of the statements and cursors that a script only names, by which it means what they are now."""
         found: dict[tuple[str, str], str] = {}
         todo = [script]
@@ -268,9 +293,7 @@ class Link:
     def idle(self) -> None:
         """The transaction is over, and with it every portal."""
         self.stale, self.moved = self.stale or self.moved, False
-        if self.catalogue.unsettled:
-            self.catalogue.forget()
-            self.catalogue.unsettled = False
+        self._defined()
         self.portals.clear()
         self.conclude_all("completed")
 
@@ -279,6 +302,7 @@ class Link:
         if self.ended:
             return
         self.ended = True
+        self._defined()
         if said:
             self.tell(said)
         if self.pipeline:
@@ -290,6 +314,7 @@ class Link:
         """The connection ends as it should."""
         if not self.ended:
             self.ended = True
+            self._defined()
             self.conclude_all("completed")
             self.do(Close())
 

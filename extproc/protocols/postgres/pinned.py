@@ -1,6 +1,5 @@
 """What a session may not change of itself: what the gateway chose for it when it logged in."""
 
-from extproc.protocols.postgres import look
 from extproc.protocols.postgres.sql import Script, Setting, Statement
 
 READ_ONLY = "default_transaction_read_only"
@@ -30,7 +29,7 @@ class Pins:
             # RESET ALL goes back to what the gateway chose; DISCARD ALL gives up the role as well.
             if self.role is not None and statement.kind == "discard" and "all" in statement.action:
                 return "role"
-        if self.role is not None and look.strays(script, moved=False):
+        if self.role is not None and script.strays(moved=False):
             return "role, which what stands before another statement in this text could do,"
         return None
 

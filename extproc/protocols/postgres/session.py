@@ -28,6 +28,7 @@ from extproc.protocols.postgres import errors
 from extproc.protocols.postgres.action import Scene, connecting
 from extproc.protocols.postgres.answering import Answering
 from extproc.protocols.postgres.asking import Asking
+from extproc.protocols.postgres.definitions import Definitions, Unbelieved
 from extproc.protocols.postgres.link import Link
 from extproc.protocols.postgres.look import LOOK
 from extproc.protocols.postgres.masks.catalogue import Catalogue
@@ -68,7 +69,8 @@ class LoggedInAs:
 class PostgresSession:
     """protocols.connection.Connection for one client, who wants these `settings` from the start. `ours` is the
     BackendKeyData that it gets, encoded; `key` keys digests; `limit` is the longest message of a client (bytes) that is
-    read in one piece; `tag` gave the server the name that it was to call the session."""
+    read in one piece; `tag` gave the server the name that it was to call the session. `definitions` says for how long
+    what was learnt of tables may be believed."""
 
     def __init__(
         self,
@@ -79,10 +81,12 @@ class PostgresSession:
         ours: bytes,
         limit: int,
         tag: Tag | None = None,
+        *,
+        definitions: Definitions | None = None,
     ) -> None:
         # One of its own: steps of several sessions may run at the same time, in threads.
         reader = Reader(_TEXTS)
-        self._link = Link(scene, known, Catalogue(reader.read), tag or Tag())
+        self._link = Link(scene, known, Catalogue(reader.read), tag or Tag(), definitions or Unbelieved())
         self._asking = Asking(self._link, reader, key, limit)
         self._answering = Answering(self._link)
         self._settings = settings
@@ -145,7 +149,9 @@ class PostgresSession:
             case ConnectFailed(code, message):
                 link.end(code, errors.fatal("08006", message))
             case Learned(Question() as question, answer):
-                self._answering.learned(question, answer if isinstance(answer, list) else None)
+                rows = answer if isinstance(answer, list) else None
+                if not self._asking.learned(question, rows):
+                    self._answering.learned(question, rows)
             case Drawn(_, enough):
                 self._answering.drawn(enough)
             case Overdue(under):

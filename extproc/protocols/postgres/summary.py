@@ -39,7 +39,7 @@ _SHORTEST = 5
 _LONGEST_TEXT = 64 << 10
 _KEPT_TEXTS = 256
 _LONGEST_KEPT = 4 << 10
-"""Texts whose hidden values are remembered, and characters of one."""
+"""Texts whose names and hidden values are remembered, and characters of one."""
 _NONE: frozenset[str] = frozenset()
 _INSTEAD = mask_text(COLUMN)
 _WORD = re.compile(r'"((?:[^"]|"")+)"|([\w$]+)')
@@ -49,20 +49,22 @@ _NOT_NAME = re.compile(r"[^0-9a-z]")
 @dataclass(frozen=True, slots=True)
 class Told:
     """A statement as it is recorded: where and how it runs (`scene`, as Scene.facts), what it says, and the values that
-    it is bound to. `tables` are those that it reads or writes, as far as its text could be read."""
+    it is bound to. `tables` are those that it reads or writes, as far as its text could be read. `plain`: the values
+    were looked through already, and are nothing but for what a name makes of them."""
 
     scene: Document
     known: Knowledge
     sql: str = ""
     values: Sequence[JSON] = ()
     tables: tuple[str, ...] = ()
+    plain: bool = False
 
     def document(self, keys: frozenset[str] = _NONE) -> Document:
         """The summary of an action, masked; `keys` are the columns that policy governs, in lower case."""
         hidden, known = self._hidden(keys), self.known
         values = hidden.values[:MOST_VALUES]
         contexts = self._contexts() if any(isinstance(one, str) and len(one) >= _SHORTEST for one in values) else ()
-        shown = [_shown(value, known, contexts) for value in values]
+        shown = [_shown(value, known, contexts, self.plain) for value in values]
         return {
             **{name: _cut(value, MOST_CHARACTERS) for name, value in self.scene.items()},
             "tables": [*self.tables[:MOST_TABLES], *_more(len(self.tables) - MOST_TABLES)],
@@ -88,6 +90,8 @@ class Told:
     def _hidden(self, keys: frozenset[str]) -> "Told":
         """The same without the values of columns that are named like secrets, or as policy's `keys`."""
         covered, spoken = _hidden_in(self.sql, keys), self._spoken(keys)
+        if not spoken and covered == Covered(self.sql, frozenset()):
+            return self
         numbers = covered.parameters
         values = [
             _INSTEAD if value is not None and (numbers is None or place in numbers or place in spoken) else value
@@ -128,11 +132,19 @@ def _one_of(keys: frozenset[str]) -> Callable[[str], bool]:
     return lambda name: name.lower() in keys
 
 
-def _names_in(sql: str) -> list[str]:
+def _names_in(sql: str) -> tuple[str, ...]:
     """Whatever may be a name in a text, in lower case."""
-    return [(quoted or word).lower() for quoted, word in _WORD.findall(sql[:_LONGEST_TEXT])]
+    return _kept_names(sql) if len(sql) <= _LONGEST_KEPT else _read_names(sql)
 
 
+def _read_names(sql: str) -> tuple[str, ...]:
+    return tuple((quoted or word).lower() for quoted, word in _WORD.findall(sql[:_LONGEST_TEXT]))
+
+
+_kept_names = lru_cache(_KEPT_TEXTS)(_read_names)
+
+
+@lru_cache(_KEPT_TEXTS)
 def tables_of(script: Script) -> tuple[str, ...]:
     """The relations that a script reads, writes or is about, by name, in the order of the text."""
     found: dict[str, None] = {}
@@ -151,9 +163,9 @@ def _is_secret(name: str) -> bool:
     return _NOT_NAME.sub("", name.lower()) in SECRET_NAMES
 
 
-def _shown(value: JSON, known: Knowledge, contexts: Iterable[str]) -> JSON:
+def _shown(value: JSON, known: Knowledge, contexts: Iterable[str], plain: bool) -> JSON:
     """A value, masked. Which name of the statement is its column's nobody says: it is looked at under each."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or (plain and not contexts and len(value) <= VALUE_CHARACTERS):
         return value
     text = value[:_LOOKED]
     for name in contexts:

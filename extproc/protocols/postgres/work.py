@@ -9,6 +9,7 @@ from extproc.domain.limits import Limits
 from extproc.protocols.postgres.action import Asked
 from extproc.protocols.postgres.masks.copying import CopyMask
 from extproc.protocols.postgres.masks.rows import RowMask
+from extproc.protocols.postgres.shelf import Columns
 from extproc.protocols.postgres.sql import Script
 from extproc.protocols.postgres.wire.results import Field
 
@@ -28,7 +29,8 @@ class Work:
     ended with. Of a result being sent, `described` says that its columns are known, and `mask` is what its rows go
     through; `counts` are the values that were masked, by kind. `columns` are those that the
     server told and the client was not, for it knew. `stopped` says why it is to end, once it went further than its
-    limits. `sent` is how many messages for it are on their way. `raw` is the Bind that it was bound by."""
+    limits. `sent` is how many messages for it are on their way. `raw` is the Bind that it was
+    bound by; `result` are the columns that `mask` was chosen for, where others may have them."""
 
     grant: Grant
     sql: str
@@ -46,6 +48,7 @@ class Work:
     stopped: str | None = None
     sent: int = 0
     raw: bytes = b""
+    result: Columns | None = None
 
     @property
     def limits(self) -> Limits:
@@ -56,7 +59,7 @@ class Work:
         """The result that was being sent is complete."""
         if self.mask is not None:
             self.count(self.mask.counts)
-        self.mask, self.described = None, False
+        self.mask, self.described, self.result = None, False, None
 
     def count(self, masked: Mapping[str, int]) -> None:
         """Values were masked: how many, by kind."""

@@ -75,6 +75,7 @@ class PostgresUpstream(Upstream):
         self._used: tuple[_Way, tuple[str, int]] | None = None
         self._key: BackendKeyData | None = None
         self._asking: tuple[Peer, Inbox] | None = None
+        self._turn = asyncio.Lock()
         self._limits = UNLIMITED
         self._watched = True
 
@@ -133,7 +134,8 @@ class PostgresUpstream(Upstream):
         if self._used is None or not isinstance(question, Question):
             return None
         try:
-            async with asyncio.timeout(_LEARN_SECONDS):
+            # One after the other: a statement may ask while the rows of another wait for their masks.
+            async with asyncio.timeout(_LEARN_SECONDS), self._turn:
                 if self._asking is None or self._asking[0].over:
                     self._asking = await self._open_to_ask(*self._used)
                 return await _rows(*self._asking, question.sql())

@@ -32,6 +32,7 @@ from extproc.protocols.postgres.auth.commands import (
     Ready,
     Refused,
 )
+from extproc.protocols.postgres.definitions import Definitions
 from extproc.protocols.postgres.session import PostgresSession
 from extproc.protocols.postgres.tag import Tag, label
 from extproc.protocols.postgres.wire.startup import CancelRequest
@@ -80,6 +81,7 @@ class PostgresTerminator:
     passwords: Proving
     pool: ThreadPoolExecutor
     cancels: Cancels
+    definitions: Definitions
     _serving: set[asyncio.Task[None]] = field(default_factory=set)
 
     def accept(self, announced: Announced) -> asyncio.Protocol:
@@ -330,6 +332,7 @@ class _Arrival:
                         key.encode(),
                         target.inspect_bytes,
                         tag,
+                        definitions=service.definitions,
                     )
                     driver = ConnectionDriver(self._peer, session, upstream, service.gate, asker, account, service.pool)
                     with service.exchanges.under_way(driver, principal, target):

@@ -78,7 +78,7 @@ def _facts(script: Script, flags: int) -> None:
     assert script.statements, "nothing is not even an empty statement"
     assert len(script.outer) == len(script.results) or script.outer[0].kind == "empty"
     script = script.calling({"a", "f"}) if flags & 1 else script
-    orjson.dumps(script.document())
+    orjson.dumps(script.document)
     assert all(set(one.unknown) <= set(UNKNOWNS) for one in script.statements)
     labels = ["a", "b", "email", "?column?"][: flags >> 1 & 7]
     for number, outputs in enumerate(script.results):

@@ -24,11 +24,15 @@ from extproc.protocols.connection import (
     Draw,
     Event,
     Learn,
+    Learned,
     Refuse,
     Tell,
     Withdraw,
 )
 from extproc.protocols.postgres.action import Scene
+from extproc.protocols.postgres.definitions import Definitions
+from extproc.protocols.postgres.masks.catalogue import Answer
+from extproc.protocols.postgres.masks.question import Question
 from extproc.protocols.postgres.session import LoggedInAs, PostgresSession
 from extproc.protocols.postgres.tag import Tag
 from extproc.protocols.postgres.wire.backend import (
@@ -103,7 +107,8 @@ def looked_beside(path: str = '"$user", public', role: str = "none", user: str =
 
 @dataclass
 class Play:
-    """One session. `rule` decides; None leaves a question open. What client and server got so far is in `client` and
+    """One session. `rule` decides; None leaves a question open. `catalogue` answers questions about tables; without it
+    they stay open. What client and server got so far is in `client` and
     `server` as messages, what else the session did in `done`; `take` gives all of it and forgets it."""
 
     rule: Rule = lambda _: allowed()
@@ -113,13 +118,17 @@ class Play:
     role: str | None = None
     settings: Mapping[str, str] = field(default_factory=lambda: SETTINGS)
     tag: Tag = field(default_factory=Tag)
+    definitions: Definitions | None = None
+    catalogue: Callable[[Question], Answer | None] | None = lambda _: []
     actions: list[Action] = field(default_factory=list)
     done: list[Command] = field(default_factory=list)
     open: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         scene = Scene(ALICE, DATABASE, "crm", "", "", None, application="test")
-        self.session = PostgresSession(scene, (), self.known, b"k" * 32, KEY.encode(), 1 << 20, self.tag)
+        self.session = PostgresSession(
+            scene, (), self.known, b"k" * 32, KEY.encode(), 1 << 20, self.tag, definitions=self.definitions
+        )
         self.to_client, self.to_server = bytearray(), bytearray()
         self.asked: list[Decide] = []
         self.grants: set[Grant] = set()
@@ -204,6 +213,9 @@ class Play:
                     assert under in self.grants, "concluded twice"
                     self.grants.remove(under)
                     self.done.append(command)
+                case Learn(Question() as question) if self.catalogue is not None:
+                    self.done.append(command)
+                    self._carry(self.session.handle(Learned(question, self.catalogue(question))))
                 case Abort() | Close() | Cancel() | Withdraw() | Learn() | Refuse() | Deadline() | Draw():
                     self.done.append(command)
 

@@ -43,6 +43,15 @@ class Table:
     definition: str | None = None
     made: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
+    @property
+    def is_view(self) -> bool:
+        """Whether it is a view, materialized or not."""
+        return self.kind in _VIEWS
+
+
+Answer = Sequence[Sequence[str | None]]
+"""Rows, in text."""
+
 
 class CatalogueError(Exception):
     """What came is no answer to the question. The text is ours: nothing of the answer is in it."""
@@ -56,6 +65,8 @@ class Catalogue:
     unsettled: bool = False
     """Set while a transaction is under way that has changed definitions: whoever asks does not see what it did, so that
     views, and what only has a name, are unknown. Tables by object id are what they were."""
+    generation: int = 0
+    """Another one each time that something was learnt or forgotten."""
     _tables: dict[int, Table] = field(default_factory=dict)
     _asked_oids: set[int] = field(default_factory=set)
     _by_name: dict[str, list[Table]] = field(default_factory=dict)  # those asked for by name; an empty list: none
@@ -82,7 +93,7 @@ class Catalogue:
             self._need_columns(origin, relations, needs)
         return needs.question
 
-    def learn(self, question: Question, rows: Sequence[Sequence[str | None]] | None) -> None:
+    def learn(self, question: Question, rows: Answer | None) -> None:
         """Take the answer: rows as `question.sql()` gives them, in text; None where there was none, so that what was
         asked for is unknown, as it is when there are more than an answer has. Raises CatalogueError for rows that are
         none of its."""
@@ -91,6 +102,7 @@ class Catalogue:
         tables = [_table(row) for row in rows or ()]
         if len(self._tables) + len(self._by_name) > _MOST:
             self.forget()
+        self.generation += 1
         self._views.clear()
         self._traced.clear()
         self._tables.update((table.oid, table) for table in tables)
@@ -105,10 +117,19 @@ class Catalogue:
         """Something may have changed: know nothing any more."""
         for known in (self._tables, self._asked_oids, self._by_name, self._views, self._traced):
             known.clear()
+        self.generation += 1
+
+    def asked(self, name: str) -> bool:
+        """Whether it is known what has this name."""
+        return name in self._by_name
 
     def tables(self, schema: str | None, name: str) -> list[Table]:
         """Tables and views with this name, of any schema where none is given."""
-        return [one for one in self._by_name.get(name, ()) if schema in (None, one.schema)]
+        return [one for one in self._by_name.get(name, ()) if schema in (None, one.schema) or not one.oid]
+
+    def query(self, table: Table) -> Script | None:
+        """What a view's query says; None for what is no view, and for a query that can't be had or read."""
+        return self._view(table).script if table.is_view else None
 
     def column(self, oid: int, number: int) -> Origins:
         """The column with this attribute number, and those behind it."""
@@ -157,10 +178,10 @@ class Catalogue:
                 self._need_name(name, needs)
 
     def _need_oid(self, oid: int, needs: "_Needs") -> None:
-        if oid not in self._asked_oids:
-            needs.oids.add(oid)
-        elif (table := self._tables.get(oid)) is not None:
+        if (table := self._tables.get(oid)) is not None:
             self._need_behind(table, needs)
+        elif oid not in self._asked_oids:
+            needs.oids.add(oid)
 
     def _need_name(self, name: str, needs: "_Needs") -> None:
         if self.unsettled:
@@ -213,11 +234,12 @@ class Catalogue:
             labels = [name for _, name in sorted(table.columns.items())]
             made: Sequence[Origins] = [UNKNOWN] * len(labels)
             relations: tuple[Relation, ...] = ()
+            script: Script | None = None
             if table.definition is not None:
                 with suppress(Unparsable):
                     script = self.read(table.definition)
                     made, relations = _by_place(script, len(labels)), named_in(script)
-            self._views[table.oid] = _View(dict(zip(labels, made, strict=True)), relations)
+            self._views[table.oid] = _View(dict(zip(labels, made, strict=True)), relations, script)
         return self._views[table.oid]
 
 
@@ -239,10 +261,11 @@ class _Needs:
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """Of a view: what its columns are made of, and what relations its query names."""
+    """Of a view: what its columns are made of, what relations its query names, and the query, if it can be read."""
 
     lineage: dict[str, Origins]
     relations: tuple[Relation, ...]
+    script: Script | None
 
 
 def named_in(script: Script) -> tuple[Relation, ...]:

@@ -69,6 +69,10 @@ class RowMask:
         """How many values were masked so far, by kind."""
         return dict(self._columns.masking.counts)
 
+    def again(self) -> None:
+        """The result is complete, and another one follows of the same columns: nothing is counted yet."""
+        self._columns.masking.counts.clear()
+
     def feed(self, frame: Frame) -> bytes:
         """The messages of a frame of DataRow, masked; nothing while a row is held. Raises MaskError for rows that are
         not what RowDescription says: nothing more may go on."""

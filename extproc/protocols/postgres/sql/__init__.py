@@ -2,7 +2,7 @@
 
 reader = Reader(512)
 script = reader.read("SELECT email FROM customers")      # raises Unparsable
-script.document()                                        # → action.facts.statements
+script.document                                          # → action.facts.statements
 script.lineage(["email"])                                # → [(Column(None, "customers", "email"),)]
 """
 

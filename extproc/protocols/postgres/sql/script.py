@@ -2,10 +2,12 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import Final
 
 from extproc.domain.json import JSON
+from extproc.protocols.postgres.sql.effects import Effects, effects_of, strays
 from extproc.protocols.postgres.sql.facts import Column, Function, Statement
 
 _FROM_CLIENT = ("in", "client")
@@ -36,9 +38,10 @@ class Output:
         return tuple(Column(one.schema, one.table, label) if one.name == "*" else one for one in self.origins)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Script:
-    """What a text of SQL means: the content of one Query or Parse.
+    """What a text of SQL means: the content of one Query or Parse. What is asked of it again and again it works out
+    once. Compared by identity.
 
     `statements`: flattened, in the order of the text, outer before inner; never empty (kind `empty`).
     `results`: one for each statement of the text itself, so for each CommandComplete: the columns of the rows that it
@@ -51,17 +54,26 @@ class Script:
     prepared: Mapping[str, "Script"] = field(default_factory=lambda: MappingProxyType({}))
     cursors: Mapping[str, "Script"] = field(default_factory=lambda: MappingProxyType({}))
 
-    @property
+    @cached_property
+    def effects(self) -> Effects:
+        """What it may change."""
+        return effects_of(self.statements)
+
+    def strays(self, moved: bool) -> bool:
+        """See effects.strays."""
+        return len(self.statements) > 1 and strays(self.statements, moved)
+
+    @cached_property
     def complete(self) -> bool:
         """True when no statement has an `unknown`."""
         return not any(one.unknown for one in self.statements)
 
-    @property
+    @cached_property
     def outer(self) -> tuple[Statement, ...]:
         """The statements of the text itself, one for each of `results`."""
         return tuple(one for one in self.statements if one.within is None)
 
-    @property
+    @cached_property
     def copies_in(self) -> bool:
         """Whether the server will ask the client for data."""
         return any(
@@ -84,8 +96,9 @@ class Script:
             cursors=MappingProxyType({name: one.calling(names) for name, one in self.cursors.items()}),
         )
 
+    @cached_property
     def document(self) -> list[JSON]:
-        """`action.facts.statements`."""
+        """`action.facts.statements`; not to be changed."""
         return [one.document() for one in self.statements]
 
     def lineage(self, labels: Sequence[str], result: int | None = None) -> list[Origins]:

@@ -1,0 +1,33 @@
+"""For how long what was learnt of tables may be believed: until somebody may have changed them."""
+
+from typing import Protocol
+
+
+class Definitions(Protocol):
+    """Told of whatever may change tables and views, by all sessions of a gateway."""
+
+    def mark(self) -> object | None:
+        """What was learnt may be believed as long as this is the same as before it was asked for, and not None, as it
+        is while somebody changes definitions. What is changed unseen it tells by being another after some time."""
+        ...
+
+    def begin(self) -> None:
+        """Something is about to run that may change definitions, in a transaction of its own for each call."""
+        ...
+
+    def end(self) -> None:
+        """That transaction is over."""
+        ...
+
+
+class Unbelieved:
+    """Definitions of which nobody hears anything: nothing is believed for longer than one statement."""
+
+    def mark(self) -> None:
+        """See Definitions."""
+
+    def begin(self) -> None:
+        """See Definitions."""
+
+    def end(self) -> None:
+        """See Definitions."""

@@ -1,0 +1,53 @@
+"""What a text may change of the session that runs it, and of what later texts mean."""
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from extproc.protocols.postgres.sql.facts import Statement
+
+# RESET ALL is `all`, and a setting whose name is computed None.
+_PLACES: Final = frozenset({"search_path", "role", "session_authorization", "all", None})
+_ENDS: Final = frozenset({"commit", "rollback", "discard"})
+_ANYTHING: Final = frozenset({"do", "call", "discard"})
+_NAMING: Final = frozenset({"prepare", "deallocate", "discard", "declare", "close"})
+
+
+class Effects(NamedTuple):
+    """Once it has run: `moves`, whether role or search_path may be others; `names`, whether names of statements or
+    portals may stand for something else; `defines`, whether tables, views or their columns may be others; `ends`,
+    whether it ends a transaction, or a part of one, and so may put back what was set in it. `hides`: whether something
+    may run with it that it does not show, which views, triggers, defaults, operators and row security call."""
+
+    moves: bool
+    names: bool
+    defines: bool
+    ends: bool
+    hides: bool
+
+
+def effects_of(statements: tuple[Statement, ...]) -> Effects:
+    """Those of a text with these statements."""
+    return Effects(
+        _move(statements),
+        any(one.kind in _NAMING for one in statements if one.within is None),
+        any(one.objects or one.unknown for one in statements),
+        any(one.kind in _ENDS for one in statements),
+        any(one.reads or one.writes or one.functions or one.objects or one.unknown for one in statements),
+    )
+
+
+def strays(statements: tuple[Statement, ...], moved: bool) -> bool:
+    """Whether one of these may run with another role or search_path than the first; `moved` says that there are others
+    to go back to."""
+    last = max(i for i, statement in enumerate(statements) if statement.within is None)
+    before = statements[:last]
+    return _move(before) or (moved and any(statement.kind in _ENDS for statement in before))
+
+
+def _move(statements: Iterable[Statement]) -> bool:
+    return any(
+        statement.kind in _ANYTHING
+        or any(setting.name in _PLACES for setting in statement.settings)
+        or bool(statement.unknown)
+        for statement in statements
+    )

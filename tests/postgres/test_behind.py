@@ -1,0 +1,167 @@
+"""What a text is about without naming it, as far as a catalogue tells."""
+
+from collections.abc import Iterable, Sequence
+
+import pytest
+
+from extproc.protocols.postgres.behind import Behind
+from extproc.protocols.postgres.masks.catalogue import Catalogue
+from extproc.protocols.postgres.sql import Statement, read
+
+Row = Sequence[str | None]
+
+
+def row(oid: int, name: str, columns: Iterable[str], query: str | None = None, **more: str) -> Row:
+    """A row of the catalogue's answer: a view with this query, or a table."""
+    listed = ",".join(f'[{number},"{column}",25,null]' for number, column in enumerate(columns, 1))
+    kind = more.get("kind", "r" if query is None else "v")
+    return (str(oid), more.get("schema", "public"), name, kind, f"[{listed}]", more.get("parents", "[]"), query)
+
+
+CRM: list[Row] = [
+    row(1, "customers", ["id", "email", "city"]),
+    row(2, "contacts", ["id", "contact"], "SELECT customers.id, customers.email AS contact FROM customers"),
+    row(3, "friends", ["who"], "SELECT contacts.contact AS who FROM contacts WHERE contacts.id < 10"),
+    row(4, "domains", ["name"], "SELECT split_part(customers.email, '@', 2) AS name FROM customers", kind="m"),
+    row(5, "logs", ["text"], "SELECT pg_read_file('/var/log/syslog') AS text"),
+    row(6, "customers_old", ["id", "email"], parents='[["public","customers"]]'),
+    row(7, "hidden", ["a"], None, kind="v"),
+    row(8, "loop", ["a"], "SELECT loop.a FROM loop"),
+    row(9, "pg_stat_activity", ["query"], "SELECT s.query FROM secret s", schema="pg_catalog"),
+    row(10, "contacts", ["contact"], "SELECT suppliers.phone AS contact FROM sales.suppliers", schema="sales"),
+    row(11, "suppliers", ["phone"], schema="sales"),
+]
+
+
+def facts(sql: str, tables: Sequence[Row] = CRM, *, refused: bool = False) -> Statement:
+    """Of the first statement, once all was asked; `refused`: nothing was answered."""
+    catalogue = Catalogue(read)
+    behind, script = Behind(catalogue), read(sql)
+    for _ in range(9):
+        question = behind.missing(script)
+        if question is None:
+            break
+        known = [one for one in tables if one[2] in question.names]
+        catalogue.learn(question, None if refused else known)
+    assert behind.missing(script) is None
+    found = behind.facts(script)
+    assert behind.facts(script) is found
+    return found.statements[0]
+
+
+def named(columns: Iterable[object]) -> set[str]:
+    """Columns as text, by table and name."""
+    return {f"{one.table or ''}.{one.name}" for one in columns}  # type: ignore[attr-defined]
+
+
+READS = [
+    ("SELECT contact FROM public.contacts", "read", {"contacts.contact", "customers.email"}),
+    ("SELECT id FROM public.contacts WHERE contact LIKE 'a%'", "filtered", {"contacts.contact", "customers.email"}),
+    ("SELECT id FROM public.contacts ORDER BY contact", "sorted", {"contacts.contact", "customers.email"}),
+    ("SELECT count(*) FROM public.contacts c GROUP BY c.contact", "grouped", {"contacts.contact", "customers.email"}),
+    (
+        "SELECT 1 FROM public.contacts c JOIN customers d ON c.contact = d.city",
+        "joined",
+        {"contacts.contact", "customers.email", "customers.city"},
+    ),
+    ("SELECT who FROM friends", "read", {"friends.who", "contacts.contact", "customers.email"}),
+    ("SELECT name FROM domains", "read", {"domains.name", "customers.email"}),
+    ("SELECT * FROM public.contacts", "read", {"contacts.*", "contacts.id", "customers.id", "customers.email"}),
+    ("UPDATE public.contacts SET contact = 'x'", "written", {"contacts.contact", "customers.email"}),
+    ("SELECT email FROM customers_old", "read", {"customers_old.email", "customers.email"}),
+    ("SELECT city FROM customers", "read", {"customers.city"}),
+    # Which one the path means nobody asks: both.
+    ("SELECT contact FROM contacts", "read", {"contacts.contact", "customers.email", "suppliers.phone"}),
+]
+
+
+@pytest.mark.parametrize(("sql", "place", "wanted"), READS)
+def test_columns_behind_a_view_are_facts(sql: str, place: str, wanted: set[str]) -> None:
+    """In the place in which the view's own column is."""
+    assert named(getattr(facts(sql).columns, place)) >= wanted - {"contacts.id"}
+
+
+RELATIONS = [
+    ("SELECT 1 FROM friends", {"friends", "contacts", "customers", "suppliers"}, set()),
+    ("DELETE FROM public.contacts", set(), {"contacts", "customers"}),
+    (
+        "INSERT INTO public.contacts SELECT who FROM friends",
+        {"friends", "contacts", "customers"},
+        {"contacts", "customers"},
+    ),
+    ("SELECT 1 FROM customers_old", {"customers_old", "customers"}, set()),
+    ("SELECT query FROM pg_stat_activity", {"pg_stat_activity"}, set()),
+    ("SELECT 1 FROM nothing_of_the_kind", {"nothing_of_the_kind"}, set()),
+]
+
+
+@pytest.mark.parametrize(("sql", "reads", "writes"), RELATIONS)
+def test_tables_behind_a_view_are_facts(sql: str, reads: set[str], writes: set[str]) -> None:
+    """To write to a view is to write to what is behind it."""
+    found = facts(sql)
+    assert {one.name for one in found.reads} >= reads
+    assert {one.name for one in found.writes} == writes
+    assert not found.unknown
+
+
+def test_functions_behind_a_view_are_facts() -> None:
+    """Whoever reads it calls them."""
+    assert "pg_read_file" in {one.name for one in facts("SELECT text FROM logs").functions}
+
+
+@pytest.mark.parametrize("sql", ["SELECT a FROM hidden", "DELETE FROM hidden"])
+def test_a_view_that_can_not_be_read_is_unknown(sql: str) -> None:
+    """The catalogue has no query of it."""
+    assert facts(sql).unknown == ("catalogue",)
+
+
+def test_what_was_not_answered_is_unknown() -> None:
+    """Whatever it may be."""
+    assert facts("SELECT city FROM customers", refused=True).unknown == ("catalogue",)
+
+
+def test_views_without_end_are_unknown() -> None:
+    """More than anybody makes."""
+    many = [row(n, f"v{n}", ["a"], f"TABLE v{n + 1}") for n in range(100, 180)]
+    catalogue = Catalogue(read)
+    behind, script = Behind(catalogue), read("SELECT a FROM v100")
+    while (question := behind.missing(script)) is not None:
+        catalogue.learn(question, [one for one in many if one[2] in question.names])
+    assert behind.facts(script).statements[0].unknown == ("catalogue",)
+
+
+def test_a_view_of_itself_ends() -> None:
+    """There are none, but a catalogue might say so."""
+    assert facts("SELECT a FROM loop").kind == "select"
+
+
+@pytest.mark.parametrize("sql", ["SELECT 1", "SELECT now()", "SELECT relname FROM pg_catalog.pg_class", "BEGIN", ""])
+def test_most_texts_ask_for_nothing(sql: str) -> None:
+    """Nor do they change."""
+    script = read(sql)
+    behind = Behind(Catalogue(read))
+    assert behind.missing(script) is None
+    assert behind.facts(script) is script
+
+
+def test_what_is_learnt_or_forgotten_counts() -> None:
+    """At once."""
+    catalogue = Catalogue(read)
+    behind, script = Behind(catalogue), read("SELECT contact FROM public.contacts")
+    while (question := behind.missing(script)) is not None:
+        catalogue.learn(question, [one for one in CRM if one[2] in question.names])
+    assert "customers.email" in named(behind.facts(script).statements[0].columns.read)
+    catalogue.forget()
+    assert behind.missing(script) is not None
+    while (question := behind.missing(script)) is not None:
+        catalogue.learn(question, [row(2, "contacts", ["id", "contact"])] if "contacts" in question.names else [])
+    assert named(behind.facts(script).statements[0].columns.read) == {"contacts.contact"}
+
+
+def test_in_a_transaction_that_defines_only_names_count() -> None:
+    """Nobody else can see what it did."""
+    catalogue = Catalogue(read)
+    catalogue.unsettled = True
+    script = read("SELECT contact FROM contacts")
+    assert Behind(catalogue).missing(script) is None
+    assert Behind(catalogue).facts(script) is script
