@@ -55,6 +55,7 @@ def database_of(target: TargetSettings) -> Database:
         verified=target.tls is ServerTls.VERIFY_FULL,
         authorities=target.ca,
         logins=tuple(_login(login) for login in target.logins),
+        others=frozenset(target.databases),
         tagged=target.tag,
     )
 

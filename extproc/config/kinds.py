@@ -295,6 +295,7 @@ HOST: Text[str] = Text("a host name in lower case", values.parse_host, pattern=v
 NAME = matching("1 to 40 of the characters a-z, 0-9 and, inside, -", r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 WORD = matching("text without spaces", r"\S{1,512}")
 ROLE = matching("the name of a role: 1 to 63 characters", r"[^\x00-\x1f\x7f]{1,63}")
+DATABASE = matching("the name of a database, or *", r"[^\x00-\x1f\x7f/]{1,63}")
 HEADER: Text[str] = Text("the name of a header", values.parse_header, pattern=values.HEADER_PATTERN)
 PREFIX = matching("up to 40 plain characters", r"[ -~]{0,40}")
 PATH = File("a path", None)

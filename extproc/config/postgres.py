@@ -95,7 +95,7 @@ def only_here(reading: Reading) -> Iterator[Finding]:
             if "listen.postgres" in reading.seen and reading.value("listen.postgres") is None:
                 yield path, seen, "databases are reached at listen.postgres only; set that too"
         elif seen.value is Protocol.HTTP:
-            for name in ("tls", "logins"):
+            for name in ("tls", "logins", "databases"):
                 there = reading.seen.get(f"{target}.{name}")
                 if there is not None and there.value:
                     yield f"{target}.{name}", there, "is for databases; leave it out, or write `protocol: postgres`"

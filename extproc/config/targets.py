@@ -159,6 +159,15 @@ class TargetSettings:
             default=[],
         ),
     ]
+    databases: Annotated[
+        tuple[str, ...],
+        Setting(
+            ListOf(kinds.DATABASE),
+            "Of a database: which others of its server agents may ask for, as `crm-db/reports`; `*` is any.",
+            ["reports"],
+            default=[],
+        ),
+    ]
     tag: Annotated[
         bool,
         Setting(

@@ -56,6 +56,23 @@ def test_which_database_is_meant(tmp_path: Path) -> None:
     assert found.named("crm") is found.at("crm.holdpoint.internal") is found.named("") is None
 
 
+@pytest.mark.parametrize(
+    ("others", "asked", "has"),
+    [
+        ("[]", "crm", True), ("[]", "postgres", False), ("[]", "", False), ("[bank]", "bank", True),
+        ("[bank]", "crm", True), ("[bank]", "Bank", False), ("[bank]", "*", False), ('["*"]', "bank", True),
+    ],
+)  # fmt: skip
+def test_which_databases_of_a_server_may_be_asked_for(tmp_path: Path, others: str, asked: str, has: bool) -> None:
+    """Its own and those that it names, letter by letter."""
+    given = databases(tmp_path, DB.replace("tls: off", f"tls: off, databases: {others}"))
+    path = active(Layout(given.state))
+    publish(snapshot(given), path)
+    found = LiveDatabases(Live(path)).named("crm-db")
+    assert found is not None
+    assert found.has(asked) is has
+
+
 def test_databases_follow_the_configuration(tmp_path: Path) -> None:
     """One that comes while the gateway runs is there at once, one that changed is another, one that went is gone."""
     first = databases(tmp_path)

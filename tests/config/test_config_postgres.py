@@ -23,6 +23,7 @@ targets:
     upstream: postgresql://DB.example.com/crm
     ca: tls.crt
     inspect: 256KiB
+    databases: [reports, "*"]
     wait: 5m
     logins:
       - {user: analyst, certificate: tls.crt, key: tls.key, groups: [analysts, dba], role: app_reader}
@@ -49,6 +50,7 @@ def test_databases_are_read(home: Path) -> None:
     assert crm.upstream == Url("postgres", "db.example.com", 5432, "/crm")
     assert (crm.database, str(crm.upstream)) == ("crm", "postgres://db.example.com/crm")
     assert (crm.tls, crm.ca, local.tls, local.ca) == (ServerTls.VERIFY_FULL, home / "tls.crt", ServerTls.OFF, None)
+    assert (crm.databases, local.databases) == (("reports", "*"), ())
     first, second = crm.logins
     assert first == Login(
         user="analyst",
@@ -150,6 +152,7 @@ def test_a_database_with_one_mistake(home: Path, setting: str, message: str) -> 
 
 DATABASE_ONLY = [
     ("tls: verify-full", "tls: is for databases; leave it out, or write `protocol: postgres`"),
+    ("databases: [reports]", "databases: is for databases; leave it out, or write `protocol: postgres`"),
     (LOGINS, "logins: is for databases; leave it out, or write `protocol: postgres`"),
     ("upstream: 'postgres://h/d'", "upstream: is the address of a database; write `protocol: postgres` too"),
 ]

@@ -41,6 +41,7 @@ class DatabaseGateway:
         environment: str = "production",
         host: str = "127.0.0.1",
         workers: int = 1,
+        databases: str = "bank, postgres",
     ) -> None:
         self.port = free_port()
         self.server = server
@@ -51,7 +52,7 @@ class DatabaseGateway:
         ]
         target = (
             f"crm-db: {{protocol: postgres, upstream: 'postgres://127.0.0.1:{server.port}/crm', tls: off, "
-            f"environment: {environment}, wait: 20s, logins: [{', '.join(logins)}]}}"
+            f"databases: [{databases}], environment: {environment}, wait: 20s, logins: [{', '.join(logins)}]}}"
         )
         listen = f"postgres: {host}:{self.port}"
         self.gateway = Gateway(workers=workers, targets=target, policy=policy, listen=listen)

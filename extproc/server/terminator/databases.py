@@ -31,9 +31,10 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """A target. `name` is the database that is meant where a client names none. With `verified` the server has to prove
-    in TLS to be `host`, by a certificate of one of the authorities in that PEM file; without, there is no TLS. With
-    `tagged` the server is told whose each session is."""
+    """A target. `name` is the database that is meant where a client names none; `others` are those of its server that
+    may be meant as well (`*`: any). With `verified` the server has to prove in TLS to be `host`, by a certificate of
+    one of the authorities in that PEM file; without, there is no TLS. With `tagged` the server is told whose each
+    session is."""
 
     target: Target
     host: str
@@ -42,7 +43,12 @@ class Database:
     verified: bool
     authorities: Path | None
     logins: tuple[Login, ...]
+    others: frozenset[str] = frozenset()
     tagged: bool = True
+
+    def has(self, name: str) -> bool:
+        """Whether a database of its server may be asked for."""
+        return name == self.name or not self.others.isdisjoint({name, "*"})
 
     def login(self, principal: Principal) -> Login | None:
         """The first login that is for this principal."""

@@ -309,6 +309,11 @@ class _Arrival:
             why = f"This credential is good for {', '.join(principal.targets) or 'no target'} only."
             self._refuse(asker, scene, "target-out-of-scope", errors.INSUFFICIENT_PRIVILEGE, why)
             return
+        if not database.has(name):
+            why = "This target is not for that database of its server."
+            hint = f"Connect to {target.name}, or ask for the database in the target's setting `databases`."
+            self._refuse(asker, scene, "database-out-of-scope", errors.INSUFFICIENT_PRIVILEGE, why, hint)
+            return
         try:
             # What a connection holds and how many there are counts as for tunnels: both stay open for long.
             with service.caps.exchange(principal.key, tunnel=True) as account, service.gate.records.visit(asker):

@@ -88,6 +88,10 @@ def test_a_pipeline_and_a_text_of_several_fail_as_one(gateway: DatabaseGateway, 
 
 def test_a_refused_connection_says_why(gateway: DatabaseGateway) -> None:
     """No target of this name; a credential that is not for this one."""
+    with Client(gateway.dsn(database="crm-db/template1")) as client:
+        said = error(client.greeting)
+        assert (client.over, said["S"], said["C"], "`databases`" in said["H"]) == (True, "FATAL", "42501", True)
+        assert re.search(r"decision (\w+)", said["D"]).group(1) in decisions(gateway)  # type: ignore[union-attr]
     with Client(gateway.dsn(database="nowhere")) as client:
         said = error(client.greeting)
         assert (client.over, said["S"], said["C"]) == (True, "FATAL", "3D000")
