@@ -19,6 +19,7 @@ from extproc.protocols.postgres.sql import Origins
 from extproc.protocols.postgres.wire.results import Field
 
 Value = bytes | None
+_UNNAMED: frozenset[int] = frozenset()
 
 
 class Columns:
@@ -51,9 +52,18 @@ class Columns:
                 self._json.append(at)
             else:
                 self._looks.setdefault(wanted.named, []).append(at)
-        self._together = Together(plan)
+        self.together = Together(plan)
         self.width = len(fields)
         self.fields = tuple(fields)
+
+    @property
+    def alike(self) -> bool:
+        """Whether all that is masked is what can be found in values as they stand, whatever their column is called."""
+        return (
+            set(self._looks) == {_UNNAMED}
+            and len(self._looks[_UNNAMED]) == len(self.cells)
+            and all(map(self._is_plain, self.cells))
+        )
 
     def mask(self, flat: list[Value]) -> set[int]:
         """Mask rows, which are given one after the other in one list; gives the numbers of those that changed."""
@@ -105,14 +115,14 @@ class Columns:
             places += range(column, len(flat), self.width)
         alone: list[int] = []
         together: list[tuple[int, bytes]] = []
-        for found in self._together.suspects(texts, named):
+        for found in self.together.suspects(texts, named):
             text, at = texts[found], places[found]
             here = self.cells[at % self.width]
             if text is not None and len(text) < LONG and isinstance(here, TextCell | StrictCell) and text is not ALONE:
                 together.append((at, text))
             else:
                 alone.append(at)
-        for (at, _), spans in zip(together, self._together.spans([text for _, text in together], named), strict=True):
+        for (at, _), spans in zip(together, self.together.spans([text for _, text in together], named), strict=True):
             here, value = self.cells[at % self.width], flat[at]
             if spans and value is not None and isinstance(here, TextCell | StrictCell):
                 self._put(flat, at, here.cover(value, spans), changed)

@@ -7,6 +7,7 @@ from extproc.masking.plan import Knowledge
 from extproc.masking.stage import MaskError
 from extproc.protocols.postgres.masks.columns import Columns, Value
 from extproc.protocols.postgres.masks.copyrow import CopyOptions, format_of
+from extproc.protocols.postgres.masks.plainrows import plain_rows
 from extproc.protocols.postgres.masks.rows import masking_of
 from extproc.protocols.postgres.masks.types import ANY
 from extproc.protocols.postgres.masks.whole import WholeCell
@@ -49,13 +50,15 @@ class CopyMask:
     message; what of a row is not masked keeps its bytes. Raises MaskError for a row of more than HELD bytes, or one
     that is not what the options and columns say."""
 
-    __slots__ = ("_columns", "_format", "_pending", "_need")
+    __slots__ = ("_columns", "_format", "_pending", "_need", "_plain", "_heading")
 
     def __init__(self, columns: Columns, options: CopyOptions) -> None:
         self._columns = columns
         self._format = format_of(options)
         self._pending = bytearray()
         self._need = 0  # bytes that have to be pending for another look to be worth it
+        self._plain = plain_rows(columns, options)
+        self._heading = options.header  # a line that is no row is still to come
 
     @property
     def counts(self) -> dict[str, int]:
@@ -68,16 +71,35 @@ class CopyMask:
             raise MaskError("a message that is no CopyData, in place of one")
         match frame.part:
             case Part.WHOLE:
-                self._pending += b"".join(frame.bodies())
+                return self._whole(frame)
             case Part.FIRST:
-                self._pending += frame.data[HEAD.size :]
+                return self._more(frame.data[HEAD.size :])
             case _:
-                self._pending += frame.data
-        return self._rows(final=False) if len(self._pending) >= self._need else b""
+                return self._more(frame.data)
 
     def finish(self) -> bytes:
         """The COPY is done: what is left. Raises MaskError where that is no row."""
         return self._rows(final=True)
+
+    def _whole(self, frame: Frame) -> bytes:
+        """Mask what messages bring that are all there; those that are a row each and have nothing to mask go on as they
+        came."""
+        data, bodies = frame.data, frame.bodies()
+        each = max(1, _BATCH * frame.count // len(data))
+        out: list[bytes] = []
+        at = 0
+        for first in range(0, frame.count, each):
+            some = bodies[first : first + each]
+            text = b"".join(some)
+            end = at + len(text) + HEAD.size * len(some)
+            plain = None if self._pending or self._heading else self._plain
+            out.append(data[at:end] if plain is not None and plain.clear(some, text) else self._more(text))
+            at = end
+        return b"".join(out)
+
+    def _more(self, data: bytes) -> bytes:
+        self._pending += data
+        return self._rows(final=False) if len(self._pending) >= self._need else b""
 
     def _rows(self, final: bool) -> bytes:
         """Mask the rows that are whole, in batches; with `final` what follows them, too."""
@@ -94,6 +116,7 @@ class CopyMask:
                 out.append(self._masked(rows))
                 begin, rows = at, []
         out.append(self._masked(rows))
+        self._heading = self._heading and not at
         left = len(data) - at
         if left > HELD:
             raise MaskError(f"a row of COPY of more than {HELD} bytes")

@@ -9,7 +9,10 @@ from extproc.masking.engine.span import Span
 from extproc.masking.plan import Plan
 from extproc.masking.structure.minding import taking
 
-_BETWEEN = b"\n"
+BETWEEN = b"\n"
+"""What stands between two texts."""
+
+_UNNAMED: frozenset[int] = frozenset()
 
 LONG = 1 << 10
 """Bytes of a text from which on it costs as much by itself."""
@@ -27,12 +30,19 @@ class Together:
 
     def __init__(self, plan: Plan) -> None:
         self._detector = plan.detector
-        self._loose = taking(plan, _BETWEEN)
+        self._loose = taking(plan, BETWEEN)
+
+    def any(self, joined: bytes) -> bool:
+        """Whether one of many texts, joined by BETWEEN, may have values; by rules that no name is context for."""
+        active = self._detector.opens(joined)
+        if not self._loose.isdisjoint(active):
+            return True
+        return bool(active and Scanner(self._detector, _UNNAMED).feed(joined, True, active))
 
     def suspects(self, texts: Sequence[bytes | None], named: frozenset[int]) -> list[int]:
         """Which of the texts may have values; None and empty ones have none. They are context for each other here, so
         that in some nothing will be found."""
-        joined = _BETWEEN.join(filter(None, texts))
+        joined = BETWEEN.join(filter(None, texts))
         active = self._detector.opens(joined) if joined else []
         alone = ALONE in texts
         if not (active or named or alone):
