@@ -38,7 +38,7 @@ def main() -> None:
 def measure(options: Options) -> Report:
     """One run from start to stop. Raises BenchFailed."""
     facts, load = machine.facts(), machine.load_average()
-    _say("starting: a server, pgbouncer, an Envoy, two gateways")
+    _say("starting: a server, pgbouncer, two Envoys, a relay, two gateways")
     with started() as ways:
         return Report(options, facts, load, *rounds(ways, options, _say))
 

@@ -17,6 +17,7 @@ class Way(StrEnum):
 
     DIRECT = "direct"
     ENVOY = "envoy"
+    RELAY = "relay"
     PGBOUNCER = "pgbouncer"
     ASKED = "asked"
     REMEMBERED = "remembered"
@@ -26,6 +27,7 @@ class Way(StrEnum):
 LABELS = {
     Way.DIRECT: "the server alone",
     Way.ENVOY: "plain Envoy (tcp_proxy)",
+    Way.RELAY: "plain Envoy, then a relay in Python",
     Way.PGBOUNCER: "pgbouncer, by session",
     Way.ASKED: "Holdpoint, as it comes",
     Way.REMEMBERED: "Holdpoint, decisions remembered",

@@ -12,7 +12,7 @@ from bench.children import BenchFailed
 from bench.clock import Pids
 from bench.postgres.cases import COPY, READ, Mode, Options, Way
 from bench.postgres.gateways import Held
-from bench.postgres.servers import Envoy, PgBouncer, Server, binary, run
+from bench.postgres.servers import Envoy, PgBouncer, Relay, Server, binary, run
 
 Say = Callable[[str], None]
 _TPS = re.compile(r"tps = ([\d.]+) \(without initial")
@@ -64,13 +64,18 @@ def started() -> Iterator[Ways]:
         end.callback(bouncer.stop)
         envoy = Envoy(server, folder / "envoy")
         end.callback(envoy.stop)
+        relay = Relay(server)
+        end.callback(relay.stop)
+        relaying = Envoy(server, folder / "relaying", relay)
+        end.callback(relaying.stop)
         asked = Held(server, folder / "asked", Way.ASKED)
         end.callback(asked.stop)
         remembering = Held(server, folder / "remembering", Way.REMEMBERED, Way.LEAN)
         end.callback(remembering.stop)
         held = {Way.ASKED: asked, Way.REMEMBERED: remembering, Way.LEAN: remembering}
-        dsn = {Way.DIRECT: server.dsn, Way.ENVOY: envoy.dsn, Way.PGBOUNCER: bouncer.dsn}
+        dsn = {Way.DIRECT: server.dsn, Way.ENVOY: envoy.dsn, Way.RELAY: relaying.dsn, Way.PGBOUNCER: bouncer.dsn}
         pids: dict[Way, Pids] = {Way.DIRECT: {}, Way.ENVOY: envoy.pids, Way.PGBOUNCER: bouncer.pids}
+        pids[Way.RELAY] = {**relaying.pids, **relay.pids}
         dsn |= {way: gateway.dsn(way) for way, gateway in held.items()}
         pids |= {way: gateway.pids for way, gateway in held.items()}
         copied = run([binary("psql"), "-X", "-q", "-d", server.dsn, "-c", COPY])

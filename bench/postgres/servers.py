@@ -10,6 +10,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
@@ -134,13 +135,27 @@ class PgBouncer:
         _finish(self._child, signal.SIGINT)
 
 
-class Envoy:
-    """An Envoy that does nothing but carry bytes to the server. Runs until `stop`."""
+class Relay:
+    """A process in Python that does the same as Envoy here. Runs until `stop`."""
 
-    def __init__(self, server: Server, folder: Path) -> None:
+    def __init__(self, server: Server) -> None:
+        self._child = Child([sys.executable, "-m", "bench.postgres.relay", str(server.port)])
+        self.port = int(self._child.line())
+        self.pids: Pids = {"databases": [self._child.pid]}
+
+    def stop(self) -> None:
+        """End it."""
+        self._child.stop()
+
+
+class Envoy:
+    """An Envoy that does nothing but carry bytes, to the server or to what stands before it. Runs until `stop`."""
+
+    def __init__(self, server: Server, folder: Path, relay: Relay | None = None) -> None:
         self.port = free_port()
         folder.mkdir()
-        address = {"socket_address": {"address": "127.0.0.1", "port_value": server.port}}
+        port = server.port if relay is None else relay.port
+        address = {"socket_address": {"address": "127.0.0.1", "port_value": port}}
         proxy = {
             "@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
             "stat_prefix": "postgres",

@@ -10,13 +10,13 @@ from bench.postgres.measure import CopySample, Sample
 from bench.postgres.report import Report
 
 RATES = {
-    Way.DIRECT: 1000.0, Way.ENVOY: 500.0, Way.PGBOUNCER: 800.0, Way.ASKED: 10.0, Way.REMEMBERED: 100.0,
-    Way.LEAN: 400.0,
+    Way.DIRECT: 1000.0, Way.ENVOY: 500.0, Way.RELAY: 450.0, Way.PGBOUNCER: 800.0, Way.ASKED: 10.0,
+    Way.REMEMBERED: 100.0, Way.LEAN: 400.0,
 }  # fmt: skip
 OURS = {"envoy": 30.0, "databases": 600.0, "opa": 1.0, "beside": 5.0}
 CPU = {
-    Way.DIRECT: {}, Way.ENVOY: {"envoy": 9.0}, Way.PGBOUNCER: {"pgbouncer": 7.0}, Way.ASKED: OURS,
-    Way.REMEMBERED: OURS, Way.LEAN: OURS,
+    Way.DIRECT: {}, Way.ENVOY: {"envoy": 9.0}, Way.RELAY: {"envoy": 9.0, "databases": 20.0},
+    Way.PGBOUNCER: {"pgbouncer": 7.0}, Way.ASKED: OURS, Way.REMEMBERED: OURS, Way.LEAN: OURS,
 }  # fmt: skip
 
 
