@@ -2,6 +2,7 @@
 on."""
 
 import asyncio
+import gc
 from collections.abc import Callable
 
 from extproc.app.databases import LiveDatabases
@@ -31,6 +32,10 @@ def main_of(settings: Settings, index: int, make: Make) -> Main:
             terminator = make(settings, all_of_it, LiveDatabases(live))
             beat.version = lambda: live.version
             socket = Layout(settings.state).postgres_socket(index)
+            # The tree of a long statement is hundreds of thousands of objects, and no cycle: looking through all of
+            # them again and again while they are made would take most of the time, and hold all sessions up.
+            gc.freeze()
+            gc.set_threshold(200_000, 20, 100)
             await serve(terminator, all_of_it.gate, all_of_it.exchanges, socket, stop)
 
     return main
