@@ -136,7 +136,7 @@ soak: $(VENV) tools jaeger ## stress: 200,000 requests while parts are killed an
 	@$(BIN)/python -m tests.soak $(ARGS)
 
 .PHONY: fuzz
-fuzz: $(VENV) $(FUZZER) ## fuzz masking: structure, streaming, leaks, readers (ARGS='--minutes 60 --keep')
+fuzz: $(VENV) $(FUZZER) ## fuzz masking and PostgreSQL: bodies, messages, statements, rows, sessions (ARGS='--minutes 60 --keep')
 	@PYTHONPATH=.venv-fuzz $(BIN)/python -m tests.fuzz $(ARGS)
 
 .PHONY: docs

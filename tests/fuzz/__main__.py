@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tests.fuzz.keep import fewest
 from tests.fuzz.seeds import WORDS, seeds
-from tests.fuzz.slow import slowest
+from tests.fuzz.slow import SLOW, slowest
 from tests.fuzz.targets import CODE, TARGETS
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -28,7 +28,7 @@ _DICTIONARY = WORK / "words"
 _ROUND = 5 * 60
 """Seconds of a share in one round, at most: what is found early is seen early."""
 
-_SHARES = {"streaming": 3}
+_SHARES = {"streaming": 3, "statements": 2}
 """How many shares of the time a target has, if it is not one."""
 
 _LONGEST = 2048
@@ -137,8 +137,8 @@ def _report(results: dict[str, Result]) -> None:
     for name, result in results.items():
         _say(f"{name:10} {result.runs:>10,} runs {result.edges:>6,} edges {result.inputs:>6,} inputs"
              f" {len(result.findings):>3} findings")  # fmt: skip
-    if "work" in results:
-        for milliseconds, path in slowest([*(WORK / "work" / "inputs").iterdir(), *(CORPUS / "work").iterdir()]):
+    for name in (name for name in results if name in SLOW):
+        for milliseconds, path in slowest(name, [*(WORK / name / "inputs").iterdir(), *(CORPUS / name).iterdir()]):
             _say(f"slow: {milliseconds:.1f} ms for 4 KiB: {path}")
 
 

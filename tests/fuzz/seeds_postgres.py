@@ -158,6 +158,8 @@ def _rows() -> Iterator[bytes]:
             yield bytes((kind % 2, kind * 17 % 256, 36 + kind, flags, kind % 6, kind, kind)) + _VALUES
     for form in (0, 1, 2, 66, 65, 64):
         yield bytes((2, 16 * form % 256, 24, 8, 3, form, 5)) + _VALUES
+    for form in (0, 1, 64, 66):  # columns whose names say nothing
+        yield bytes((2, 0, 5, 8, 0, form, 5)) + _VALUES
     row = b"\0\2\0\0\0\1x\xff\xff\xff\xff"
     yield bytes((3, 0, 24, 8, 3, 5, 0)) + row + b"\0\xfe" + row
     yield bytes((4, 0, 24, 8, 3, 0, 0)) + b"1\tx\\\\n\n\\N\t4111 1111 1111 1111\n\\.\n"

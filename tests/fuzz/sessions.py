@@ -82,8 +82,8 @@ class Checked:
         self._drain()
 
     def decide(self, granted: bool) -> None:
-        """The oldest open question is answered."""
-        for ask in [*self.open][:1]:
+        """The oldest open question is answered, unless it has ended: then nobody is heard any more."""
+        for ask in [*self.open][: self.ended is None]:
             self.event(Decided(ask, self._outcome(self.open.pop(ask), granted)))
 
     def _drain(self) -> None:

@@ -1,26 +1,36 @@
 """Which inputs take long: what the machine says, to be looked at, and never asserted."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from extproc.masking.stage import MaskError
+from tests.fuzz.targets.statements import prepare as prepared
+from tests.fuzz.targets.statements import take
 from tests.fuzz.targets.work import prepare
 
 _SLICE = 4 << 10
-_STALL = 0.005
-"""Seconds of one slice from which on it is worth a look."""
 
 
-def slowest(paths: Iterable[Path], most: int = 10) -> list[tuple[float, Path]]:
-    """The slowest inputs over the limit, as milliseconds of CPU time for their slowest slice of 4 KiB and the file."""
+def slowest(target: str, paths: Iterable[Path], most: int = 10) -> list[tuple[float, Path]]:
+    """The slowest inputs over the limit of a target in SLOW, as milliseconds of CPU time for 4 KiB and the file."""
+    measure, stall = SLOW[target]
     # The first time something is compiled; and what disturbs one time is unlikely to disturb all.
-    found = [(min(_worst(path.read_bytes()) for _ in range(3)), path) for path in paths]
+    found = [(min(measure(path.read_bytes()) for _ in range(3)), path) for path in paths]
     found.sort(reverse=True)
-    return [(1000 * seconds, path) for seconds, path in found[:most] if seconds > _STALL]
+    return [(1000 * seconds, path) for seconds, path in found[:most] if seconds > stall]
+
+
+def _text(data: bytes) -> float:
+    """Of a text, its share."""
+    text, _, _ = prepared(data)
+    begun = time.process_time()
+    take(text)
+    return (time.process_time() - begun) * _SLICE / max(_SLICE, len(text))
 
 
 def _worst(data: bytes) -> float:
+    """Of what is fed, the slowest slice."""
     stage, body = prepare(data)
     worst = 0.0
     for at in range(0, len(body), _SLICE):
@@ -31,3 +41,7 @@ def _worst(data: bytes) -> float:
             break
         worst = max(worst, time.process_time() - begun)
     return worst
+
+
+SLOW: Mapping[str, tuple[Callable[[bytes], float], float]] = {"work": (_worst, 0.005), "statements": (_text, 0.1)}
+"""How a target's inputs are measured, and the seconds from which on one is worth a look."""

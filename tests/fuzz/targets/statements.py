@@ -18,7 +18,7 @@ LIMIT = 40
 """Calls for each character, at most, and for SHORT characters in any case."""
 
 SHORT = 1024
-_MOST = 16 << 10
+_MOST = 8 << 10
 _HIDDEN = "[hidden]"
 _NAMES = frozenset({"email", "ssn", "a", "b"})
 
@@ -26,10 +26,7 @@ _NAMES = frozenset({"email", "ssn", "a", "b"})
 def statements(data: bytes) -> None:
     """The first bytes choose what of the text comes over and over, and how often; NULs part it from the texts that are
     prepared and declared before it."""
-    source = Source(data, CHOICES)
-    start, end, times, flags = source.byte(), source.byte(), source.byte(), source.byte()
-    text, *before = source.rest.decode("utf-8", "replace").split("\0")[:3]
-    text = _repeated(text, start, end, times)
+    text, before, flags = prepare(data)
     prepared = {name: read for name, one in zip("st", before, strict=False) if (read := _read(one)) is not None}
     calls = _counted(text, prepared)
     if calls > LIMIT:  # what is made when it is first needed is no work of this text
@@ -39,6 +36,20 @@ def statements(data: bytes) -> None:
     if script is not None:
         _facts(script, flags)
     _told(text)
+
+
+def prepare(data: bytes) -> tuple[str, list[str], int]:
+    """The text, those before it, and what is left to choose."""
+    source = Source(data, CHOICES)
+    start, end, times, flags = source.byte(), source.byte(), source.byte(), source.byte()
+    text, *before = source.rest.decode("utf-8", "replace").split("\0")[:3]
+    return _repeated(text, start, end, times), before, flags
+
+
+def take(text: str, prepared: dict[str, Script] | None = None) -> None:
+    """Do with a text what is done with one that comes."""
+    _read(text, prepared)
+    _covered(text)
 
 
 def _repeated(text: str, start: int, end: int, times: int) -> str:
@@ -58,12 +69,12 @@ def _read(text: str, prepared: dict[str, Script] | None = None) -> Script | None
 
 
 def _counted(text: str, prepared: dict[str, Script]) -> int:
-    """Calls for each character, but for those of a fuzzer's instrumentation, and of C, which is not Python's."""
+    """Calls for each character, but for those of a fuzzer's instrumentation, and of C, which is not Python's:
+    what PostgreSQL's own parser takes is measured by `tests.fuzz.slow`."""
     profile = cProfile.Profile(builtins=False)
     profile.enable()
     try:
-        _read(text, prepared)
-        _covered(text)
+        take(text, prepared)
     finally:
         profile.disable()
     return sum(one.callcount for one in profile.getstats() if "_trace_" not in str(one.code)) // max(SHORT, len(text))

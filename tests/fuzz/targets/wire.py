@@ -76,6 +76,7 @@ def _framed(data: bytes, cuts: Iterable[int], bulk: frozenset[int]) -> tuple[lis
 
 def _pieces(frame: Frame) -> Iterable[Piece]:
     if frame.part is not Part.WHOLE:
+        assert frame.count == int(frame.part is Part.FIRST)
         return [(frame.kind, frame.data, frame.part)]
     bodies = frame.bodies()
     assert len(bodies) == frame.count

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from extproc.domain.mask import Mask
 from extproc.masking.rules.model import Rule
+from extproc.masking.stage import MaskError
 from extproc.protocols.postgres.masks import CopyMask, CopyOptions, copy_mask
 from extproc.protocols.postgres.masks.copyrow import TextFormat
 from extproc.protocols.postgres.sql import Origins
@@ -117,3 +118,13 @@ def test_columns_that_are_masked_whole_are_always_taken_out() -> None:
     masking = masker(CopyOptions(), [mask("*"), mask(keys=["a"])])
     (out,) = [masking.feed(frame) for frame in frames(messages([b"1\tplain\tx\n"]))]
     assert out == messages([b"1\t[masked:key:a]\tx\n"])
+
+
+@pytest.mark.parametrize(("options", "rows"), [
+    (CopyOptions(), [b"1\tx\ty\tz\n", b"2\tx\n"]), (CopyOptions("csv"), [b"1,x\n", b"2,x,y,z\n"]),
+])  # fmt: skip
+def test_each_row_has_its_columns(options: CopyOptions, rows: list[bytes]) -> None:
+    """Not only all of them together."""
+    masking, (frame,) = masker(options), frames(messages(rows))
+    with pytest.raises(MaskError, match="other columns"):
+        masking.feed(frame)

@@ -1,10 +1,14 @@
 """What records leave out of a statement: values of columns by their names, and nothing else of it."""
 
+# ruff: noqa: S608 (what is built here is read, and sent nowhere)
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pglast.parser import ParseError, scan
 
 from extproc.protocols.postgres.sql.hiding import Covered, cover
+from extproc.protocols.postgres.sql.tree import tokens
 
 
 def pin(name: str) -> bool:
@@ -152,3 +156,53 @@ def test_any_text_is_covered(words: list[str]) -> None:
     assert covered.parameters is None or covered.text == sql
     cover(sql, pin, "#")
     cover(sql, pin, "#", strict=True)
+
+
+def test_many_values_are_covered() -> None:
+    """Long is no more work for each value."""
+    rows = ["('é', 1)"] * 50_000
+    sql = "INSERT INTO t (pin, id) VALUES " + ", ".join(rows)
+    assert cover(sql, pin, "#").text == sql.replace("'é'", "#")
+
+
+def test_what_is_too_long_to_be_looked_through_is_covered() -> None:
+    """All of it, and all parameters."""
+    sql = f"SELECT $é${'é ' * 5000}$é$ FROM t WHERE pin = '1'"
+    assert cover(sql, pin, "#") == Covered("#", None)
+
+
+_PIECES = [
+    *(
+        "é",
+        "日",
+        "😀",
+        "\u00a0",
+        "$",
+        "$é$",
+        "$q$",
+        "$ü",
+        "1",
+        "0x",
+        "1e",
+        "$1",
+        "e'",
+        "E'",
+        "b'",
+        "x'",
+        "u&'",
+        "n'",
+        "'",
+    ),
+    *('"', "\\", "\\x", "_", "--", "/*", "*/", "\n", " ", ".", "set", "tru", "=", "(", ",", "\ud800"),
+]
+
+
+@given(st.lists(st.sampled_from(_PIECES), max_size=20))
+def test_tokens_beyond_ascii(pieces: list[str]) -> None:
+    """They are those of the parser's own scanner, which takes the square of their number."""
+    sql = "".join(pieces)
+    try:
+        found = [(start, end + 1, name) for start, end, name, _ in scan(sql)]
+    except (ParseError, UnicodeEncodeError):
+        found = []
+    assert tokens(sql) == found

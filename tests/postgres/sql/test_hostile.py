@@ -31,7 +31,13 @@ FINE = {
     "stars": "SELECT " + ",".join(["*"] * N) + " FROM a" + ",b" * N,
     "labels": "SELECT " + ",".join(f"a AS b{i}" for i in range(N)) + " FROM t ORDER BY " + ",".join(["b1"] * N),
     "functions": "SELECT * FROM a" + ",f(x)" * N,
+    "beyond_ascii": "UPDATE t SET (a) = (SELECT 1) WHERE b IN (" + ",".join(["'é'"] * N * 20) + ")",
     "ctes": "WITH c0 AS (SELECT 1)" + "".join(f",c{i + 1} AS (TABLE c{i})" for i in range(N)) + " TABLE c1",
+}
+_TEXT = " ".join(["é = 'é'"] * N * 10)
+QUOTED = {
+    "beyond_ascii": (f"UPDATE t SET (a) = (SELECT $é${_TEXT}$é$)", "name is not ASCII"),
+    "broken": ("UPDATE t SET (a) = (SELECT 'é" + " " * 200, "unterminated quoted string at or near \"'é"),
 }
 
 
@@ -46,6 +52,14 @@ def test_too_much_is_unparsable(name: str) -> None:
 def test_much_is_read(name: str) -> None:
     """Long is not deep."""
     assert read(FINE[name]).statements
+
+
+@pytest.mark.parametrize("name", QUOTED)
+def test_quotes_beyond_ascii(name: str) -> None:
+    """Where they are too much, or have no end, it is said of the text as it is."""
+    sql, said = QUOTED[name]
+    with pytest.raises(Unparsable, match=said):
+        read(sql)
 
 
 _ATOM = st.sampled_from(

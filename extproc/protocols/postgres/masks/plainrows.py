@@ -28,13 +28,13 @@ class PlainRows:
 
     def clear(self, bodies: Sequence[bytes], text: bytes) -> bool:
         """Whether these messages, which are `text` together, are a row each and nothing in them is to be masked."""
-        count = len(bodies)
-        if text.count(b"\n") != count or text.count(self._mark) != count * (self._width - 1):
+        mark = self._mark
+        if text.count(b"\n") != len(bodies) or {body.count(mark) for body in bodies} != {self._width - 1}:
             return False
         if b"" in bodies or set(map(_LAST, bodies)) != {ord("\n")} or self._written(text):
             return False
         # Between two values, where else a delimiter is, so stands what stands around one that is looked at alone.
-        return not self._together.any(text.replace(self._mark, BETWEEN))
+        return not self._together.any(text.replace(mark, BETWEEN))
 
     def _written(self, text: bytes) -> bool:
         """Whether a value may be written otherwise than it is, or the end of all is there."""

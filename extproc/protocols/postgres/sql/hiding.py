@@ -61,13 +61,14 @@ def cover(sql: str, named: Named, instead: str, *, strict: bool = False) -> Cove
     if not walk.offsets:
         return Covered(sql, frozenset(walk.parameters))
     scanned = tokens(sql)
+    if not scanned:
+        return Covered(instead, None)
+    constants = [(start, end) for start, end, kind in scanned if kind in _CONSTANTS]
     spans: dict[int, int] = {}
-    starts = [start for start, _, _ in scanned]
     for offset in _characters(sql, sorted(walk.offsets)):
         # A constant begins with its sign; a DefElem's is somewhere behind its name.
-        found = next((t for t in scanned[bisect_left(starts, offset) :] if t[2] in _CONSTANTS), None)
-        if found is not None:
-            spans[found[0]] = found[1]
+        at = bisect_left(constants, (offset, 0))
+        spans.update(constants[at : at + 1])
     return Covered(_replaced(sql, sorted(spans.items()), instead), frozenset(walk.parameters))
 
 

@@ -20,6 +20,9 @@ _RUN_BUDGET: Final = 100_000_000
 _MAYBE_ASSIGNED: Final = re.compile(r"\)\s*(?:=|--|/\*)")
 _SHORT: Final = 200
 _REPEATED_BUDGET: Final = 1_000_000
+_BEYOND_ASCII: Final = re.compile(r"[^\0-\x7f\ud800-\udfff]")
+_QUOTED_BY: Final = re.compile(r"\$[A-Za-z0-9_]*[^\0-\x7f][A-Za-z0-9_\x80-\U0010ffff]*\$")
+_QUOTED_BUDGET: Final = 30_000_000
 _OPENS, _CLOSES = frozenset({"ASCII_40", "ASCII_91"}), frozenset({"ASCII_41", "ASCII_93"})
 
 
@@ -50,9 +53,21 @@ def tokens(sql: str) -> list[tuple[int, int, str]]:
     grammar. None of a text that the scanner refuses, or that is more work than a text may be."""
     try:
         _check_runs(sql)
-        return [(start, end + 1, name) for start, end, name, _ in scan(sql)]
+        return _scanned(sql)
     except (ParseError, Unparsable, UnicodeEncodeError):
         return []
+
+
+def _scanned(sql: str) -> list[tuple[int, int, str]]:
+    """The tokens. pglast looks for the place of each among all characters beyond ASCII, which costs the square of their
+    number; so it gets a letter in the place of each. To the scanner they are letters too, and q is in no prefix, number
+    or escape that it knows. Only what names a dollar quote has to stay."""
+    if not sql.isascii():
+        if _QUOTED_BY.search(sql) is None:
+            sql = _BEYOND_ASCII.sub("q", sql)
+        elif (len(sql.encode()) - len(sql)) * len(sql) > _QUOTED_BUDGET:
+            raise Unparsable("too long for a dollar quote whose name is not ASCII")
+    return [(start, end + 1, name) for start, end, name, _ in scan(sql)]
 
 
 def _check_runs(sql: str) -> None:
@@ -71,7 +86,11 @@ def _check_repeated(sql: str) -> None:
         return
     repeated, previous, closed = 0, "", 0
     levels = [[1, 1, 0, 0]]  # times that its outside is repeated, that this is, commas, whether it can be a list to set
-    for start, end, name, _ in scan(sql):
+    try:
+        scanned = _scanned(sql)
+    except ParseError:
+        return  # the parser refuses it too, and quotes the text as it is
+    for start, end, name in scanned:
         level = levels[-1]
         if name in _OPENS:
             levels.append([level[1], level[1], 0, int(previous in ("SET", "ASCII_44"))])
@@ -84,7 +103,7 @@ def _check_repeated(sql: str) -> None:
             level[1] = level[0] * closed
         elif name == "ASCII_59":
             levels = [[1, 1, 0, 0]]
-        repeated += (end - start + 16) * (level[1] - 1)
+        repeated += (end - start + 15) * (level[1] - 1)
         if repeated > _REPEATED_BUDGET:
             raise Unparsable("an assignment to several columns repeats too much")
         if name not in ("SQL_COMMENT", "C_COMMENT"):
