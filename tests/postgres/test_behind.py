@@ -30,6 +30,7 @@ CRM: list[Row] = [
     row(9, "pg_stat_activity", ["query"], "SELECT s.query FROM secret s", schema="pg_catalog"),
     row(10, "contacts", ["contact"], "SELECT suppliers.phone AS contact FROM sales.suppliers", schema="sales"),
     row(11, "suppliers", ["phone"], schema="sales"),
+    row(12, "mine", ["a"], "SELECT customers.email AS a FROM customers", schema="pg_temp_7"),
 ]
 
 
@@ -70,6 +71,8 @@ READS = [
     ("UPDATE public.contacts SET contact = 'x'", "written", {"contacts.contact", "customers.email"}),
     ("SELECT email FROM customers_old", "read", {"customers_old.email", "customers.email"}),
     ("SELECT city FROM customers", "read", {"customers.city"}),
+    ("SELECT 1 FROM mine WHERE a < 'b'", "filtered", {"mine.a", "customers.email"}),
+    ("SELECT 1 FROM pg_temp.mine m WHERE m.a < 'b'", "filtered", {"mine.a", "customers.email"}),
     # Which one the path means nobody asks: both.
     ("SELECT contact FROM contacts", "read", {"contacts.contact", "customers.email", "suppliers.phone"}),
 ]
@@ -84,6 +87,7 @@ def test_columns_behind_a_view_are_facts(sql: str, place: str, wanted: set[str])
 RELATIONS = [
     ("SELECT 1 FROM friends", {"friends", "contacts", "customers", "suppliers"}, set()),
     ("DELETE FROM public.contacts", set(), {"contacts", "customers"}),
+    ("DELETE FROM pg_temp.mine", set(), {"mine", "customers"}),
     (
         "INSERT INTO public.contacts SELECT who FROM friends",
         {"friends", "contacts", "customers"},
@@ -112,12 +116,12 @@ def test_functions_behind_a_view_are_facts() -> None:
 @pytest.mark.parametrize("sql", ["SELECT a FROM hidden", "DELETE FROM hidden"])
 def test_a_view_that_can_not_be_read_is_unknown(sql: str) -> None:
     """The catalogue has no query of it."""
-    assert facts(sql).unknown == ("catalogue",)
+    assert facts(sql).unknown == ("definition",)
 
 
 def test_what_was_not_answered_is_unknown() -> None:
     """Whatever it may be."""
-    assert facts("SELECT city FROM customers", refused=True).unknown == ("catalogue",)
+    assert facts("SELECT city FROM customers", refused=True).unknown == ("definition",)
 
 
 def test_views_without_end_are_unknown() -> None:
@@ -127,7 +131,7 @@ def test_views_without_end_are_unknown() -> None:
     behind, script = Behind(catalogue), read("SELECT a FROM v100")
     while (question := behind.missing(script)) is not None:
         catalogue.learn(question, [one for one in many if one[2] in question.names])
-    assert behind.facts(script).statements[0].unknown == ("catalogue",)
+    assert behind.facts(script).statements[0].unknown == ("definition",)
 
 
 def test_a_view_of_itself_ends() -> None:
@@ -158,10 +162,29 @@ def test_what_is_learnt_or_forgotten_counts() -> None:
     assert named(behind.facts(script).statements[0].columns.read) == {"contacts.contact"}
 
 
-def test_in_a_transaction_that_defines_only_names_count() -> None:
-    """Nobody else can see what it did."""
+def test_a_transaction_that_defines_is_judged_by_what_others_see() -> None:
+    """Nobody can ask for what it did; and where it has locked a view itself, nobody waits for it for long."""
     catalogue = Catalogue(read)
     catalogue.unsettled = True
-    script = read("SELECT contact FROM contacts")
-    assert Behind(catalogue).missing(script) is None
-    assert Behind(catalogue).facts(script) is script
+    behind, script = Behind(catalogue), read("SELECT contact FROM public.contacts")
+    while (question := behind.missing(script)) is not None:
+        assert question.hurried
+        assert "lock_timeout" in question.sql()
+        catalogue.learn(question, [one for one in CRM if one[2] in question.names])
+    assert "customers.email" in named(behind.facts(script).statements[0].columns.read)
+
+
+def test_while_somebody_changes_something_two_answers_have_to_agree() -> None:
+    """One that had to wait for a change may be of before."""
+    catalogue = Catalogue(read)
+    catalogue.doubted = True
+    behind, script = Behind(catalogue), read("SELECT contact FROM public.contacts")
+    before = [row(2, "contacts", ["id", "contact"], "SELECT customers.id, customers.city AS contact FROM customers")]
+    asked = 0
+    while (question := behind.missing(script)) is not None:
+        asked += 1
+        tables = [*CRM[:1], *(before if asked == 1 else CRM[1:2])]
+        catalogue.learn(question, [one for one in tables if one[2] in question.names])
+    assert asked == 4
+    assert named(behind.facts(script).statements[0].columns.read) >= {"customers.email"}
+    assert "customers.city" not in named(behind.facts(script).statements[0].columns.read)

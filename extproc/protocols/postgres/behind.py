@@ -18,25 +18,28 @@ _PLACES = tuple(place.name for place in fields(Columns))
 
 class Behind:
     """Adds it to the facts of a text, as far as a catalogue knows it; what can't be told is `unknown` of the statement
-    (`catalogue`)."""
+    (`definition`)."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
+        self._seen: list[Table] | None = None
         self._known_at = -1
         self._known: dict[Script, Script] = {}
 
     def missing(self, script: Script) -> Question | None:
         """What the catalogue has to be asked before `facts` can tell all that it ever can."""
-        if script in self._fresh() or self._catalogue.unsettled:
+        catalogue = self._catalogue
+        if script in self._fresh():
             return None
-        names, _ = self._views(_named(script.statements))
-        return Question(names=tuple(sorted(names))) if names else None
+        names, found, asked = self._views(_named(script.statements))
+        if not names and catalogue.doubted and found != self._seen:
+            names, self._seen = asked, found
+        return Question(names=tuple(sorted(names)), hurried=catalogue.unsettled) if names else None
 
     def facts(self, script: Script) -> Script:
-        """The text with what is behind it; itself where nothing is. While this very transaction changes definitions
-        nobody can ask for them: then it is judged by what it names."""
-        if self._catalogue.unsettled:
-            return script
+        """The text with what is behind it; itself where nothing is. What this very transaction has changed
+        nobody can ask for: of that it is judged by what it names."""
+        self._seen = None
         known = self._fresh()
         found = known.get(script)
         if found is None:
@@ -55,9 +58,9 @@ class Behind:
             self._known_at = self._catalogue.generation
         return self._known
 
-    def _views(self, relations: Iterable[Relation]) -> tuple[set[str], list[Table]]:
-        """The names that the catalogue was not asked for yet, and the tables and views that may be meant by these or
-        stand behind them."""
+    def _views(self, relations: Iterable[Relation]) -> tuple[set[str], list[Table], set[str]]:
+        """The names that the catalogue was not asked for yet, the tables and views that may be meant by these or
+        stand behind them, and the names of all."""
         catalogue, names, found = self._catalogue, set[str](), dict[int, Table]()
         todo = list(relations)
         for relation in todo:  # grows as it goes
@@ -70,13 +73,13 @@ class Behind:
                     found[table.oid] = table
                     script = catalogue.query(table)
                     todo += _named(script.statements) if script is not None else ()
-        return names, list(found.values())
+        return names, list(found.values()), {one.name for one in todo if one.schema not in _SYSTEM}
 
     def _statement(self, statement: Statement) -> Statement:
         relations = _named((statement,))
         if not relations:
             return statement
-        names, tables = self._views(relations)
+        names, tables, _ = self._views(relations)
         reads, writes = dict.fromkeys(statement.reads), dict.fromkeys(statement.writes)
         functions: dict[Function, None] = dict.fromkeys(statement.functions)
         unsure = bool(names) or len(tables) >= _MOST_VIEWS
@@ -91,11 +94,11 @@ class Behind:
                     more += one.reads
                     functions |= dict.fromkeys(one.functions)
             for so, called in places:
-                if not called.isdisjoint({(None, table.name), (table.schema, table.name)}):
+                if not called.isdisjoint(table.called):
                     so.update(dict.fromkeys(more))
                     called |= _names(more)
         columns = self._columns(statement, relations)
-        unknown = (*statement.unknown, "catalogue") if unsure and "catalogue" not in statement.unknown else None
+        unknown = (*statement.unknown, "definition") if unsure and "definition" not in statement.unknown else None
         if (len(reads), len(writes), len(functions), columns, unknown) == (
             *(len(statement.reads), len(statement.writes), len(statement.functions)),
             *(statement.columns, None),
@@ -118,7 +121,7 @@ class Behind:
             found = dict.fromkeys(given)
             for column in given:
                 own = named if column.table is None else {column.table}
-                behind = self._catalogue.named(column, relations) or ()
+                behind = self._catalogue.committed(column, relations) or ()
                 found |= dict.fromkeys(one for one in behind if one.name != column.name or one.table not in own)
             places[place] = tuple(found)
         more = any(len(places[place]) > len(getattr(statement.columns, place)) for place in _PLACES)

@@ -182,7 +182,7 @@ class Link:
         if mark is None or mark != self._mark:
             self.catalogue.forget()
             self.shelf.clear()
-        self._mark = mark
+        self._mark, self.catalogue.doubted = mark, mark is None
 
     def _defined(self) -> None:
         """No transaction of this session's is open any more."""

@@ -41,6 +41,19 @@ findings contains finding if {
 	)
 }
 
+# So may be what stands behind a view that nobody can look into.
+findings contains finding if {
+	count(object.get(data.holdpoint.config.postgres.governed, input.target.name, {})) > 0
+	some statement in postgres.statements
+	copies(statement)
+	"definition" in statement.unknown
+	finding := postgres.held(
+		"unread-copy",
+		"What stands behind this may be governed columns; storing that needs a person's approval.",
+		{"group": target.approval_group(settings.group)},
+	)
+}
+
 # Renamed, a column is no longer what data names.
 findings contains finding if {
 	some statement in postgres.statements

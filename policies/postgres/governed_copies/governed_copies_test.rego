@@ -75,6 +75,15 @@ test_what_nobody_knows_is_not_stored_where_a_target_has_governed_columns if {
 	found(testing.statement("select", numbered)) == set()
 }
 
+test_what_nobody_can_look_into_is_not_stored_where_a_target_has_governed_columns if {
+	every within in ["create", "function", "insert", "rule", "view"] {
+		statement := testing.select("secretive", ["a"], {"within": within, "unknown": ["definition"]})
+		found(statement) == {["unread-copy", "hold"]}
+		count(governed_copies.findings) == 0 with input as testing.postgres("dev", [statement])
+	}
+	found(testing.select("secretive", ["a"], {"unknown": ["definition"]})) == set()
+}
+
 test_reading_is_not_copying if {
 	every within in [null, "cte", "copy", "declare", "explain_analyze"] {
 		found(testing.select("customers", ["email"], {"within": within})) == set()

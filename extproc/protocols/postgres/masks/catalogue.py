@@ -48,6 +48,13 @@ class Table:
         """Whether it is a view, materialized or not."""
         return self.kind in _VIEWS
 
+    @property
+    def called(self) -> frozenset[tuple[str | None, str]]:
+        """What a text may call it, as (schema, name). Which schema is a session's own for temporary ones only that
+        session can tell."""
+        schemas = (None, self.schema, *(["pg_temp"] if self.schema.startswith("pg_temp_") else []))
+        return frozenset((schema, self.name) for schema in schemas)
+
 
 Answer = Sequence[Sequence[str | None]]
 """Rows, in text."""
@@ -65,6 +72,8 @@ class Catalogue:
     unsettled: bool = False
     """Set while a transaction is under way that has changed definitions: whoever asks does not see what it did, so that
     views, and what only has a name, are unknown. Tables by object id are what they were."""
+    doubted: bool = False
+    """Set while somebody changes definitions: an answer that had to wait for that may be of before."""
     generation: int = 0
     """Another one each time that something was learnt or forgotten."""
     _tables: dict[int, Table] = field(default_factory=dict)
@@ -125,7 +134,7 @@ class Catalogue:
 
     def tables(self, schema: str | None, name: str) -> list[Table]:
         """Tables and views with this name, of any schema where none is given."""
-        return [one for one in self._by_name.get(name, ()) if schema in (None, one.schema) or not one.oid]
+        return [one for one in self._by_name.get(name, ()) if not one.oid or (schema, name) in one.called]
 
     def query(self, table: Table) -> Script | None:
         """What a view's query says; None for what is no view, and for a query that can't be had or read."""
@@ -143,8 +152,10 @@ class Catalogue:
         """A column that a text names, and those behind it. Which schema it is of the search path decides, so all are
         meant that have the name; without a table, all of the text's `relations` that have such a column. Unknown where
         there is no such table or column: whoever asked may not see it yet."""
-        if self.unsettled:
-            return UNKNOWN
+        return UNKNOWN if self.unsettled else self.committed(column, relations, depth)
+
+    def committed(self, column: Column, relations: Sequence[Relation], depth: int = 0) -> Origins:
+        """The same as others see it, whatever this session's transaction has changed."""
         if column.table is None:
             return self._of_any(column, relations, depth)
         found = self._in_tables(column, column.schema, column.table, depth)
@@ -222,7 +233,7 @@ class Catalogue:
             if origin is UNKNOWN:
                 return UNKNOWN
             for column in origin:
-                behind = self.named(column, view.relations, depth + 1)
+                behind = self.committed(column, view.relations, depth + 1)
                 if behind is UNKNOWN:
                     return UNKNOWN
                 found.update(dict.fromkeys(behind))

@@ -65,6 +65,8 @@ WHERE n.oid OPERATOR(pg_catalog.=) p.pronamespace AND t.oid OPERATOR(pg_catalog.
 """Asks for the names of the functions that take a row: PostgreSQL reads `t.f` as a call of such an f. One column, with
 a row for each; it means the same under every search path."""
 
+_HURRY = "SET LOCAL lock_timeout = 200; "
+
 _UINT32 = 1 << 32
 
 
@@ -74,13 +76,15 @@ class Question:
 
     oids: tuple[int, ...] = ()
     names: tuple[str, ...] = ()
+    hurried: bool = False
+    """Whether to give up soon where somebody has a view locked: it may be the very session that waits for this."""
 
     def sql(self) -> str:
         """One statement whose rows `Catalogue.learn` reads. It means the same under every search path, if
         standard_conforming_strings is on."""
         oids = ",".join(str(oid % _UINT32) for oid in self.oids)
         names = ", ".join(f"'{_quoted(name)}'" for name in self.names)
-        return _SQL.format(
+        return (_HURRY if self.hurried else "") + _SQL.format(
             oids=f"'{{{oids}}}'::pg_catalog.oid[]",
             names=f"ARRAY[{names}]::pg_catalog.name[]",
             classes=_CLASSES,

@@ -9,6 +9,7 @@ from extproc.protocols.postgres.sql.facts import Statement
 _PLACES: Final = frozenset({"search_path", "role", "session_authorization", "all", None})
 _ENDS: Final = frozenset({"commit", "rollback", "discard"})
 _ANYTHING: Final = frozenset({"do", "call", "discard"})
+_HARMLESS: Final = frozenset({"constraints"})
 _NAMING: Final = frozenset({"prepare", "deallocate", "discard", "declare", "close"})
 
 
@@ -30,7 +31,7 @@ def effects_of(statements: tuple[Statement, ...]) -> Effects:
     return Effects(
         _move(statements),
         any(one.kind in _NAMING for one in statements if one.within is None),
-        any(one.objects or one.unknown for one in statements),
+        any(one.objects or one.unknown for one in statements if one.kind not in _HARMLESS),
         any(one.kind in _ENDS for one in statements),
         any(one.reads or one.writes or one.functions or one.objects or one.unknown for one in statements),
     )

@@ -183,6 +183,7 @@ UNKNOWNS: Final = {
     "cursor": "FETCH from a name that is not known",
     "setting": "set_config() with a name that is no constant, or with a value that is computed",
     "catalogue": "which objects it is about is only in the catalogue: ALL TABLES IN SCHEMA, CASCADE, OWNED BY, …",
+    "definition": "what stands behind a relation that it names could not be had from the catalogue",
     "node": "a piece of syntax that is not read here",
 }
 """The closed vocabulary of `Statement.unknown`, and what each means."""
