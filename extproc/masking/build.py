@@ -1,6 +1,7 @@
 """Choosing stages: from a Decision's masks, a lane and a content type to what the lane's bytes pass through."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -82,6 +83,22 @@ def found_in(data: bytes, content_type: str, knowledge: Knowledge) -> dict[str, 
         if len(data) <= _SHORT
         else _found_in(data, content_type, knowledge)
     )
+
+
+def found_among(texts: Sequence[str], knowledge: Knowledge) -> dict[str, int]:
+    """The same of texts that have nothing to do with each other."""
+    data = [text.encode("utf-8", "surrogatepass") for text in texts]
+    if len(data) == 1:
+        return found_in(data[0], "text/plain", knowledge)
+    plan, _ = _everything(knowledge)
+    joined = b"\n".join(data)
+    if taking(plan, b"\n").isdisjoint(plan.detector.opens(joined)):
+        return counts(plan.detector, joined)
+    # What a rule takes for one value could be the end of one and the beginning of another.
+    found: Counter[str] = Counter()
+    for one in data:
+        found += Counter(counts(plan.detector, one))
+    return dict(found)
 
 
 @lru_cache(maxsize=1024)

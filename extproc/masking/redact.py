@@ -11,6 +11,7 @@ from extproc.masking.engine.span import add
 from extproc.masking.operators import mask_text
 from extproc.masking.plan import Knowledge, Plan
 from extproc.masking.rules.model import Family
+from extproc.masking.structure.minding import taking
 from extproc.masking.text import mask_whole
 
 SECRET_NAMES = frozenset({
@@ -32,12 +33,13 @@ class Redactor:
     """Masks every value of every kind, but for network addresses, which say where something came from; and the
     credentials that are known."""
 
-    __slots__ = ("_detector", "_plan", "_innocent", "_telling", "_plain", "_nothing")
+    __slots__ = ("_detector", "_loose", "_plan", "_innocent", "_telling", "_plain", "_nothing")
 
     def __init__(self, knowledge: Knowledge) -> None:
         families = knowledge.engine.families.items()
         self._detector = knowledge.detector(frozenset(k for k, family in families if family is not Family.NETWORK))
         self._plan = Plan(self._detector)
+        self._loose = taking(self._plan, _BETWEEN.encode())
         # Member names that were looked at and ask for nothing: records have the same few over and over.
         self._innocent: set[str] = set()
         # And those that are context for what stands under them, with the finders that they are context for.
@@ -93,7 +95,14 @@ class Redactor:
                 return False  # not what a parser makes: the walk knows
         if not texts:
             return True
-        if scan(self._detector, _BETWEEN.join(texts)):
+        joined = _BETWEEN.join(texts).encode("utf-8", "surrogatepass")
+        active = self._detector.opens(joined)
+        if self._loose.isdisjoint(active):
+            found = bool(active and scan(self._detector, joined))
+        else:
+            # What a rule takes for one value could be the end of one text and the beginning of another.
+            found = any(scan(self._detector, text) for text in texts)
+        if found:
             return False
         self.remember(texts)
         return True

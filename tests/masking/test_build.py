@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from extproc.domain.json import JSON
 from extproc.domain.mask import Mask, Operator
-from extproc.masking.build import build, found_in, warm
-from extproc.masking.plan import Plan
+from extproc.masking.build import build, found_among, found_in, warm
+from extproc.masking.plan import Knowledge, Plan
 from extproc.masking.redact import redact, redact_json
 from extproc.masking.stage import MaskError, Stage
 from extproc.masking.structure.csvstage import CsvStage
@@ -22,7 +22,7 @@ from extproc.masking.structure.sniff import TRIAL, SniffStage
 from extproc.masking.structure.sse.stage import SseStage
 from extproc.masking.structure.xmlstage import XmlStage
 from extproc.masking.text import TextStage, mask_whole
-from tests.masking.streams import KNOWLEDGE, PLAN, SECRETS, every_cut, pieces, run
+from tests.masking.streams import KNOWLEDGE, PLAN, SECRETS, every_cut, made, pieces, run
 
 HIDING = ["utf-16", "utf_16le", "u16", "utf_7", "cp424", "csUnicode", "ucs-2", "hz", "utf-8x", "", "cp037"]
 
@@ -317,3 +317,14 @@ def test_a_part_without_a_type_may_be_json() -> None:
     stage = build((_mask("key", "pin"),), "request", "multipart/form-data; boundary=x", KNOWLEDGE)
     assert stage is not None
     assert b'{"pin": "[masked:key:pin]", "n": "219-09-9998"}' in stage.feed(body) + stage.finish()
+
+
+def test_texts_that_have_nothing_to_do_with_each_other_are_no_value_together() -> None:
+    """Nor does one hide what is in another, where a rule takes the end of a line for a part of a value."""
+    known = Knowledge(made("kind: number, pattern: '[0-9][0-9\\n]{6,30}[0-9]', check: luhn"))
+    card = "4111111111111111"
+    assert found_among([card, "7"], known) == found_among([card], known) == {"number": 1}
+    assert found_among(["411111111111", "1111"], known) == {}
+    assert redact_json({"a": card, "b": "7"}, known) == ({"a": "[masked:number]", "b": "7"}, {"number": 1})
+    assert redact_json([card, "7"], known)[1] == {"number": 1}
+    assert redact_json(["411111111111", "1111"], known)[1] == {}

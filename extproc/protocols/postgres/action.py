@@ -12,7 +12,7 @@ from extproc.domain.json import JSON
 from extproc.domain.mask import SECRET, Mask
 from extproc.domain.principal import Principal
 from extproc.domain.target import Protocol, Target
-from extproc.masking.build import found_in, mask_value
+from extproc.masking.build import found_among, found_in, mask_value
 from extproc.masking.plan import Knowledge
 from extproc.masking.redact import plain
 from extproc.protocols.digest import keyed
@@ -168,7 +168,10 @@ def _resource(script: Script) -> str:
 def _sensitive(asked: Asked, known: Knowledge) -> tuple[dict[str, JSON], bool]:
     """What kinds of value are in it, for policy, and whether there are none in the values that it is bound to."""
     values = [value for value in asked.values if isinstance(value, str)]
-    found: dict[str, dict[str, JSON]] = {"text": _found(asked.sql, known), "values": _found("\n".join(values), known)}
+    found: dict[str, dict[str, JSON]] = {
+        "text": _found(asked.sql, known),
+        "values": dict(found_among(values, known)) if values else {},
+    }
     if not found["values"]:
         # Else they would be looked through again when they are recorded.
         plain(values, known)

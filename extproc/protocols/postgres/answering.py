@@ -1,9 +1,10 @@
 """The server's half of a session: each of its messages belongs to the oldest that was sent and not answered."""
 
 from collections import deque
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from extproc.domain.grant import Grant, Lane
+from extproc.domain.limits import Limits
 from extproc.masking.build import mask_value
 from extproc.masking.operators import mask_text
 from extproc.masking.stage import MaskError
@@ -45,6 +46,15 @@ class _Unforeseen(Exception):
     """The server's message is no answer to what was sent; the message says which."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Drawing:
+    """Rows that wait to be counted; `beyond` is said once they are given, where it was to be more than policy lets."""
+
+    frame: Frame
+    work: Work
+    beyond: str | None
+
+
 class Answering:
     """Reads what the server sends, and passes it on through the masks."""
 
@@ -55,8 +65,7 @@ class Answering:
         self._asked: Result | None = None
         self._question: Question | None = None
         self._copy: Work | None = None
-        self._drawing: tuple[Frame, Work] | None = None
-        """Rows that wait to be counted."""
+        self._drawing: _Drawing | None = None
         self._seen: list[list[bytes | None]] = []
 
     @property
@@ -129,8 +138,9 @@ class Answering:
     def _at_any_time(self, frame: Frame, first: Sent | None) -> None:
         if frame.kind == backend.ParameterStatus.kind:
             status = backend.ParameterStatus.decode(frame.body)
-            if _PINNED.get(status.name, status.value) != status.value:
-                said = f"{status.name} is {_PINNED[status.name]} through this gateway, and was changed."
+            pinned = _PINNED | self._link.pins.reported
+            if pinned.get(status.name, status.value) != status.value:
+                said = f"{status.name} is {pinned[status.name]} through this gateway, and was changed."
                 self._link.end("pinned-setting", errors.fatal(errors.OPERATOR_INTERVENTION, said))
                 return
             if status.name == tag.SETTING and self._link.tagging:
@@ -219,6 +229,8 @@ class Answering:
         if first.step is not _PLAIN[frame.kind]:
             raise _Unforeseen(f"kind {frame.kind}")
         link.pipeline.done()
+        if frame.kind == backend.BindComplete.kind and first.work is not None:
+            link.bound(first.work.script)
         self._pass(frame.data, link.under(first.work))
         if first.final and first.work is not None:
             link.conclude(first.work)
@@ -274,9 +286,9 @@ class Answering:
             self._copied(frame, work)
         elif kind == backend.CopyDone.kind and self._copy is work:
             self._copy = None
-            if isinstance(work.mask, CopyMask):
-                self._pass(work.mask.finish(), work.grant)
             if work.stopped is None:
+                if isinstance(work.mask, CopyMask):
+                    self._pass(work.mask.finish(), work.grant)
                 self._pass(frame.data, work.grant)
         elif kind == backend.CopyOutResponse.kind:
             self._copy = work
@@ -314,6 +326,10 @@ class Answering:
     def _end(self, work: Work, why: str) -> None:
         """Have the server end what it does, for it went further than policy lets it. Nothing more of it passes."""
         work.stopped = why
+        if work.cut:
+            # The client would read whatever comes next as the rest of a message.
+            self._link.end("limit-reached")
+            return
         self._link.do(Cancel())
 
     def _too_late(self, first: Sent, work: Work) -> None:
@@ -337,33 +353,38 @@ class Answering:
             raise _Unforeseen("rows whose columns nobody told")
         if work.stopped is not None:
             return
-        work.rows += frame.count
-        limits = work.limits
-        if limits.rows is not None and work.rows > limits.rows:
-            self._end(work, f"The statement gives more than the {limits.rows} rows that policy lets it.")
-            return
-        if limits.bytes is not None and work.given + len(frame.data) > limits.bytes:
-            self._end(work, f"The statement gives more than the {limits.bytes} bytes that policy lets it.")
-            return
-        if limits.hourly:
-            self._drawing = frame, work
-            self._link.do(Draw(work.grant, frame.count, len(frame.data)))
-            return
-        self._give(frame, work)
+        limits, within = work.limits, frame
+        if limits.rows is not None or limits.bytes is not None:
+            rows = frame.count if limits.rows is None else limits.rows - work.rows
+            within = frame.most(rows, len(frame.data) if limits.bytes is None else limits.bytes - work.given)
+        beyond = None if within is frame else _beyond(limits, work.rows + within.count)
+        if limits.hourly and within.data:
+            self._drawing = _Drawing(within, work, beyond)
+            self._link.do(Draw(work.grant, within.count, len(within.data)))
+        else:
+            self._give(within, work, beyond)
 
-    def _give(self, frame: Frame, work: Work) -> None:
-        data = frame.data if work.mask is None else work.mask.feed(frame)
+    def _give(self, frame: Frame, work: Work, beyond: str | None) -> None:
+        """Rows that are within all limits; `beyond` says which one the next would not be."""
+        work.rows += frame.count
+        data = frame.data if work.mask is None or not frame.data else work.mask.feed(frame)
         work.given += len(data)
+        work.cut = (
+            frame.part in (Part.FIRST, Part.MIDDLE) and not isinstance(work.mask, CopyMask) and (work.cut or bool(data))
+        )
         self._pass(data, work.grant)
+        if beyond is not None:
+            self._end(work, beyond)
 
     def drawn(self, enough: bool | None) -> None:
         """Rows that waited are counted, and may be given if that was `enough`."""
         if self._drawing is None:
             return
-        (frame, work), self._drawing = self._drawing, None
+        drawing, self._drawing = self._drawing, None
+        work = drawing.work
         if work.stopped is None and enough:
             try:
-                self._give(frame, work)
+                self._give(drawing.frame, work, drawing.beyond)
             except (Malformed, MaskError):
                 self._stop("unmaskable")
         elif work.stopped is None:
@@ -428,3 +449,10 @@ class Answering:
             link.looking = link.tagging = False
         elif frame.kind not in (*_PLAIN, backend.CommandComplete.kind):
             raise _Unforeseen(f"kind {frame.kind}")
+
+
+def _beyond(limits: Limits, rows: int) -> str:
+    """Why there are no more than so many rows of a statement."""
+    if rows == limits.rows:
+        return f"The statement gives more than the {limits.rows} rows that policy lets it."
+    return f"The statement gives more than the {limits.bytes} bytes that policy lets it."

@@ -1,6 +1,6 @@
 """What both halves of a session share: what was sent, what names stand for, and what is to be done next."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from extproc.domain.grant import Grant, Lane
 from extproc.masking.plan import Knowledge
@@ -51,10 +51,11 @@ class Link:
     """One connection's state. `grant` is the connection's own; it covers what belongs to no statement."""
 
     def __init__(
-        self, scene: Scene, known: Knowledge, catalogue: Catalogue, tag: Tag, definitions: Definitions
+        self, scene: Scene, known: Callable[[], Knowledge], catalogue: Catalogue, tag: Tag, definitions: Definitions
     ) -> None:
         self.scene = scene
-        self.known = known
+        self._known = known
+        self.known = known()
         self.catalogue = catalogue
         self.behind = Behind(catalogue)
         self.tag = tag
@@ -182,6 +183,11 @@ class Link:
         if mark is None or mark != self._mark:
             self.catalogue.forget()
             self.shelf.clear()
+        known = self._known()
+        if known is not self.known:
+            # Rules and credentials change while a session lasts.
+            self.known = known
+            self.shelf.clear()
         self._mark, self.catalogue.doubted = mark, mark is None
 
     def _defined(self) -> None:
@@ -228,6 +234,11 @@ class Link:
             self.stale = self.moved = True
             self.strayed = self.pins.role is not None
         elif self.pins.role is not None and script.effects.hides:
+            self.stale = True
+
+    def bound(self, script: Script) -> None:
+        """It is planned, and what depends on nothing but itself is computed."""
+        if self.pins.role is not None and script.effects.hides:
             self.stale = True
 
     def failed(self, work: Work, state: str | None) -> None:

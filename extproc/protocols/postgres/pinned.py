@@ -12,10 +12,12 @@ _TRUE = frozenset({"on", "true", "yes", "1", "t", "y"})
 
 
 class Pins:
-    """`role` is the one that was taken on; with `read_only` no transaction may write."""
+    """`role` is the one that was taken on; with `read_only` no transaction may write. `reported` is what servers say of
+    it by themselves (from 14 on), by setting."""
 
     def __init__(self, role: str | None = None, read_only: bool = False) -> None:
         self.role = role
+        self.reported = {READ_ONLY: "on"} if read_only else {}
         self._names = (_OF_ROLE if role is not None else frozenset()) | (_OF_READING if read_only else frozenset())
 
     def touched(self, script: Script) -> str | None:

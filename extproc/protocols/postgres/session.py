@@ -6,7 +6,7 @@ is skipped until a Sync, and the answer after it are the server's in any case, a
 words in place of the server's. So what the client believes of its transaction and what is true can't differ.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -69,14 +69,14 @@ class LoggedInAs:
 class PostgresSession:
     """protocols.connection.Connection for one client, who wants these `settings` from the start. `ours` is the
     BackendKeyData that it gets, encoded; `key` keys digests; `limit` is the longest message of a client (bytes) that is
-    read in one piece; `tag` gave the server the name that it was to call the session. `definitions` says for how long
-    what was learnt of tables may be believed."""
+    read in one piece; `known` gives the rules and credentials in force; `tag` gave the server the name that it was to
+    call the session. `definitions` says for how long what was learnt of tables may be believed."""
 
     def __init__(
         self,
         scene: Scene,
         settings: Settings,
-        known: Knowledge,
+        known: Callable[[], Knowledge],
         key: bytes,
         ours: bytes,
         limit: int,

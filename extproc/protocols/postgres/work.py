@@ -30,7 +30,8 @@ class Work:
     through; `counts` are the values that were masked, by kind. `columns` are those that the
     server told and the client was not, for it knew. `stopped` says why it is to end, once it went further than its
     limits. `sent` is how many messages for it are on their way. `raw` is the Bind that it was
-    bound by; `result` are the columns that `mask` was chosen for, where others may have them."""
+    bound by; `result` are the columns that `mask` was chosen for, where others may have them. `cut`: the client has
+    had a part of a message, and not all of it."""
 
     grant: Grant
     sql: str
@@ -49,6 +50,7 @@ class Work:
     sent: int = 0
     raw: bytes = b""
     result: Columns | None = None
+    cut: bool = False
 
     @property
     def limits(self) -> Limits:

@@ -284,7 +284,10 @@ class _Arrival:
     def _database(self, asked: str) -> tuple[Database | None, str]:
         """The target that a client means, and which of its server's databases."""
         if self._server_name is not None and (found := self._service.databases.at(self._server_name)) is not None:
-            return found, asked
+            # Whoever moves a client to TLS has the target's name where the database's is; a database of that very name,
+            # where it may be asked for, comes first.
+            means_target = asked == found.target.name and not found.has(asked)
+            return found, found.name if means_target else asked
         name, _, inner = asked.partition("/")
         found = self._service.databases.named(name)
         return found, inner or (found.name if found is not None else "")
@@ -332,7 +335,7 @@ class _Arrival:
                     session = PostgresSession(
                         scene,
                         settings,
-                        service.known(),
+                        service.known,
                         service.digest_key,
                         key.encode(),
                         target.inspect_bytes,

@@ -26,12 +26,20 @@ CREATE TABLE trap (a integer);
 GRANT ALL ON trap TO limited;
 CREATE FUNCTION trapped() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN PERFORM set_config('role', 'none', false); RETURN NEW; END $$;
+CREATE DOMAIN trapdom AS text CHECK (escape() <> VALUE);
+CREATE FUNCTION steady() RETURNS text LANGUAGE plpgsql IMMUTABLE AS
+    $$ BEGIN PERFORM set_config('role', 'none', false); RETURN 'x'; END $$;
+CREATE TABLE late (a integer);
+GRANT ALL ON late TO limited;
+CREATE CONSTRAINT TRIGGER trapping_late AFTER INSERT ON late DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION trapped();
 CREATE TRIGGER trapping BEFORE INSERT ON trap FOR EACH ROW EXECUTE FUNCTION trapped();
 """
 UNMADE = """
-DROP TABLE secret, trap;
+DROP TABLE secret, trap, late;
 DROP VIEW hidden;
-DROP FUNCTION escape(), definer(), trapped();
+DROP DOMAIN trapdom;
+DROP FUNCTION escape(), definer(), trapped(), steady();
 DROP OWNED BY limited;
 REVOKE CREATE ON SCHEMA public FROM reader;
 DROP ROLE limited;
@@ -115,7 +123,16 @@ def test_what_changes_nothing_of_it_passes(gateway: DatabaseGateway, postgres: S
         postgres.sql("ALTER ROLE reader RESET role; ALTER ROLE limited RESET ALL")
 
 
-@pytest.mark.parametrize("sql", ["SELECT escape()", "SELECT * FROM hidden", "INSERT INTO trap VALUES (1)"])
+ESCAPES = [
+    "SELECT escape()",
+    "SELECT * FROM hidden",
+    "INSERT INTO trap VALUES (1)",
+    "INSERT INTO late VALUES (1)",
+    "SELECT 'a'::trapdom",
+]
+
+
+@pytest.mark.parametrize("sql", ESCAPES)
 def test_a_function_that_leaves_it_ends_the_session(gateway: DatabaseGateway, sql: str) -> None:
     """Wherever it is called from: before the next statement the server is asked."""
     with Client(gateway.dsn()) as client:
@@ -123,6 +140,22 @@ def test_a_function_that_leaves_it_ends_the_session(gateway: DatabaseGateway, sq
         said = error(client.query(SECRET))
         assert (said["S"], said["M"]) == ("FATAL", "The role of this connection is limited, and was changed.")
         assert client.over
+
+
+def test_nor_does_one_that_waits_for_the_end(gateway: DatabaseGateway) -> None:
+    """A trigger of COMMIT."""
+    with Client(gateway.dsn()) as client:
+        for sql in ("BEGIN", "INSERT INTO late VALUES (1)", "COMMIT"):
+            client.query(sql)
+        assert error(client.query(SECRET))["S"] == "FATAL"
+
+
+def test_what_is_only_planned_counts(gateway: DatabaseGateway) -> None:
+    """What depends on nothing but itself is computed as it is bound."""
+    with Client(gateway.dsn()) as client:
+        client.send(Parse("", "SELECT steady()"), Bind("", ""), Sync())
+        client.until(ready)
+        assert error(client.query(SECRET))["S"] == "FATAL"
 
 
 def test_a_function_that_runs_as_its_owner_can_not(gateway: DatabaseGateway) -> None:

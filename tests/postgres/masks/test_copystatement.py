@@ -48,7 +48,7 @@ def test_columns_are_the_tables_or_the_querys(
     relations = named_in(script)
     catalogue = Catalogue(read)
     rows = [row(1, "customers", ["id", "email"]), row(2, "customers", ["email"], schema="work")]
-    rows.append(row(3, "people", ["id", "shown", "email"], made={"shown": [3]}))
+    rows.append(row(3, "people", ["id", "shown", "email"], made={"shown": ["email"]}))
     while question := catalogue.missing_of([one.origins for one in result or ()], relations):
         catalogue.learn(question, [one for one in rows if one[2] in question.names])
     assert copy_columns(script, 0, count, catalogue) == (columns, origins)

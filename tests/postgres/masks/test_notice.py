@@ -86,3 +86,11 @@ def test_nothing_is_masked_where_nothing_is_asked_for() -> None:
     assert mask_notice(fields, [], KNOWN, None) == (tuple(fields), {})
     request = Mask("p", ("*",), ("email",), KEY.operator, ("request",))
     assert mask_notice(fields, [request], KNOWN, None) == (tuple(fields), {})
+
+
+def test_names_that_somebodys_function_says_are_words() -> None:
+    """RAISE takes any text for them, and none of them is a reason to let another one be."""
+    fields = [("C", "P0001"), ("M", "Jane"), ("c", ADDRESS), ("n", "Jane"), ("R", "exec_stmt_raise")]
+    wanted = (("C", "P0001"), ("M", X), ("c", X), ("n", X), ("R", "exec_stmt_raise"))
+    assert mask_notice(fields, [KEY], KNOWN, SQL) == (wanted, {"column": 3})
+    assert mask_notice(fields, [ALL], KNOWN, SQL)[0][2] == ("c", "[masked:email]")

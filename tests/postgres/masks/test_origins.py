@@ -45,7 +45,7 @@ def row(
     columns: Sequence[str],
     kind: str = "r",
     schema: str = "public",
-    made: Mapping[str, Sequence[int]] | None = None,
+    made: Mapping[str, Sequence[str]] | None = None,
     **more: str,
 ) -> Row:
     """What the server answers of a relation."""
@@ -65,8 +65,8 @@ ROWS = [
     row(9, "hidden", ["x"], "v"),
     row(10, "odd", ["x"], "v", definition="not SQL"),
     row(11, "star", ["x"], "v", definition="star"),
-    row(12, "people", ["mail", "shown", "age"], made={"shown": [1, 3]}),
-    row(13, "people_eu", ["mail", "shown", "age"], made={"shown": [1]}, parents='[["public", "people"]]'),
+    row(12, "people", ["mail", "shown", "age"], made={"shown": ["mail", "age"]}),
+    row(13, "people_eu", ["mail", "shown", "age"], made={"shown": ["mail"]}, parents='[["public", "people"]]'),
     row(14, "faces", ["face"], "v", definition="faces"),
 ]
 

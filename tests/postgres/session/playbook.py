@@ -127,7 +127,7 @@ class Play:
     def __post_init__(self) -> None:
         scene = Scene(ALICE, DATABASE, "crm", "", "", None, application="test")
         self.session = PostgresSession(
-            scene, (), self.known, b"k" * 32, KEY.encode(), 1 << 20, self.tag, definitions=self.definitions
+            scene, (), lambda: self.known, b"k" * 32, KEY.encode(), 1 << 20, self.tag, definitions=self.definitions
         )
         self.to_client, self.to_server = bytearray(), bytearray()
         self.asked: list[Decide] = []

@@ -130,7 +130,8 @@ class Through:
         self.ended: str | None = None
         self._open: list[_Open] = []
         scene = Scene(ALICE, DATABASE, database, "", "", None, application="test")
-        self.session = PostgresSession(scene, (), Knowledge(Engine(())), b"k" * 32, KEY.encode(), 1 << 20)
+        known = Knowledge(Engine(()))
+        self.session = PostgresSession(scene, (), lambda: known, b"k" * 32, KEY.encode(), 1 << 20)
         self._carry(self.session.start())
         self.until(lambda heard: isinstance(heard[-1] if heard else None, backend.ReadyForQuery))
 

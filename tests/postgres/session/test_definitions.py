@@ -23,6 +23,7 @@ from extproc.protocols.postgres.wire.backend import (
 )
 from extproc.protocols.postgres.wire.frontend import Bind, Describe, Execute, Of, Parse, Query, Sync, Terminate
 from extproc.protocols.session import Cause, Stopped
+from tests.masking.streams import made
 from tests.postgres.session.playbook import IDLE, Play, allowed, row, text
 
 EMAIL = "jane.doe@example.com"
@@ -256,3 +257,13 @@ def test_a_mask_is_for_its_columns() -> None:
     session.says(Query("SELECT mail FROM v"))
     session.server_says(RowDescription((COLUMN, text("n"))), row(EMAIL, EMAIL), CommandComplete("SELECT 1"), IDLE)
     assert session.take()[0][1] == row("[masked:email]", "[masked:email]")
+
+
+def test_rules_change_while_a_session_lasts() -> None:
+    """What is decided, and what is masked from then on, goes by the new ones."""
+    session = play(Told(), BY_KIND, tables=Tables())
+    assert selected(session, EMAIL) == row("[masked:email]")
+    session.known = Knowledge(made("kind: email, pattern: 'mail-[0-9]{4}'"))
+    assert selected(session, EMAIL) == row(EMAIL)
+    session.known = knowledge()
+    assert selected(session, EMAIL) == row("[masked:email]")

@@ -6,13 +6,14 @@ from extproc.domain.action import Action
 from extproc.domain.decision import Decision
 from extproc.domain.grant import Lane
 from extproc.domain.limits import Limits
-from extproc.protocols.connection import Cancel, Deadline, Draw, Drawn, Overdue
+from extproc.protocols.connection import Cancel, Conclude, Deadline, Draw, Drawn, Overdue
 from extproc.protocols.postgres.pinned import Pins
 from extproc.protocols.postgres.sql import read
 from extproc.protocols.postgres.wire.backend import (
     BindComplete,
     CommandComplete,
     ErrorResponse,
+    ParameterStatus,
     ParseComplete,
     ReadyForQuery,
     RowDescription,
@@ -54,6 +55,49 @@ def test_a_result_that_is_too_large_ends_with_an_error(limits: Limits) -> None:
     assert client[:3] == [COLUMNS, row("1"), row("2")]
     assert (code(client[3]), client[4:]) == ("53400", [IDLE])
     assert play.concluded() == [("completed", [])]
+
+
+@pytest.mark.parametrize("limits", [Limits(rows=2), Limits(bytes=30), Limits(rows=2, rows_per_hour=9)])
+def test_rows_that_come_together_are_given_as_far_as_they_are_within(limits: Limits) -> None:
+    """And the record says how many those were."""
+    play = limited(limits)
+    play.says(Query("SELECT a FROM t")).server_says(COLUMNS, row("1"), row("2"), row("3"))
+    if limits.hourly:
+        assert _draw(play).rows == 2
+        play.event(Drawn(_draw(play).under, True))
+    play.server_says(CANCELLED, IDLE)
+    client, _ = play.take()
+    assert client[:3] == [COLUMNS, row("1"), row("2")]
+    assert (code(client[3]), client[4:]) == ("53400", [IDLE])
+    (done,) = [command for command in play.done if isinstance(command, Conclude)]
+    assert done.facts["rows"] == 2
+
+
+@pytest.mark.parametrize("limits", [Limits(bytes=100_000), Limits(seconds=1)])
+def test_a_message_that_was_begun_is_the_last(limits: Limits) -> None:
+    """The client would read an error as the rest of a row."""
+    play = limited(limits)
+    long = row("x" * 300_000).encode()
+    play.says(Query("SELECT a FROM t")).server_says(COLUMNS, long[:80_000])
+    if limits.seconds is not None:
+        deadline = next(command for command in play.done if isinstance(command, Deadline))
+        play.event(Overdue(deadline.under))
+    else:
+        play.server_says(long[80_000:200_000])
+    assert play.done[-1] == Abort("limit-reached")
+    sent = bytes(play.to_client)
+    assert sent.startswith(COLUMNS.encode() + long[:65_536])
+    assert long.startswith(sent.removeprefix(COLUMNS.encode()))
+
+
+def test_what_the_server_tells_of_reading_only_counts() -> None:
+    """Whoever changed it."""
+    play = Play().opened()
+    play.session._link.pins = Pins(read_only=True)
+    play.server_says(ParameterStatus("default_transaction_read_only", "on"))
+    assert not play.done
+    play.server_says(ParameterStatus("default_transaction_read_only", "off"))
+    assert play.done[-1] == Abort("pinned-setting")
 
 
 def test_what_is_within_its_limits_passes() -> None:

@@ -102,6 +102,8 @@ STRICT = [
         "MERGE INTO t USING s ON t.id = 2 WHEN MATCHED THEN UPDATE SET id = 7",
         set(),
     ),
+    ("SELECT pg_read_file('/etc/pin'), f('a/b-pin.d/x')", "SELECT pg_read_file('/etc/pin'), f('a/b-pin.d/x')", set()),
+    ("SELECT f('/a/pin x', 1), g('/a?pin=x')", "SELECT f(#, #), g(#)", set()),
     ("EXECUTE s(1, 'x')", "EXECUTE s(#, #)", set()),
     ("CALL p('x', $1)", "CALL p(#, $1)", {1}),
     ("SELECT f(pin => 'x', b => 1), g('y')", "SELECT f(pin => #, b => #), g('y')", set()),

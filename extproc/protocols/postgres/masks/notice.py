@@ -21,6 +21,9 @@ _NAMES = frozenset("stcdn")
 _RAISED = re.compile(r"exec_stmt_raise|PLy_|plperl|pltcl|exec_stmt_assert")
 """Routines (field R) of languages in which somebody else wrote the words."""
 
+_ANYTHING = _NAMES | frozenset("MDH")
+"""Fields that may say anything then."""
+
 # What is quoted, whatever the language of the messages.
 _QUOTED = re.compile(r"\"((?:[^\"]|\"\")*+)\"|«([^»]*+)»|“([^”]*+)”|„([^“”]*+)[“”]|'((?:[^']|'')*+)'")
 # `Key (email)=(jane@example.com) already exists.` and `Failing row contains (1, Jane, jane@example.com).`: to the last
@@ -57,9 +60,11 @@ def mask_notice(
     # An error with a position was found before a row was read. Any other may quote a value, and a statement that lists
     # all that it could be would have it told.
     said = sql or "" if any(code == "P" for code, _ in fields) else ""
-    own = "\n".join([said, *(text for code, text in fields if code in _NAMES)])
     numbers = (_NUMBER,) if any(code == "C" and text.startswith(_OF_DATA) for code, text in fields) else ()
     raised = any(code == "R" and _RAISED.match(text) for code, text in fields)
+    # Whoever raises an error says what these are, too (RAISE, "USING").
+    words = _WORDS | _NAMES if raised else _WORDS
+    own = "\n".join([said, *(text for code, text in fields if code in _NAMES and not raised)])
 
     def covered(found: re.Match[str]) -> str:
         inner = next((group for group in found.groups() if group is not None), "")
@@ -71,8 +76,8 @@ def mask_notice(
 
     out: list[tuple[str, str]] = []
     for code, text in fields:
-        if code in _WORDS:
-            if masking.plan.keys and raised and code in "MDH":
+        if code in words:
+            if masking.plan.keys and raised and code in _ANYTHING:
                 if not _is_word(text, own):
                     text = mask_text(COLUMN)
                     masking.count(COLUMN)

@@ -10,6 +10,11 @@ _PLACES: Final = frozenset({"search_path", "role", "session_authorization", "all
 _ENDS: Final = frozenset({"commit", "rollback", "discard"})
 _ANYTHING: Final = frozenset({"do", "call", "discard"})
 _HARMLESS: Final = frozenset({"constraints"})
+# Nothing but what they say is done by them. COMMIT is none of these: triggers may wait for it.
+_BARE: Final = frozenset(
+    {"begin", "rollback", "savepoint", "release", "set", "reset", "show", "close", "deallocate", "listen", "unlisten"}
+    | {"empty"}
+)
 _NAMING: Final = frozenset({"prepare", "deallocate", "discard", "declare", "close"})
 
 
@@ -17,7 +22,7 @@ class Effects(NamedTuple):
     """Once it has run: `moves`, whether role or search_path may be others; `names`, whether names of statements or
     portals may stand for something else; `defines`, whether tables, views or their columns may be others; `ends`,
     whether it ends a transaction, or a part of one, and so may put back what was set in it. `hides`: whether something
-    may run with it that it does not show, which views, triggers, defaults, operators and row security call."""
+    may run with it that it does not show, which views, triggers, defaults, types, operators and row security call."""
 
     moves: bool
     names: bool
@@ -33,7 +38,7 @@ def effects_of(statements: tuple[Statement, ...]) -> Effects:
         any(one.kind in _NAMING for one in statements if one.within is None),
         any(one.objects or one.unknown for one in statements if one.kind not in _HARMLESS),
         any(one.kind in _ENDS for one in statements),
-        any(one.reads or one.writes or one.functions or one.objects or one.unknown for one in statements),
+        any(one.kind not in _BARE for one in statements),
     )
 
 

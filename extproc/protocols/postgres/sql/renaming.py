@@ -14,6 +14,7 @@ _LISTS: Final = ("colnames", "aliascolnames")
 _ROWS: Final = ("aliasname", "relname")
 _CALLED: Final = ("NamedArgExpr", "ResTarget")
 _WORD: Final = re.compile(r"[\w$]+")
+_PATH: Final = re.compile(r"[\w.~-]*(?:/[\w.~-]+)+/?")
 _STAR: Final = "*"
 
 
@@ -90,8 +91,8 @@ class Names:
 
 
 def speaks(text: str, named: Named) -> bool:
-    """Whether one of the names is in a text as a word."""
-    return any(map(named, _WORD.findall(text)))
+    """Whether one of the names is in a text as a word. A path is called what it is called, and has no values."""
+    return any(map(named, _WORD.findall(text))) and _PATH.fullmatch(text) is None
 
 
 def _parts(reference: dict[str, Any]) -> list[str]:

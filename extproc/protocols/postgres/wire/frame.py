@@ -50,6 +50,19 @@ class Frame:
             bodies.append(data[start:at])
         return bodies
 
+    def most(self, count: int, size: int) -> "Frame":
+        """As many of its messages, from the first on, as are no more than `count` and `size` bytes together; itself
+        where all are. A part of a message is not cut."""
+        if self.count <= count and len(self.data) <= size:
+            return self
+        at = end = found = 0
+        while self.part is Part.WHOLE and found < min(count, self.count):
+            end += 1 + HEAD.unpack_from(self.data, end)[1]
+            if end > size:
+                break
+            at, found = end, found + 1
+        return Frame(self.kind, self.data[:at], found, self.part)
+
 
 class Unframed(Malformed):
     """A message's length cannot be. `before` are the frames that were whole before it in the same input."""
