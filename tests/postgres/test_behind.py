@@ -13,7 +13,10 @@ Row = Sequence[str | None]
 
 def row(oid: int, name: str, columns: Iterable[str], query: str | None = None, **more: str) -> Row:
     """A row of the catalogue's answer: a view with this query, or a table."""
-    listed = ",".join(f'[{number},"{column}",25,null]' for number, column in enumerate(columns, 1))
+    made = {"domain": '["email"]'}
+    listed = ",".join(
+        f'[{number},"{column}",25,{made.get(column, "null")}]' for number, column in enumerate(columns, 1)
+    )
     kind = more.get("kind", "r" if query is None else "v")
     return (str(oid), more.get("schema", "public"), name, kind, f"[{listed}]", more.get("parents", "[]"), query)
 
@@ -31,6 +34,10 @@ CRM: list[Row] = [
     row(10, "contacts", ["contact"], "SELECT suppliers.phone AS contact FROM sales.suppliers", schema="sales"),
     row(11, "suppliers", ["phone"], schema="sales"),
     row(12, "mine", ["a"], "SELECT customers.email AS a FROM customers", schema="pg_temp_7"),
+    row(13, "people", ["id", "email", "domain", "note"]),
+    row(14, "whole", ["t"], "SELECT customers.*::text AS t FROM customers"),
+    row(15, "counted", ["a"], "SELECT count_of(customers.id) AS a FROM customers"),
+    row(16, "pg_user", ["passwd"], "SELECT s.passwd FROM pg_shadow s", schema="pg_catalog"),
 ]
 
 
@@ -68,6 +75,24 @@ READS = [
     ("SELECT who FROM friends", "read", {"friends.who", "contacts.contact", "customers.email"}),
     ("SELECT name FROM domains", "read", {"domains.name", "customers.email"}),
     ("SELECT * FROM public.contacts", "read", {"contacts.*", "contacts.id", "customers.id", "customers.email"}),
+    ("SELECT * FROM customers", "read", {"customers.*", "customers.id", "customers.email", "customers.city"}),
+    ("SELECT c FROM public.customers c", "read", {"customers.email"}),
+    ("TABLE people", "read", {"people.email", "people.domain"}),
+    ("INSERT INTO customers_old TABLE customers", "read", {"customers.email"}),
+    ("INSERT INTO customers_old VALUES (1)", "written", {"customers_old.email"}),
+    ("CREATE TABLE x AS SELECT customers::text AS t FROM customers", "read", {"customers.email"}),
+    ("SELECT 1 FROM customers c WHERE c::text LIKE '%@%'", "filtered", {"customers.email", "customers.city"}),
+    ("DELETE FROM customers c WHERE c::text LIKE '%@%'", "filtered", {"customers.email"}),
+    ("SELECT 1 FROM customers NATURAL JOIN (VALUES ('a@b.c')) t(email)", "joined", {"customers.email"}),
+    ("SELECT DISTINCT * FROM customers", "grouped", {"customers.email"}),
+    ("SELECT 1 FROM customers c ORDER BY c", "sorted", {"customers.email"}),
+    ("SELECT * FROM friends", "read", {"friends.who", "contacts.contact", "customers.email"}),
+    ("SELECT * FROM customers_old", "read", {"customers_old.email", "customers.email"}),
+    ("SELECT 1 FROM whole WHERE t LIKE '%@%'", "filtered", {"whole.t", "customers.email", "customers.city"}),
+    ("SELECT domain FROM people", "read", {"people.domain", "people.email"}),
+    ("ALTER TABLE people ALTER note TYPE text USING domain", "read", {"people.domain", "people.email"}),
+    ("ALTER TABLE people ALTER note TYPE text USING people::text", "read", {"people.email"}),
+    ("ALTER TABLE people ALTER domain DROP EXPRESSION", "read", {"people.domain", "people.email"}),
     ("UPDATE public.contacts SET contact = 'x'", "written", {"contacts.contact", "customers.email"}),
     ("SELECT email FROM customers_old", "read", {"customers_old.email", "customers.email"}),
     ("SELECT city FROM customers", "read", {"customers.city"}),
@@ -82,6 +107,36 @@ READS = [
 def test_columns_behind_a_view_are_facts(sql: str, place: str, wanted: set[str]) -> None:
     """In the place in which the view's own column is."""
     assert named(getattr(facts(sql).columns, place)) >= wanted - {"contacts.id"}
+
+
+STARS = [
+    ("SELECT * FROM pg_user", "read", {"pg_user.*"}),
+    ("SELECT count(*) FROM customers", "read", set()),
+    ("INSERT INTO customers SELECT * FROM json_populate_recordset(null::customers, '[]')", "read", set()),
+    ("ALTER TABLE people ALTER note DROP EXPRESSION", "read", {"people.note"}),
+    ("ALTER TABLE people ALTER note SET DEFAULT 'x'", "read", set()),
+    ("SELECT * FROM nothing_of_the_kind", "read", {"nothing_of_the_kind.*"}),
+]
+
+
+@pytest.mark.parametrize(("sql", "place", "wanted"), STARS)
+def test_no_more_columns_are_facts_than_are_meant(sql: str, place: str, wanted: set[str]) -> None:
+    """A server's own views are what they are called."""
+    found = facts(sql)
+    assert named(getattr(found.columns, place)) == wanted
+    assert "definition" not in found.unknown
+
+
+@pytest.mark.parametrize("table", ["people", "nothing_of_the_kind"])
+def test_what_a_column_that_nobody_knows_was_made_of_is_unknown(table: str) -> None:
+    """This very transaction may have called it so."""
+    assert facts(f"ALTER TABLE {table} ALTER g DROP EXPRESSION").unknown == ("definition",)
+
+
+def test_what_is_unknown_of_a_view_is_unknown() -> None:
+    """As of the same SELECT that is written out."""
+    assert facts("SELECT a FROM counted").unknown == ("function",)
+    assert facts("INSERT INTO customers (city) SELECT a FROM counted").unknown == ("function",)
 
 
 RELATIONS = [

@@ -1,5 +1,5 @@
-"""What a text is about without naming it: the tables, columns and functions behind the views that it names, and the
-tables that a partition is one of. Only the catalogue tells."""
+"""What a text is about without naming it: the tables, columns and functions behind the views that it names, the tables
+that a partition is one of, and the columns that a star or a whole row stands for. Only the catalogue tells."""
 
 from collections.abc import Iterable
 from dataclasses import fields, replace
@@ -14,6 +14,9 @@ _SYSTEM = frozenset({"pg_catalog", "information_schema", "pg_toast"})
 _MOST_VIEWS = 64
 _MOST_KEPT = 256
 _PLACES = tuple(place.name for place in fields(Columns))
+_STAR = "*"
+_TABLES = frozenset({"table", "foreign_table", "view", "materialized_view"})
+"""Types of objects that ALTER TABLE is about, by either name."""
 
 
 class Behind:
@@ -82,6 +85,7 @@ class Behind:
         names, tables, _ = self._views(relations)
         reads, writes = dict.fromkeys(statement.reads), dict.fromkeys(statement.writes)
         functions: dict[Function, None] = dict.fromkeys(statement.functions)
+        unknown = dict.fromkeys(statement.unknown)
         unsure = bool(names) or len(tables) >= _MOST_VIEWS
         # What stands behind one that is read is read, and to write to a view is to write to what is behind it.
         places = [(reads, _names(statement.reads)), (writes, _names(statement.writes))]
@@ -93,39 +97,85 @@ class Behind:
                 for one in script.statements if script is not None else ():
                     more += one.reads
                     functions |= dict.fromkeys(one.functions)
+                    unknown |= dict.fromkeys(one.unknown)
             for so, called in places:
                 if not called.isdisjoint(table.called):
                     so.update(dict.fromkeys(more))
                     called |= _names(more)
         columns = self._columns(statement, relations)
-        unknown = (*statement.unknown, "definition") if unsure and "definition" not in statement.unknown else None
-        if (len(reads), len(writes), len(functions), columns, unknown) == (
-            *(len(statement.reads), len(statement.writes), len(statement.functions)),
-            *(statement.columns, None),
-        ):
-            return statement
-        return replace(
+        if "drop_expression" in statement.action:
+            kept = self._kept(statement, relations)
+            unsure = unsure or kept is None
+            columns = replace(columns, read=tuple(dict.fromkeys((*columns.read, *(kept or ())))))
+        if unsure:
+            unknown["definition"] = None
+        found = replace(
             statement,
             reads=tuple(reads),
             writes=tuple(writes),
             functions=tuple(functions),
             columns=columns,
-            unknown=unknown or statement.unknown,
+            unknown=tuple(unknown),
         )
+        return statement if found == statement else found
 
     def _columns(self, statement: Statement, relations: tuple[Relation, ...]) -> Columns:
         named = {relation.name for relation in relations}
         places = {}
         for place in _PLACES:
             given: tuple[Column, ...] = getattr(statement.columns, place)
+            # Values come from what is read alone; conditions are on what is changed, too.
+            of = statement.reads if place == "read" else relations
             found = dict.fromkeys(given)
             for column in given:
-                own = named if column.table is None else {column.table}
-                behind = self._catalogue.committed(column, relations) or ()
-                found |= dict.fromkeys(one for one in behind if one.name != column.name or one.table not in own)
+                found |= dict.fromkeys(self._meant(column, relations, named, of))
             places[place] = tuple(found)
-        more = any(len(places[place]) > len(getattr(statement.columns, place)) for place in _PLACES)
-        return Columns(**places) if more else statement.columns
+        return Columns(**places)
+
+    def _meant(
+        self, column: Column, relations: tuple[Relation, ...], named: set[str], of: Iterable[Relation]
+    ) -> Iterable[Column]:
+        """The columns that one is made of, and each that a star, of that table or else of `of`, stands for."""
+        found = {column: None}
+        todo = [column]
+        for one in todo:  # grows as it goes
+            own = named if one.table is None else {one.table}
+            behind = self._catalogue.committed(one, relations) or ()
+            more = [each for each in behind if each.name != one.name or each.table not in own]
+            if one.name == _STAR:
+                more += self._each(of if one.table is None else (Relation(one.schema, one.table),))
+            for each in more:
+                if each not in found:
+                    found[each] = None
+                    if each.table is not None:
+                        todo.append(each)
+        return found
+
+    def _each(self, relations: Iterable[Relation]) -> list[Column]:
+        """All columns of these, under the names that the text has for the tables."""
+        return [
+            Column(relation.schema, relation.name, name)
+            for relation in relations
+            for table in self._catalogue.tables(relation.schema, relation.name)
+            if table.schema not in _SYSTEM
+            for name in table.columns.values()
+        ]
+
+    def _kept(self, statement: Statement, relations: tuple[Relation, ...]) -> list[Column] | None:
+        """What generated columns are made of that an ALTER makes plain ones, with the values that they have; None where
+        nobody can tell."""
+        found: list[Column] = []
+        for relation in relations:
+            prefix = f"{relation.name}."
+            for one in statement.objects:
+                if one.type != "column" or one.schema != relation.schema or not one.name.startswith(prefix):
+                    continue
+                column = Column(relation.schema, relation.name, one.name.removeprefix(prefix))
+                behind = self._catalogue.committed(column, relations)
+                if not behind:
+                    return None
+                found += behind
+        return found
 
 
 def _names(relations: Iterable[Relation]) -> set[tuple[str | None, str]]:
@@ -133,4 +183,11 @@ def _names(relations: Iterable[Relation]) -> set[tuple[str | None, str]]:
 
 
 def _named(statements: Iterable[Statement]) -> tuple[Relation, ...]:
-    return tuple(dict.fromkeys(one for part in statements for one in (*part.reads, *part.writes)))
+    return tuple(dict.fromkeys(one for part in statements for one in (*part.reads, *part.writes, *_altered(part))))
+
+
+def _altered(statement: Statement) -> Iterable[Relation]:
+    """The tables whose columns ALTER may copy: it neither reads nor writes them, as far as a text tells."""
+    if statement.kind != "alter" or not (statement.columns.read or "drop_expression" in statement.action):
+        return ()
+    return [Relation(one.schema, one.name) for one in statement.objects if one.type in _TABLES]

@@ -3,7 +3,7 @@
 # title: Governed columns stay where they are governed
 # description: |
 #   A view, a table, a function or another column that is made of a governed column has another name, under which no mask
-#   knows its values. Making one waits for a person, in every environment.
+#   knows its values. Making one waits for a person, in every environment; so does an ALTER that fills a column with them.
 # custom:
 #   id: postgres.governed_copies
 #   severity: high
@@ -59,7 +59,7 @@ findings contains finding if {
 	some statement in postgres.statements
 	strings.any_prefix_match(statement.action, ["rename"])
 	some thing in statement.objects
-	lower(split(thing.name, ".")[count(split(thing.name, ".")) - 1]) in governed.every_name
+	last_part(thing.name) in governed.every_name
 	finding := postgres.held(
 		"governed-rename",
 		"Renaming governed columns needs a person's approval; afterwards data has to name them anew.",
@@ -81,6 +81,22 @@ copies(statement) if {
 	around.within in making
 }
 
+# ALTER TABLE that gives a column values of others: with USING, or what a generated one has at last.
+copies(statement) if {
+	statement.kind == "alter"
+	some action in statement.action
+	action in {"alter_column_type", "drop_expression", "set_expression"}
+	some thing in statement.objects
+	thing.type == "column"
+	not last_part(thing.name) in governed.every_name
+}
+
+# The text does not say what it is called.
+copies(statement) if {
+	statement.kind == "alter"
+	"add_column" in statement.action
+}
+
 stores(statement) if statement.within in {"create", "insert"}
 
 # What is written to governed columns alone stays governed.
@@ -88,3 +104,5 @@ stores(statement) if {
 	some column in statement.columns.written
 	not lower(column.name) in governed.every_name
 }
+
+last_part(name) := lower(parts[count(parts) - 1]) if parts := split(name, ".")

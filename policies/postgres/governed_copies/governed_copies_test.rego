@@ -57,6 +57,28 @@ test_other_columns_do_not_take_them_up if {
 	}
 }
 
+filling(column, action, members) := testing.statement("alter", object.union(
+	{
+		"action": ["column_default", action],
+		"objects": [{"type": "table", "schema": null, "name": "customers"}, {"type": "column", "schema": null, "name": column}],
+	},
+	members,
+))
+
+test_no_column_is_filled_with_them if {
+	of_email := {"columns": {"read": [testing.column("customers.email")]}}
+	every action in ["alter_column_type", "drop_expression", "set_expression"] {
+		found(filling("customers.note", action, of_email)) == held
+		found(filling("customers.Email", action, of_email)) == set()
+		found(filling("customers.note", action, {"columns": {"read": [testing.column("customers.id")]}})) == set()
+		found(filling("customers.note", action, {"unknown": ["definition"]})) == {["unread-copy", "hold"]}
+		found(filling("customers.email", action, {"unknown": ["definition"]})) == set()
+	}
+	found(filling("customers.note", "set_not_null", of_email)) == set()
+	found(testing.statement("alter", object.union({"action": ["add_column"]}, of_email))) == held
+	found(testing.statement("alter", object.union({"action": ["add_constraint"]}, of_email))) == set()
+}
+
 test_what_nobody_knows_is_not_stored_where_a_target_has_governed_columns if {
 	unknown := {"functions": [testing.named("email_of")], "unknown": ["function"]}
 	every statement in [

@@ -9,7 +9,7 @@ from tests.postgres.gateway.talking import Client, error, notice, noticed, ready
 from tests.support.databases import DatabaseGateway
 from tests.support.postgres import Server
 
-DATA = "postgres: {governed: {crm-db: {customers: [email, card], desk.people: [email]}}}\n"
+DATA = "postgres: {governed: {crm-db: {customers: [email, card], desk.people: [email], desk.staff: [email]}}}\n"
 GRANTED = "granted"
 MASKED = "[masked:key:email]"
 LAB = "lab-db"

@@ -1,11 +1,11 @@
-"""Views, partitions and generated columns are judged as what they are made of: the shipped policies in production."""
+"""Views, partitions, generated columns and stars are judged as what they are made of, by the shipped policies."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from extproc.protocols.postgres.wire.frontend import Query
-from tests.postgres.gateway.governing import GRANTED, MASKED, becomes, governing, shown
+from tests.postgres.gateway.governing import GRANTED, LAB, MASKED, becomes, governing, shown
 from tests.postgres.gateway.talking import Client, notice, noticed, ready, tags
 from tests.support.databases import DatabaseGateway
 from tests.support.envoy import until
@@ -35,6 +35,23 @@ GRANT SELECT ON front.twins TO reader;
 CREATE VIEW desk.twins AS SELECT id, name AS label FROM customers;
 CREATE VIEW desk.names AS SELECT id, name AS label FROM customers;
 CREATE TABLE desk.notes (x text);
+CREATE TABLE desk.staff (id int, email text, tag text);
+CREATE TABLE desk.old_staff (tag text GENERATED ALWAYS AS (lower(email)) STORED) INHERITS (desk.staff);
+INSERT INTO desk.old_staff (id, email) VALUES (1, 'ada@example.com');
+CREATE TABLE desk.accounts (id int, note text, secret text, password text,
+  shadow text GENERATED ALWAYS AS (upper(password)) STORED, twice int GENERATED ALWAYS AS (id * 2) STORED);
+INSERT INTO desk.accounts VALUES (1, 'a', 'b', 'open sesame');
+ALTER TABLE desk.accounts OWNER TO writer;
+CREATE FUNCTION desk.twice(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 * 2';
+CREATE OPERATOR desk.!+ (FUNCTION = desk.twice, RIGHTARG = int);
+CREATE VIEW desk.called AS SELECT id, desk.twice(id) AS n FROM orders;
+CREATE VIEW desk.operated AS SELECT id, OPERATOR(desk.!+) id AS n FROM orders;
+"""
+NEWER = """
+CREATE TABLE desk.staff (id int, email text, tag text GENERATED ALWAYS AS (id::text) {kind}) PARTITION BY LIST (id);
+CREATE TABLE desk.first_staff PARTITION OF desk.staff (tag GENERATED ALWAYS AS (lower(email)) {kind})
+  FOR VALUES IN (1);
+INSERT INTO desk.staff VALUES (1, 'ada@example.com');
 """
 OF_ADDRESSES = [
     ("desk.contacts", "contact"),
@@ -50,6 +67,7 @@ OF_ADDRESSES = [
     ("desk.first_people", "email"),
     ("desk.first_people", "domain"),
     ("desk.people", "domain"),
+    ("desk.staff", "tag"),
 ]
 QUERIES = [
     "SELECT {c} FROM {t}",
@@ -137,6 +155,79 @@ def test_without_a_schema_all_of_the_name_are_meant(gateway: DatabaseGateway, wa
             for sql in QUERIES:
                 assert becomes(client, sql.format(t="twins", c="label")) == wanted[sql], (path, sql)
         assert shown(client, READ.format(t="twins")) == [(MASKED,)]
+
+
+@pytest.mark.parametrize("kind", ["STORED", "VIRTUAL"])
+def test_a_partition_s_own_generated_column(
+    gateway: DatabaseGateway, wanted: dict[str, str], postgres_newer: Server, kind: str
+) -> None:
+    """Whoever reads the whole reads the part."""
+    with governing(postgres_newer, NEWER.format(kind=kind)) as newer:
+        assert judged(newer, "desk.staff", "tag") == wanted
+        with Client(newer.dsn()) as client:
+            assert shown(client, "SELECT tag FROM desk.staff LIMIT 1") == [(MASKED,)]
+
+
+GUESSED = "Held for approval: Filtering, sorting, grouping or joining by a governed column"
+COPIED = "Held for approval: Copying governed columns to where they are not governed needs a person's approval."
+STARS = [
+    ("SELECT count(*) FROM desk.accounts WHERE accounts::text LIKE '%sesame%'", GUESSED),
+    ("SELECT id FROM desk.accounts a ORDER BY a LIMIT 1", GUESSED),
+    ("SELECT count(*) FROM desk.accounts NATURAL JOIN (VALUES ('open sesame')) t(password)", GUESSED),
+    ("SELECT * FROM desk.accounts", "Held for approval: Say with WHERE which rows you need"),
+    ("COPY desk.accounts TO STDOUT", "Held for approval: Say with WHERE which rows you need"),
+    ("SELECT * FROM desk.accounts WHERE id = 1", GRANTED),
+    ("TABLE desk.accounts LIMIT 1", GRANTED),
+    ("SELECT * FROM orders", GRANTED),
+]
+TAKEN = [
+    ("CREATE TABLE desk.z1 (i, a, b) AS SELECT * FROM desk.accounts", COPIED),
+    ("CREATE TABLE desk.z2 AS SELECT a::text AS t FROM desk.accounts a", COPIED),
+    ("INSERT INTO desk.notes SELECT s::text FROM (TABLE desk.accounts) s", COPIED),
+    ("CREATE TABLE desk.z3 AS SELECT shadow FROM desk.accounts", COPIED),
+    ("ALTER TABLE desk.accounts ALTER note TYPE text USING password", COPIED),
+    ("ALTER TABLE desk.accounts ALTER note TYPE text USING shadow", COPIED),
+    ("ALTER TABLE desk.accounts ADD COLUMN g text GENERATED ALWAYS AS (password) STORED", COPIED),
+    ("ALTER TABLE desk.accounts ALTER shadow DROP EXPRESSION", COPIED),
+    ("ALTER TABLE desk.accounts ALTER secret TYPE varchar USING secret::varchar", GRANTED),
+    ("ALTER TABLE desk.accounts ALTER note TYPE varchar USING note || '!'", GRANTED),
+    ("ALTER TABLE desk.accounts ALTER twice DROP EXPRESSION", GRANTED),
+    # What is returned is not told from what is stored.
+    ("INSERT INTO desk.accounts (id, note) VALUES (2, 'x') RETURNING *", COPIED),
+    ("INSERT INTO desk.accounts (id, note) VALUES (2, 'x') RETURNING id, note", GRANTED),
+    ("DELETE FROM desk.accounts WHERE id = 1 RETURNING *", GRANTED),
+    ("CREATE TABLE desk.z4 AS SELECT id, note FROM desk.accounts", GRANTED),
+]
+
+
+@pytest.mark.parametrize(("sql", "word"), STARS)
+def test_a_star_is_each_of_its_columns(gateway: DatabaseGateway, sql: str, word: str) -> None:
+    """As if they were named: data governs `password` of whatever table."""
+    with Client(gateway.dsn("stars")) as client:
+        assert becomes(client, sql).startswith(word)
+
+
+@pytest.mark.parametrize(("sql", "word"), TAKEN)
+def test_nothing_is_copied_unnamed(gateway: DatabaseGateway, sql: str, word: str) -> None:
+    """Outside production, too: by a star, by all of a row, by ALTER TABLE."""
+    with Client(gateway.dsn("taker", LAB)) as client:
+        client.query("BEGIN")
+        assert becomes(client, sql) == word
+
+
+CALLS = [
+    ("SELECT n FROM desk.called WHERE id = 1", "SELECT desk.twice(id) AS n FROM orders WHERE id = 1"),
+    ("SELECT n FROM desk.operated WHERE id = 1", "SELECT OPERATOR(desk.!+) id AS n FROM orders WHERE id = 1"),
+]
+
+
+@pytest.mark.parametrize(("sql", "written_out"), CALLS)
+def test_what_a_view_calls_is_called(gateway: DatabaseGateway, sql: str, written_out: str) -> None:
+    """As by the same SELECT that is written out."""
+    with Client(gateway.dsn("caller")) as client:
+        word = becomes(client, written_out)
+        assert word.startswith("Held for approval: ")
+        assert becomes(client, sql) == word
 
 
 TEMPORARY = "CREATE TEMP VIEW mine AS SELECT id, email AS label FROM customers"

@@ -30,7 +30,8 @@ _MOST = 4096
 class Table:
     """A relation. `kind` is pg_class.relkind; `columns` are names by attribute number, `types` the columns' types (of a
     domain its base type). `parents` are the tables that it is a partition of or inherits from, as (schema, name), also
-    indirectly. `definition` is a view's query; `made` are the columns that each generated column is made of, by name.
+    indirectly. `definition` is a view's query; `made` are the columns that each generated column is made of, by name,
+    also where only a child or partition makes it of them.
     """
 
     oid: int
@@ -302,7 +303,13 @@ def _table(row: Sequence[str | None]) -> Table:
         above = tuple((str(one[0]), str(one[1])) for one in json.loads(parents or "[]"))
         named = {number: label for number, label, _, _ in listed}
         types = {label: of for _, label, of, _ in listed}
-        made = {label: tuple(named[n] for n in sources) for _, label, _, sources in listed if sources is not None}
+        made = {label: tuple(map(_name, sources)) for _, label, _, sources in listed if sources is not None}
         return Table(int(oid), schema, name, kind, named, types, above, definition, made)
     except (ValueError, TypeError, LookupError, RecursionError):
         raise CatalogueError("the answer about tables is none") from None
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError
+    return value

@@ -18,19 +18,30 @@ _SQL = """WITH RECURSIVE asked AS (
   UNION
   SELECT b.child, i.inhparent FROM pg_catalog.pg_inherits AS i, above AS b
   WHERE i.inhrelid OPERATOR(pg_catalog.=) b.parent
+), below AS (
+  SELECT a.oid AS top, a.oid FROM asked AS a
+  UNION
+  SELECT b.top, i.inhrelid FROM pg_catalog.pg_inherits AS i, below AS b
+  WHERE i.inhparent OPERATOR(pg_catalog.=) b.oid
+), made AS (
+  SELECT DISTINCT b.top, g.attname AS name, s.attname AS source
+  FROM below AS b, pg_catalog.pg_attribute AS g, pg_catalog.pg_depend AS d, pg_catalog.pg_attribute AS s
+  WHERE g.attrelid OPERATOR(pg_catalog.=) b.oid AND g.attnum OPERATOR(pg_catalog.>) '0'::pg_catalog.int2
+    AND g.attgenerated OPERATOR(pg_catalog.<>) ''::pg_catalog."char" AND NOT g.attisdropped
+    AND d.refclassid OPERATOR(pg_catalog.=) {classes} AND d.refobjid OPERATOR(pg_catalog.=) b.oid
+    AND d.refobjsubid OPERATOR(pg_catalog.>) 0 AND d.refobjsubid OPERATOR(pg_catalog.<>) g.attnum
+    AND (d.classid OPERATOR(pg_catalog.=) {defaults} AND d.objid OPERATOR(pg_catalog.=) (
+        SELECT f.oid FROM pg_catalog.pg_attrdef AS f
+        WHERE f.adrelid OPERATOR(pg_catalog.=) b.oid AND f.adnum OPERATOR(pg_catalog.=) g.attnum)
+      OR d.classid OPERATOR(pg_catalog.=) {classes} AND d.objid OPERATOR(pg_catalog.=) b.oid
+        AND d.objsubid OPERATOR(pg_catalog.=) g.attnum)
+    AND s.attrelid OPERATOR(pg_catalog.=) b.oid AND s.attnum OPERATOR(pg_catalog.=) d.refobjsubid
 )
 SELECT a.oid::pg_catalog.text, n.nspname::pg_catalog.text, a.relname::pg_catalog.text, a.relkind::pg_catalog.text,
   (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(t.attnum, t.attname, CASE WHEN
       y.typbasetype OPERATOR(pg_catalog.=) '0'::pg_catalog.oid THEN y.oid ELSE y.typbasetype END::pg_catalog.int8,
-      CASE WHEN t.attgenerated OPERATOR(pg_catalog.<>) ''::pg_catalog."char" THEN COALESCE(
-        (SELECT pg_catalog.json_agg(d.refobjsubid) FROM pg_catalog.pg_depend AS d
-         WHERE d.refclassid OPERATOR(pg_catalog.=) {classes} AND d.refobjid OPERATOR(pg_catalog.=) a.oid
-           AND d.refobjsubid OPERATOR(pg_catalog.>) 0 AND d.refobjsubid OPERATOR(pg_catalog.<>) t.attnum
-           AND (d.classid OPERATOR(pg_catalog.=) {defaults} AND d.objid OPERATOR(pg_catalog.=) (
-               SELECT f.oid FROM pg_catalog.pg_attrdef AS f WHERE f.adrelid OPERATOR(pg_catalog.=) a.oid
-                 AND f.adnum OPERATOR(pg_catalog.=) t.attnum)
-             OR d.classid OPERATOR(pg_catalog.=) {classes} AND d.objid OPERATOR(pg_catalog.=) a.oid
-               AND d.objsubid OPERATOR(pg_catalog.=) t.attnum)), '[]'::pg_catalog.json) END))
+      (SELECT pg_catalog.json_agg(m.source) FROM made AS m
+       WHERE m.top OPERATOR(pg_catalog.=) a.oid AND m.name OPERATOR(pg_catalog.=) t.attname)))
    FROM pg_catalog.pg_attribute AS t, pg_catalog.pg_type AS y
    WHERE t.attrelid OPERATOR(pg_catalog.=) a.oid AND t.attnum OPERATOR(pg_catalog.>) '0'::pg_catalog.int2
      AND NOT t.attisdropped AND y.oid OPERATOR(pg_catalog.=) t.atttypid)::pg_catalog.text,
@@ -48,7 +59,8 @@ WHERE n.oid OPERATOR(pg_catalog.=) a.relnamespace
 LIMIT {limit}"""
 
 # What a generated column is made of hangs on its pg_attrdef, and before 15 on the column itself; these are the object
-# ids of pg_class and pg_attrdef, which never change.
+# ids of pg_class and pg_attrdef, which never change. A child may make its column of others than its parent does, and
+# whoever reads the parent reads the child.
 _CLASSES, _DEFAULTS = "'1259'::pg_catalog.oid", "'2604'::pg_catalog.oid"
 
 MOST = 1000
