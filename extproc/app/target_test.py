@@ -14,6 +14,9 @@ from extproc.domain.json import JSON, Document
 from extproc.domain.target import Protocol
 
 _SECONDS = 5.0
+_FILES = "files"
+"""The step that reads what a login needs; nobody logs in with it."""
+
 _HEAD_BYTES = 16_384
 _SSL_REQUEST = bytes([0, 0, 0, 8, 4, 210, 22, 47])
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9])[ \r]")
@@ -37,7 +40,7 @@ async def run(target: TargetSettings, path: str, settings: Settings) -> Document
         secret = await asyncio.to_thread(_secret, target.credential)
         for login in target.logins:
             await asyncio.to_thread(_login, login)
-            passed("login", f"as {login.user}, with {', '.join(map(str, login.files))}")
+            passed(_FILES, f"of the login {login.user}: {', '.join(map(str, login.files))}; read, and not tried")
         if target.credential is not None:
             passed("credential", f"{target.credential.file} goes into {target.credential.header}")
         addresses = await _addresses(target, settings)
@@ -77,7 +80,7 @@ def _login(login: Login) -> None:
             certificates(login.certificate)
             private_key(login.key)
     except Wrong as error:
-        raise _Failed("login", str(error)) from None
+        raise _Failed(_FILES, f"of the login {login.user}: {error}") from None
 
 
 async def _addresses(target: TargetSettings, settings: Settings) -> tuple[str, ...]:

@@ -115,8 +115,7 @@ async def _up(settings: Settings, layout: Layout, console: Console) -> None:
                     loop.add_signal_handler(signal.SIGHUP, lambda: run(keepers.reload()))
                 for work in keepers.work():
                     run(kept(work))
-                where = settings.listen.address if settings.listen.managed else "an Envoy of your own"
-                _log.info("ready: agents connect to %s", where)
+                _log.info("ready: agents connect to %s", where(settings))
                 await _until_told(supervisor, stop)
         except StartFailed as error:
             raise CannotStart(str(error)) from error
@@ -172,6 +171,14 @@ async def _keepers(
     except (CaUnusable, ConfigRefused) as error:
         raise CannotStart(str(error)) from error
     return _Keepers(policies, configuration, upstreams, credentials, rules, written)
+
+
+def where(settings: Settings) -> str:
+    """Where agents connect, in words."""
+    listen = settings.listen
+    if not listen.managed:
+        return "an Envoy of your own" + (", for databases too" if listen.postgres else "")
+    return f"{listen.address}" + (f", and to {listen.postgres} for databases" if listen.postgres else "")
 
 
 async def _stopped(supervisor: Supervisor, hurry: asyncio.Event) -> None:

@@ -14,8 +14,9 @@ from typing import Any
 from urllib.parse import quote
 
 from extproc.cli import _credentials as credentials
-from extproc.cli._common import CommandError, add_config, load_settings
+from extproc.cli._common import CommandError, add_config
 from extproc.cli._credentials import TOKEN_VARIABLE
+from extproc.cli._in_force import control_socket
 
 ANSWER_SECONDS = 15.0
 PIECE_BYTES = 256 << 10
@@ -78,7 +79,7 @@ class Client:
     def call(self, method: str, path: str, body: Document | None = None) -> Document:
         """One request; gives the answer's document. Raises CommandError with what the gateway says."""
         with self._asked(method, path, body) as response:
-            return _document(response.status, response.read())
+            return _document(response.status, response.read(), path)
 
     @contextmanager
     def open(self, path: str) -> Iterator[Iterator[bytes]]:
@@ -86,7 +87,7 @@ class Client:
         gateway says, also in the middle, where it breaks off."""
         with self._asked("GET", path, None, None) as response:
             if response.status != 200:
-                _document(response.status, response.read())
+                _document(response.status, response.read(), path)
             yield iter(lambda: response.read1(PIECE_BYTES), b"")
 
     @contextmanager
@@ -110,7 +111,7 @@ class Client:
             connection.close()
 
 
-def _document(status: int, data: bytes) -> Document:
+def _document(status: int, data: bytes, path: str) -> Document:
     try:
         document = json.loads(data)
     except ValueError:
@@ -122,7 +123,9 @@ def _document(status: int, data: bytes) -> Document:
     detail = document.get("detail", f"the gateway answered {status}")
     if status == 401:
         detail += f" (the token comes from --token-file, ${TOKEN_VARIABLE} or `holdpoint login`)"
-    raise CommandError(f"{_TITLES.get(document.get('code'), 'not done')}: {detail}")
+    code = document.get("code")
+    titles = _TITLES | _OF_PASSWORDS if path.startswith("/passwords") else _TITLES
+    raise CommandError(f"{titles.get(code, 'not done')}: {detail}")
 
 
 _TITLES: dict[object, str] = {
@@ -144,13 +147,18 @@ _TITLES: dict[object, str] = {
     "too-many-passwords": "no password was issued",
     "unknown-password": "no such password",
 }
+# What is refused alike for tokens and passwords.
+_OF_PASSWORDS: dict[object, str] = {"unknown-target": "no such password can be issued"}
 
 
 def add_access(parser: argparse.ArgumentParser) -> None:
     """Add what says which gateway is meant and who asks: --config, --control, --token-file; and --json."""
     add_config(parser)
     parser.add_argument(
-        "--control", metavar="SOCKET", type=Path, help="the gateway's control socket (default: the configuration's)"
+        "--control",
+        metavar="SOCKET",
+        type=Path,
+        help="the gateway's control socket (default: the configuration's, or that of the last good one)",
     )
     parser.add_argument(
         "--token-file",
@@ -187,7 +195,7 @@ def print_json(document: object) -> None:
 
 
 def _control(arguments: argparse.Namespace) -> Path:
-    control: Path = arguments.control or load_settings(arguments, files=False).listen.control
+    control: Path = arguments.control or control_socket(arguments)
     return control
 
 

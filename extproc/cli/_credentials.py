@@ -70,7 +70,10 @@ def person_token() -> str:
         return given
     stored = read()
     if stored is None:
-        raise CommandError(f"no token: run `holdpoint login`, or set ${TOKEN_VARIABLE} to your approver's token")
+        raise CommandError(
+            f"no token: run `holdpoint login`, or set ${TOKEN_VARIABLE} to your token, or name its file with "
+            "--token-file (agents have no login)"
+        )
     return fresh(stored).token
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, urlencode
 
-from extproc.cli._common import CommandError, load_settings
+from extproc.cli._common import CommandError
 from extproc.cli._control_client import Client, NoGateway, administrator
+from extproc.cli._in_force import settings_in_force
 
 if TYPE_CHECKING:
     from extproc.audit.index import Indexer
@@ -194,7 +195,7 @@ def gateway_or_files(arguments: argparse.Namespace) -> Iterator[None]:
     except NoGateway as error:
         state, there = "DIR", True
         with suppress(CommandError):
-            found = load_settings(arguments, files=False).state
+            found = settings_in_force(arguments).state
             state, there = shlex.quote(str(found)), _has_journal(found)
         hint = f"\nits files are read without it, by its user: --state {state}" if there else ""
         raise CommandError(f"{error}{hint}") from None
@@ -258,7 +259,7 @@ def jaeger(arguments: argparse.Namespace) -> str | None:
     if arguments.state is not None:
         return DEFAULT_JAEGER
     with suppress(CommandError):
-        settings = load_settings(arguments, files=False)
+        settings = settings_in_force(arguments)
         if settings.audit.jaeger is not None and settings.audit.otlp is not None:
             return str(settings.audit.jaeger)
     return None

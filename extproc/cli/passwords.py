@@ -39,8 +39,13 @@ def register(subparsers: Subparsers) -> None:
         "issue",
         "get a user and a password, and print them, this once",
         _issue,
-        about="Get a user name and a password. The password is shown this once, and kept nowhere.",
-        examples=("holdpoint passwords issue --expires 15m", "holdpoint passwords issue --target crm-db --format env"),
+        about="Get a user name and a password. The password is shown this once, and kept nowhere. A person's token is\n"
+        "that of `holdpoint login`; agents give theirs by --token-file, as a file that nobody else can read.",
+        examples=(
+            "holdpoint passwords issue --expires 15m",
+            "holdpoint passwords issue --target crm-db --format env",
+            "holdpoint passwords issue --target crm-db --token-file crm-bot.token",
+        ),
     )
     add_access(issuing)
     issuing.add_argument(

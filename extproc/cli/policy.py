@@ -30,6 +30,17 @@ from extproc.domain.mask import EVERY, GROUPS, Mask, Operator
 
 _LARGEST_INPUT = 16 << 20
 _GATEWAY = "holdpoint"
+# What the gateway refuses by rules of its own, before policies are asked; and what would be let on.
+_RULES = {
+    "pinned": "`read_only` or the login's `role` was chosen when the session began, and it can't change that.",
+    "unknown-target": "what was asked for is no target: `holdpoint targets list` shows those that there are.",
+    "target-out-of-scope": "the credential is good for other targets only: issue one that names this one.",
+    "database-out-of-scope": "its `databases` name which others of a target's server may be asked for.",
+    "unparsable": "PostgreSQL's parser can't read it, so nobody can tell what it does: mend the statement.",
+    "too-long": "no longer text is judged: give long values as parameters, or use COPY.",
+    "too-many": "no more statements are judged in one text: send it in parts.",
+    "fast-path": "no function is called by the fast path: call it in a SELECT.",
+}
 
 
 def register(subparsers: Subparsers) -> None:
@@ -204,6 +215,8 @@ def _change(reason: Reason, decision: Decision) -> str:
     if reason.policy == _GATEWAY:
         if reason.code == "no-rule":
             return "To allow it takes a policy that says so: none of the loaded ones has an allow for this action."
+        if reason.code in _RULES:
+            return f"A rule of the gateway itself, no decision of a policy: {_RULES[reason.code]}"
         return "The gateway itself refused, for want of a decision: `holdpoint check`, and the policy engine's log."
     if reason.mode is Mode.SHADOW:
         return f"Only watched. It counts once `policies.{reason.policy}.mode` is `enforce` in the policy data."

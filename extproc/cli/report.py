@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from extproc.approvals.display import visible
-from extproc.cli._common import OK, PROBLEMS, CommandError, Subparsers, add_command, add_config, load_settings
+from extproc.cli._common import OK, PROBLEMS, CommandError, Subparsers, add_command, add_config
+from extproc.cli._in_force import settings_in_force
 from extproc.cli._times import record_time
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def _report(arguments: argparse.Namespace) -> int:
     from extproc.cli._export import save
     from extproc.cli._verify_view import ProgressLine
 
-    state = arguments.state if arguments.state is not None else load_settings(arguments, files=False).state
+    state = arguments.state if arguments.state is not None else settings_in_force(arguments).state
     if not (state / "journal").is_dir():
         raise CommandError(f"no journal in {state / 'journal'}: nothing to report on")
     asked = (("--from", arguments.since), ("--to", arguments.until))

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from extproc.approvals.display import visible
-from extproc.cli._common import INTERRUPTED, OK, CommandError, Subparsers, add_command, load_settings
+from extproc.cli._common import INTERRUPTED, OK, CommandError, Subparsers, add_command
 from extproc.cli._control_client import add_access, print_json
 from extproc.cli._export import register_export
 from extproc.cli._holds_view import Screen
+from extproc.cli._in_force import settings_in_force
 from extproc.cli._recorded import Recorded
 from extproc.cli._replay import play
 from extproc.cli._sessions_source import catch_up, folder, jaeger, source
@@ -200,7 +201,7 @@ def _replay(arguments: argparse.Namespace) -> int:
 
 
 def _index(arguments: argparse.Namespace) -> int:
-    state = folder(arguments.state if arguments.state is not None else load_settings(arguments, files=False).state)
+    state = folder(arguments.state if arguments.state is not None else settings_in_force(arguments).state)
     learned = catch_up(state, rebuild=arguments.rebuild)
     print(f"{state / 'index.db'}: up to date; {size(learned)} of the journal were new to it")
     return OK

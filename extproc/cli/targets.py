@@ -22,6 +22,11 @@ _OPTIONS = (
     ("--wait", "wait", False, "how long a held request waits for people (default: 30s)"),
 )
 
+_ABOUT_ADD = """Add a target, or change one, and wait until it is in force. A database needs more than there are options
+for: give all of its settings with --settings, in a file such as this:
+  {"protocol": "postgres", "upstream": "postgres://db.internal:5432/crm",
+   "logins": [{"user": "app_reader", "password": "/etc/holdpoint/secrets/crm-reader"}]}"""
+
 
 def register(subparsers: Subparsers) -> None:
     """Add `targets` and its verbs."""
@@ -43,9 +48,9 @@ def register(subparsers: Subparsers) -> None:
     verbs = noun.add_subparsers(metavar="VERB", title="verbs")
 
     def verb(
-        name: str, help_text: str, run: Callable[[argparse.Namespace], int], *examples: str
+        name: str, help_text: str, run: Callable[[argparse.Namespace], int], *examples: str, about: str = ""
     ) -> argparse.ArgumentParser:
-        parser = add_command(verbs, name, help_text, run, examples=examples)
+        parser = add_command(verbs, name, help_text, run, examples=examples, about=about)
         add_access(parser)
         return parser
 
@@ -58,17 +63,25 @@ def register(subparsers: Subparsers) -> None:
             "holdpoint targets add crm --upstream https://crm.example.com --credential secrets/crm",
             "holdpoint targets add db --upstream https://10.0.0.7:5000 --ca tls/db-ca.crt --replace",
             "holdpoint targets add crm --settings crm.json",
+            "holdpoint targets add crm-db --settings crm-db.json",
+            about=_ABOUT_ADD,
         )
     )
     test = verb(
         "test",
-        "resolve, connect and ask once, as the gateway would; never shows the credential",
+        "resolve, connect and ask once, as the gateway would; of a database it stops before a login",
         _test,
         "holdpoint targets test crm",
         "holdpoint targets test crm --path /health",
+        "holdpoint targets test crm-db",
+        about="Resolve, connect and ask once, as the gateway would; the credential is never shown. Of a database it\n"
+        "reads the files of its logins and connects, with TLS where the target has it, and stops before a login:\n"
+        "whether the server takes the password, and has the database, shows when an agent connects.",
     )
     test.add_argument("name", metavar="NAME", help="the target")
-    test.add_argument("--path", metavar="PATH", default="/", help="what to ask for with GET (default: /)")
+    test.add_argument(
+        "--path", metavar="PATH", default="/", help="what to ask an http target for, with GET (default: /)"
+    )
     remove = verb("remove", "remove a target that `add` wrote", _remove, "holdpoint targets remove crm")
     remove.add_argument("name", metavar="NAME", help="the target")
 

@@ -37,7 +37,7 @@ def register(subparsers: Subparsers) -> None:
         _issue,
         about="Issue a token. It goes to standard output alone, and is kept nowhere: put it where the agent finds it.",
         examples=(
-            "holdpoint tokens issue --subject crm-bot --owner alice@example.com > crm-bot.token",
+            "(umask 077; holdpoint tokens issue --subject crm-bot --owner alice@example.com > crm-bot.token)",
             "holdpoint tokens issue --subject ci --kind service --network 10.1.0.0/16 --expires 12h --note 'build 7'",
         ),
     )
@@ -100,6 +100,7 @@ def _issue(arguments: argparse.Namespace) -> int:
         f"token {token['id']} of {visible(token['subject'])}, for which {_owner(token)} answers",
         f"it counts until {token['expires_at']}",
         "it is shown this once; the agent sends it as `Authorization: Bearer TOKEN`, or as its client's API key",
+        "for a database it is the password; the user name may be anything",
         f"to end it: holdpoint tokens revoke {token['id']}",
     ]
     if token["owner"]["issuer"].startswith("unix:"):

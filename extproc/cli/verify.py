@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from extproc.cli._common import OK, PROBLEMS, CommandError, Subparsers, add_command, add_config, load_settings
+from extproc.cli._common import OK, PROBLEMS, CommandError, Subparsers, add_command, add_config
+from extproc.cli._in_force import settings_in_force
 from extproc.cli._times import record_time
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def _verify(arguments: argparse.Namespace) -> int:
 
     # A copy of a state folder needs no configuration, but for what lies in object stores.
     named = arguments.state is None or arguments.config_named
-    settings = load_settings(arguments, files=False) if named else None
+    settings = settings_in_force(arguments) if named else None
     state = arguments.state if settings is None or arguments.state is not None else settings.state
     if not (state / "journal").is_dir():
         raise CommandError(f"no journal in {state / 'journal'}: nothing to verify")

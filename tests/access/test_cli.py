@@ -7,18 +7,24 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from extproc.app.layout import Layout
+from extproc.app.snapshot import active, publish, snapshot
+from extproc.config import load
 from tests.access.making import IDP
 from tests.access.serving import ADMIN, ISSUER, Control, control
 from tests.approvals.making import DBA as ONE_DBA
 from tests.approvals.making import PEOPLE, action, agent, decision
+from tests.live.making import configuration
 
 ROOT = Path(__file__).parents[2]
 
 
-async def command(folder: Path, *arguments: str, token: str | None = ADMIN) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of one command; the token is an administrator's where none is given."""
+async def command(folder: Path | None, *arguments: str, token: str | None = ADMIN) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of one command; the token is an administrator's where none is given. Without a
+    folder it is not told of the socket in it."""
+    control = () if folder is None else ("--control", str(folder / "control.sock"))
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "extproc.cli", *arguments, "--control", str(folder / "control.sock")),
+        *(sys.executable, "-m", "extproc.cli", *arguments, *control),
         cwd=ROOT,
         env={"PATH": os.environ["PATH"]} | ({"HOLDPOINT_TOKEN": token} if token is not None else {}),
         stdout=asyncio.subprocess.PIPE,
@@ -50,6 +56,7 @@ def test_issue_list_and_revoke(folder: Path) -> None:
         ((token, _),) = await c.access.tokens()
         assert (code, out) == (0, f"signed.{token.id}\n")
         assert f"holdpoint tokens revoke {token.id}" in err
+        assert "for a database it is the password" in err
         assert "machine" not in err
         assert (token.owner, token.targets, token.groups) == ((PEOPLE, "alice"), ("crm", "llm"), ("ci",))
         assert (token.networks, token.note) == (("10.0.0.0/8",), "build 7")
@@ -109,6 +116,34 @@ def test_what_others_wrote_can_not_move_the_screen(folder: Path) -> None:
         _, out, _ = await command(folder, "freeze", "bot\x1b[2J\u202e; $(reboot)", "--reason", "why")
         assert "holdpoint unfreeze 'bot<U+001B>[2J<U+202E>; $(reboot)'" in out
         assert all(line.isprintable() for line in (await command(folder, "freeze", "--list"))[1].splitlines())
+
+    against(folder, test)
+
+
+def test_a_freeze_does_not_wait_for_a_good_file(folder: Path, tmp_path: Path) -> None:
+    """While the file has a mistake the gateway serves on, and who goes wrong is frozen there."""
+    file = configuration(tmp_path, more=f"listen: {{control: {folder / 'control.sock'}}}")
+    settings = load(file)
+    settings.state.mkdir(mode=0o700)
+    publish(snapshot(settings), active(Layout(settings.state)))
+    file.write_text(file.read_text().replace("targets:", "tragets:"))
+
+    async def test(c: Control) -> None:
+        said = "the configuration that was last in force is used, for the file is refused\n"
+        freeze = ("freeze", "crm-bot", "--reason", "why", "--config", str(file))
+        code, out, err = await command(None, *freeze)
+        assert (code, out.split(",")[0]) == (0, "crm-bot is frozen")
+        assert err.startswith(f"{file}:1:1: ")
+        assert err.endswith(said)
+        for asked in (("freeze", "--list"), ("tokens", "list"), ("passwords", "list"), ("holds", "list")):
+            code, out, err = await command(None, *asked, "--config", str(file))
+            assert (code, err.endswith(said), err.count("\n")) == (0, True, 1)
+        active(Layout(settings.state)).unlink()
+        file.write_text(file.read_text().replace("listen:", "lisetn:"))
+        code, out, err = await command(None, *freeze)
+        assert (code, out) == (2, "")
+        assert "tragets" in err
+        assert err.endswith("\n--control SOCKET names a running gateway's socket, whatever the file says\n")
 
     against(folder, test)
 

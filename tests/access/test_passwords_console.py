@@ -187,6 +187,10 @@ def test_the_command(folder: Path) -> None:
         assert (words["PGHOST"], words["PGPORT"], words["PGDATABASE"]) == ("10.0.0.1", "5432", "crm")
         code, out, _ = await command(folder, "passwords", "issue", "--format", "pgpass", "--note", "x", token=DANA)
         assert out.split(":")[:3] == ["10.0.0.1", "5432", "*"]
+        code, out, err = await command(folder, "passwords", "issue", "--target", "nope", token=DANA)
+        assert (code, out, err.split(":")[0]) == (2, "", "no such password can be issued")
+        code, out, err = await command(folder, "passwords", "issue", token=None)
+        assert (code, out, "name its file with --token-file (agents" in err) == (2, "", True)
         code, out, err = await command(folder, "passwords", "issue", "--json", token=DANA)
         made = json.loads(out)
         assert (code, err, made["subject"], len(made["password"])) == (0, "", "dana", 32)

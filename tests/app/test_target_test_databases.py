@@ -75,7 +75,7 @@ def test_a_database_with_tls(tmp_path: Path, answer: bytes, shows: str | None, o
     steps = [f"{step['step']}: {step['detail']}" for step in told["steps"] if isinstance(step, dict)]  # type: ignore[union-attr]
     assert told["ok"] is ok
     assert steps[-1].startswith(last)
-    assert steps[0] == f"login: as reader, with {tmp_path}/token"
+    assert steps[0] == f"files: of the login reader: {tmp_path}/token; read, and not tried"
     assert seen[0] == REQUEST
     assert b"".join(seen[1:]) == b""
     assert "s3cret-token" not in str(told)
@@ -85,7 +85,7 @@ def test_a_database_without_tls(tmp_path: Path) -> None:
     """A connection is all that is tried."""
     told = asyncio.run(asked(tmp_path, b"", None, [], encrypted=False))
     steps = [step["step"] for step in told["steps"] if isinstance(step, dict)]  # type: ignore[union-attr]
-    assert (told["ok"], steps) == (True, ["login", "addresses", "connection"])
+    assert (told["ok"], steps) == (True, ["files", "addresses", "connection"])
 
 
 def test_a_password_that_is_gone(tmp_path: Path) -> None:
@@ -96,8 +96,9 @@ def test_a_password_that_is_gone(tmp_path: Path) -> None:
     assert told["ok"] is False
     assert told["steps"] == [
         {
-            "step": "login",
+            "step": "files",
             "ok": False,
-            "detail": "there is no such file; this names the file that holds the secret, not the secret itself",
+            "detail": "of the login reader: there is no such file; this names the file that holds the secret, not the "
+            "secret itself",
         }
     ]

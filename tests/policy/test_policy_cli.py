@@ -163,6 +163,36 @@ def test_explain_says_each_reason_and_what_would_change_it(capsys: pytest.Captur
     assert "decided under revision older" in out
 
 
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("pinned", "`read_only` or the login's `role`"),
+        ("unknown-target", "`holdpoint targets list`"),
+        ("target-out-of-scope", "good for other targets only"),
+        ("database-out-of-scope", "its `databases`"),
+        ("unparsable", "mend the statement"),
+        ("too-long", "use COPY"),
+        ("too-many", "send it in parts"),
+        ("fast-path", "in a SELECT"),
+        ("policy-timeout", "for want of a decision: `holdpoint check`"),
+    ],
+)
+def test_explain_tells_the_gateways_own_rules(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, code: str, words: str
+) -> None:
+    """Each in words of its own: nothing was wanting, and no policy is to be changed."""
+    reason = _reason("holdpoint", code, "enforce", "block")
+    nothing = {"mask": [], "approval": [], "record": "full"}
+    decided = {**RECORD["decision"], "effect": "block", "reasons": [reason], "obligations": nothing}
+    journal = FileJournal(tmp_path / "state" / "journal" / "worker-0", "worker-0")
+    journal.append("decision", {**RECORD, "decision": decided})
+    journal.close()
+    assert _run("explain", "d1", "--state", str(tmp_path / "state")) == 0
+    out = capsys.readouterr().out
+    assert words in out
+    assert ("A rule of the gateway itself" in out) is ("for want of" not in out)
+
+
 def test_an_unknown_decision_is_said(state: Path) -> None:
     """What is neither a decision nor a file is a mistake to tell."""
     with pytest.raises(CommandError, match="no decision in the index starts with 'd2'"):

@@ -68,6 +68,7 @@ class Peer(asyncio.Protocol):
         self._hangup = Hangup(self._end) if made is not None else None
         self._transport: asyncio.Transport | None = None
         self._paused = False
+        self._tls = False
         self._early: list[bytes] = []
         self.full = False
         self.over = False
@@ -108,6 +109,7 @@ class Peer(asyncio.Protocol):
         (a handshake takes ten seconds at most)."""
         loop = asyncio.get_running_loop()
         plain = self.transport
+        self._tls = True
         starting = loop.create_task(
             loop.start_tls(
                 plain,
@@ -176,9 +178,10 @@ class Peer(asyncio.Protocol):
             self._owner.received(self, data)
 
     def eof_received(self) -> bool:
-        """See asyncio. The other direction stays open until the owner closes it."""
+        """See asyncio. The other direction stays open until the owner closes it; under TLS, which has no half, asyncio
+        closes it whatever is said here, and complains of who asks for more."""
         self._end()
-        return True
+        return not self._tls
 
     def connection_lost(self, error: Exception | None) -> None:
         """See asyncio."""

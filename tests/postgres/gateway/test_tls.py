@@ -88,8 +88,11 @@ def test_another_authority_is_not_believed(gateway: Secure, postgres: Server) ->
 
 
 def test_a_server_name_names_the_target(gateway: Secure) -> None:
-    """Then the database is the server's own; another name says nothing, and the database names the target."""
+    """Then the database is the server's own, or the target once more; another name says nothing, and the database
+    names the target."""
     assert psql(gateway.words("verify-full", host=NAME, dbname="postgres")) == ("in|postgres", "")
+    assert psql(gateway.words("verify-full", host=NAME)) == ("in|crm", "")
+    assert "not for that database" in psql(gateway.words("verify-full", host=NAME, dbname="crm-dbs"))[1]
     assert psql(gateway.words("verify-full", dbname="crm-db/postgres")) == ("in|postgres", "")
     assert "target" in psql(gateway.words("verify-full", dbname="postgres"))[1]
 
