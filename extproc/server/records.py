@@ -88,9 +88,9 @@ class Records:
             self._metrics.unwritable.inc()
         return refusal_id
 
-    def visit(self, asker: Asker) -> AbstractContextManager[None]:
-        """For as long as the exchange lasts: its session is open."""
-        return self._sessions.visit(asker.principal, asker.session, lambda: _common(asker))
+    def visit(self, asker: Asker, *, whole: bool = False) -> AbstractContextManager[None]:
+        """For as long as the exchange lasts: its session is open. With `whole` it ends with it."""
+        return self._sessions.visit(asker.principal, asker.session, lambda: _common(asker), whole=whole)
 
     def close(self) -> None:
         """Record what ends with this worker; nothing is decided any more."""

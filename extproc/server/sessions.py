@@ -1,7 +1,8 @@
 """When a session, one connection of one principal, begins and ends, as this worker sees it.
 
 Envoy tells no processor that a connection was closed, so a session of which nothing is under way has ended when nothing
-came for a while. Each worker that serves some of a session tells of its own part.
+came for a while. Each worker that serves some of a session tells of its own part. Of a connection that ends at a worker
+it is known.
 """
 
 import time
@@ -46,8 +47,11 @@ class Sessions:
         self._open: dict[tuple[str, str], _Open] = {}
 
     @contextmanager
-    def visit(self, principal: Principal, session: str, common: Callable[[], Document]) -> Iterator[None]:
-        """For as long as an exchange of this session lasts. `common` gives what its records have in common."""
+    def visit(
+        self, principal: Principal, session: str, common: Callable[[], Document], *, whole: bool = False
+    ) -> Iterator[None]:
+        """For as long as an exchange of this session lasts, or the `whole` of it. `common` gives what its records have
+        in common."""
         key = (principal.key, session)
         known = self._open.pop(key, None)
         if known is None:
@@ -70,6 +74,8 @@ class Sessions:
             known.since = self._ticks()
             if self._open.get(key) is known:
                 self._open[key] = self._open.pop(key)
+                if whole:
+                    self._end(key, "ended")
 
     def sweep(self) -> None:
         """Tell of those that have ended."""

@@ -108,3 +108,13 @@ def test_what_cannot_be_written_is_counted(book: Sessions, told: Told) -> None:
     told.broken = False
     visit(book, "s")
     assert told.said == [("opened", "s", None)]
+
+
+def test_one_that_is_known_to_be_over_is_told_at_once(told: Told, book: Sessions) -> None:
+    """Nothing is waited for."""
+    with book.visit(ALICE, "s", common("s"), whole=True):
+        assert len(told.said) == 1
+    assert told.said[1:] == [("closed", "s", "ended")]
+    book.sweep()
+    book.close()
+    assert len(told.said) == 2

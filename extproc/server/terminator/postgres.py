@@ -319,7 +319,8 @@ class _Arrival:
             return
         try:
             # What a connection holds and how many there are counts as for tunnels: both stay open for long.
-            with service.caps.exchange(principal.key, tunnel=True) as account, service.gate.records.visit(asker):
+            visited = service.gate.records.visit(asker, whole=True)
+            with service.caps.exchange(principal.key, tunnel=True) as account, visited:
                 settings = context.for_the_server(opening.settings)
                 tag = Tag(label(asker.session, principal.subject) if database.tagged else "")
                 upstream = PostgresUpstream(
