@@ -212,6 +212,7 @@ class Asking:
     def _take(self, frame: Frame) -> None:
         link, kind = self._link, frame.kind
         if kind == frontend.Terminate.kind:
+            frontend.Terminate.decode(frame.body)
             link.send(Lane.REQUEST, frame.data, link.granted)
             link.close()
         elif link.copying is not None:
@@ -447,9 +448,11 @@ class Asking:
         self._forward(frame, Sent(Step.CLOSE, undo=names.drop(close.name)))
 
     def _sync(self, frame: Frame) -> None:
+        frontend.Sync.decode(frame.body)
         self._forward(frame, Sent(Step.SYNC))
 
     def _flush(self, frame: Frame) -> None:
+        frontend.Flush.decode(frame.body)
         self._link.flush(frame.data)
 
     def _function(self, frame: Frame) -> None:
@@ -474,6 +477,7 @@ class Asking:
             work.rows += frame.count
             work.taken += len(frame.data)
         else:
+            (common.CopyDone if frame.kind == common.CopyDone.kind else frontend.CopyFail).decode(frame.body)
             link.copying = None
             if link.pipeline.first is not None and link.pipeline.first.step is Step.EXECUTE:
                 link.entering = None

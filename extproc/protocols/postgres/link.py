@@ -281,7 +281,8 @@ class Link:
             # A text that fails in its middle leaves the former one behind: which it is nobody knows here.
             self._forget(statement)
         elif name is not None and kind == "prepare" and name in script.prepared:
-            self.statements.put(name, Prepared(_whole(work), script.prepared[name], ()))
+            # A parameter in it is its own, whatever PREPARE itself was bound to.
+            self.statements.put(name, Prepared(work.sql, script.prepared[name], ()))
         elif name is not None and kind == "declare" and name in script.cursors:
             self.cursors[name], self._declared[name] = script.cursors[name], _whole(work)
         elif name is not None and kind == "deallocate":

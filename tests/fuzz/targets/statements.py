@@ -14,7 +14,7 @@ from tests.fuzz.plans import SMALL
 from tests.fuzz.source import Source
 
 CHOICES = 4
-LIMIT = 40
+LIMIT = 60
 """Calls for each character, at most, and for SHORT characters in any case."""
 
 SHORT = 1024

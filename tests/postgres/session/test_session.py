@@ -298,7 +298,11 @@ def test_settings_that_the_parser_stands_on_end_the_session(pinned: tuple[str, s
 
 
 @pytest.mark.parametrize(
-    "data", [b"Q\0\0\0\1", b"Q\0\0\0\5x", b"P\0\0\0\7a\0bS\0\0\0\4", b"z\0\0\0\4", b"p\0\0\0\6x\0", b"B\0\0\0\4"]
+    "data",
+    [
+        *(b"Q\0\0\0\1", b"Q\0\0\0\5x", b"P\0\0\0\7a\0bS\0\0\0\4", b"z\0\0\0\4", b"p\0\0\0\6x\0", b"B\0\0\0\4"),
+        *(b"S\0\0\0\5x", b"H\0\0\0\5x", b"X\0\0\0\5x"),
+    ],
 )
 def test_malformed_input_ends_the_connection(data: bytes) -> None:
     """With an error that says so, and nothing of it reaches the server."""
