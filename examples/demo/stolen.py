@@ -23,6 +23,10 @@ PATHS = {JOB: "/customers/1043", THIEF: "/customers?all=1"}
 """What each asks for; nobody else in the demo asks for the thief's."""
 
 
+_IN_A_ROW = 5
+"""Refusals one after the other, by which every worker has heard."""
+
+
 @dataclass(frozen=True, slots=True)
 class Token:
     """An agent token: its id, which may be shown, and the token itself, which may not."""
@@ -36,7 +40,7 @@ class Stolen:
     """What came of it, in the order in which it happened.
 
     before: the job's answer while nobody else had its token; thief: the first answer elsewhere; owner: the job's, once
-    that was counted; revoked: all answers to either after the operator's word, those of the last moment included;
+    that was counted; revoked: the answers to either once all workers had heard the operator's word;
     renewed: the job's with a token for its own network; copied: the answer to a copy of that one elsewhere;
     tokens: both, old and new.
     """
@@ -79,7 +83,7 @@ class Theft:
         own = self._until(owner, lambda answer: answer.status != 200)[-1]
         tell(OPERATOR, [f"$ holdpoint tokens revoke {first.id}"])
         tell(OPERATOR, self._gateway.administer("tokens", "revoke", first.id).splitlines())
-        revoked = (self._until(owner, _revoked), self._until(thief, _revoked))
+        revoked = (self._settled(owner), self._settled(thief))
         second = self._issue("--network", NETWORK)
         renewed = self._until(self._call(JOB, HOME, second), _known)[-1]
         again = self._until(self._call(THIEF, ELSEWHERE, second), _known)[-1]
@@ -95,6 +99,18 @@ class Theft:
         token = json.loads(self._gateway.administer(*words, "--json"))
         tell(OPERATOR, [f"token {token['id']} of {token['subject']}, for which {token['owner']['subject']} answers"])
         return Token(token["id"], token["token"])
+
+    def _settled(self, call: Call) -> list[Answer]:
+        """The last answers, once so many in a row are refusals: any worker may be asked, and each hears of a revocation
+        within a quarter of a second."""
+        row = 0
+
+        def settled(answer: Answer) -> bool:
+            nonlocal row
+            row = row + 1 if _revoked(answer) else 0
+            return row == _IN_A_ROW
+
+        return self._until(call, settled)[-_IN_A_ROW:]
 
     def _until(self, call: Call, wanted: Callable[[Answer], bool]) -> list[Answer]:
         answers = ask_until(self._runtime, call, wanted, SETTLE_SECONDS)
