@@ -58,9 +58,5 @@ class Board:
         self._under_way = max(self._under_way - 1, 0)
         self._write()
 
-    def close(self) -> None:
-        """Let the file go."""
-        self._map.close()
-
     def _write(self) -> None:
         _NUMBER.pack_into(self._map, self._at, self._under_way)

@@ -55,7 +55,6 @@ def test_a_worker_that_died_changes_nothing_any_more(boards: tuple[Board, Board]
     ours, theirs = boards
     before = ours.mark()
     theirs.begin()
-    theirs.close()
     assert ours.mark() is None
     Board(tmp_path / "board", 1, clock)
     assert None is not ours.mark() != before

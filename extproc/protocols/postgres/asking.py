@@ -261,8 +261,11 @@ class Asking:
         """Have it decided, once it is known what is behind the views that it names; views behind views are found one
         after the other."""
         link = self._link
-        question = link.behind.missing(asked.script) if rounds < _ROUNDS else None
-        if question is not None:
+        question = link.behind.missing(asked.script)
+        if question is not None and rounds == _ROUNDS:
+            # It changes faster than it can be asked for, or has no end: nothing is known of it.
+            link.catalogue.forget()
+        elif question is not None:
             self._learning = _Learning(question, step, partial(self._judge, asked, step, then, rounds + 1))
             link.do(Learn(question))
             return

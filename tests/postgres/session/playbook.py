@@ -116,6 +116,7 @@ class Play:
     cut: Callable[[bytes], list[bytes]] = lambda data: [data]
     calls: frozenset[str] = frozenset()
     role: str | None = None
+    read_only: bool = False
     settings: Mapping[str, str] = field(default_factory=lambda: SETTINGS)
     tag: Tag = field(default_factory=Tag)
     definitions: Definitions | None = None
@@ -207,7 +208,7 @@ class Play:
                     else:
                         self._carry(self.session.handle(Decided(ask, self._outcome(ruled))))
                 case Connect():
-                    told = LoggedInAs(self.settings, "app", self.role, calls=self.calls)
+                    told = LoggedInAs(self.settings, "app", self.role, self.read_only, self.calls)
                     self._carry(self.session.handle(Connected(told)))
                 case Conclude(under):
                     assert under in self.grants, "concluded twice"

@@ -259,6 +259,23 @@ def test_a_mask_is_for_its_columns() -> None:
     assert session.take()[0][1] == row("[masked:email]", "[masked:email]")
 
 
+def test_what_is_never_told_twice_alike_is_unknown() -> None:
+    """Somebody changes it faster than it can be asked for."""
+
+    class Turning(Tables):
+        def __call__(self, question: Question) -> list[list[str | None]]:
+            """Another view each time."""
+            if "v" in question.names:
+                self.view = VIEW if self.view is CHANGED else CHANGED
+            return super().__call__(question)
+
+    tables = Turning()
+    session = play(Told(under_way=1), BY_NAME, tables=tables)
+    session.says(Query("SELECT mail FROM v"))
+    assert tables.counted() == 20
+    assert "definition" in str(session.actions[-1].facts["statements"])
+
+
 def test_rules_change_while_a_session_lasts() -> None:
     """What is decided, and what is masked from then on, goes by the new ones."""
     session = play(Told(), BY_KIND, tables=Tables())

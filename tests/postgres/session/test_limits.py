@@ -92,8 +92,7 @@ def test_a_message_that_was_begun_is_the_last(limits: Limits) -> None:
 
 def test_what_the_server_tells_of_reading_only_counts() -> None:
     """Whoever changed it."""
-    play = Play().opened()
-    play.session._link.pins = Pins(read_only=True)
+    play = Play(read_only=True).opened()
     play.server_says(ParameterStatus("default_transaction_read_only", "on"))
     assert not play.done
     play.server_says(ParameterStatus("default_transaction_read_only", "off"))
