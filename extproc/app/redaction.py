@@ -24,6 +24,7 @@ _KEPT_INSIDE = {
     "decision": frozenset({"id", "revision"}),
     "llm": frozenset({"usage"}),
 }
+_STATEMENT = "statement"
 _LOOKED_AT = _KEPT | _KEPT_INSIDE.keys() | {"decision", "trace"}
 # W3C Trace Context, section 3.2: nothing but a version, two ids and flags.
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -38,10 +39,10 @@ def redact_record(body: Document, known: Knowledge) -> Document:
         return body
     document = dict(cast(Mapping[str, JSON], clean))
     for path, value in kept:
-        if len(path) == 1:
-            document[path[0]] = value
-        else:
-            document[path[0]] = {**cast(Mapping[str, JSON], document[path[0]]), path[1]: value}
+        _put(document, path, value)
+    statement = _statement(body)
+    if statement is not None:
+        _put(document, ("action", "summary", _STATEMENT), statement)
     return document
 
 
@@ -62,6 +63,23 @@ def _split(body: Document) -> tuple[dict[str, JSON], list[tuple[tuple[str, ...],
         else:
             open_parts[name] = value
     return open_parts, kept
+
+
+def _put(document: dict[str, JSON], path: tuple[str, ...], value: JSON) -> None:
+    """Put a value at a path of members. What is on the way is copied."""
+    for name in path[:-1]:
+        inner = dict(cast(Mapping[str, JSON], document[name]))
+        document[name] = inner
+        document = inner
+    document[path[-1]] = value
+
+
+def _statement(body: Document) -> str | None:
+    """The text of a statement in an action. It was redacted by its tokens; as plain text a mask could cover code."""
+    action = body.get("action")
+    summary = action.get("summary") if isinstance(action, Mapping) else None
+    statement = summary.get(_STATEMENT) if isinstance(summary, Mapping) else None
+    return statement if isinstance(statement, str) else None
 
 
 def _kept_inside(name: str, value: JSON) -> frozenset[str]:

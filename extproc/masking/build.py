@@ -7,8 +7,10 @@ from dataclasses import replace
 from functools import lru_cache, partial
 
 from extproc.domain.mask import EVERY, GROUPS, KEY_LENGTH, SECRET, Mask, Operator
+from extproc.masking.bounded import open_kinds
 from extproc.masking.engine.fingerprint import CREDENTIAL
 from extproc.masking.engine.scanner import SLICE, counts
+from extproc.masking.hiding import for_approvers, for_records, plan_of
 from extproc.masking.plan import Knowledge, Plan
 from extproc.masking.plan import without as plan_without
 from extproc.masking.redact import redactor
@@ -159,6 +161,10 @@ def forget() -> None:
         called,
         taking,
         minding,
+        open_kinds,
+        for_approvers,
+        for_records,
+        plan_of,
     ):
         remembered.cache_clear()
 

@@ -1,6 +1,8 @@
-"""Redaction for records: once, at the sink, with every rule."""
+"""Redaction for records: once, at the sink, with every rule. A record says what ran, so no mask covers code: see
+`masking.hiding`."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import cast
@@ -8,11 +10,10 @@ from typing import cast
 from extproc.domain.json import JSON
 from extproc.masking.engine.scanner import scan
 from extproc.masking.engine.span import add
+from extproc.masking.hiding import Hidden, cover, for_records
 from extproc.masking.operators import mask_text
 from extproc.masking.plan import Knowledge, Plan
-from extproc.masking.rules.model import Family
 from extproc.masking.structure.minding import taking
-from extproc.masking.text import mask_whole
 
 SECRET_NAMES = frozenset({
     "password", "passwd", "passphrase", "pwd", "secret", "clientsecret", "secretkey", "secretaccesskey", "token",
@@ -33,13 +34,12 @@ class Redactor:
     """Masks every value of every kind, but for network addresses, which say where something came from; and the
     credentials that are known."""
 
-    __slots__ = ("_detector", "_loose", "_plan", "_innocent", "_telling", "_plain", "_nothing")
+    __slots__ = ("_hiding", "_detector", "_loose", "_innocent", "_telling", "_plain", "_nothing")
 
     def __init__(self, knowledge: Knowledge) -> None:
-        families = knowledge.engine.families.items()
-        self._detector = knowledge.detector(frozenset(k for k, family in families if family is not Family.NETWORK))
-        self._plan = Plan(self._detector)
-        self._loose = taking(self._plan, _BETWEEN.encode())
+        self._hiding = for_records(knowledge)
+        self._detector = self._hiding.everything
+        self._loose = taking(Plan(self._detector), _BETWEEN.encode())
         # Member names that were looked at and ask for nothing: records have the same few over and over.
         self._innocent: set[str] = set()
         # And those that are context for what stands under them, with the finders that they are context for.
@@ -52,7 +52,8 @@ class Redactor:
         """A text with every value masked, and how many by kind."""
         if text in self._plain:
             return text, {}
-        masked, counts = mask_whole(self._plan, text)
+        data = text.encode("utf-8", "surrogatepass")
+        masked, counts = _masked_in(text, data, self._hiding.inside(data))
         if not counts:
             self.remember((text,))
         return masked, counts
@@ -159,20 +160,22 @@ class Redactor:
             self._nothing.add((text, named))
         return True
 
-    def _redacted(self, value: JSON, counts: dict[str, int], named: frozenset[int] = frozenset()) -> JSON:
+    def _redacted(self, value: JSON, counts: dict[str, int], name: str = "") -> JSON:
         if isinstance(value, str):
-            return self._text(value, counts, named)
+            return self._text(value, counts, name)
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, int | float):
-            kind = self._number(value, named)
+            kind = self._number(value, self._detector.named(name) if name else frozenset())
             return value if kind is None else _masked(kind, None, counts)
         if isinstance(value, dict):
-            return {self._text(name, counts): self._member(name, item, counts) for name, item in value.items()}
-        return [self._redacted(item, counts, named) for item in value]
+            return {self._text(key, counts): self._member(key, item, counts) for key, item in value.items()}
+        return [self._redacted(item, counts, name) for item in value]
 
-    def _text(self, value: str, counts: dict[str, int], named: frozenset[int] = frozenset()) -> str:
-        text, found = mask_whole(self._plan, value, named)
+    def _text(self, value: str, counts: dict[str, int], name: str = "") -> str:
+        data = value.encode("utf-8", "surrogatepass")
+        hidden = self._hiding.field(data, name) if name else self._hiding.inside(data)
+        text, found = _masked_in(value, data, hidden)
         add(counts, found)
         return text
 
@@ -181,7 +184,14 @@ class Redactor:
         if plain in SECRET_NAMES and value is not None:
             kind = f"key:{plain}"
             return _masked(kind, None if isinstance(value, bool | int | float) else mask_text(kind), counts)
-        return self._redacted(value, counts, self._detector.named(name))
+        return self._redacted(value, counts, name)
+
+
+def _masked_in(text: str, data: bytes, hidden: list[Hidden]) -> tuple[str, dict[str, int]]:
+    """A text without what is hidden in it, and how many values by kind; `data` is its UTF-8."""
+    if not hidden:
+        return text, {}
+    return cover(data, hidden).decode("utf-8", "surrogatepass"), dict(Counter(kind for _, _, kind in hidden))
 
 
 def _masked(kind: str, instead: JSON, counts: dict[str, int]) -> JSON:

@@ -95,6 +95,29 @@ def test_a_hold_is_approved_by_a_second_identity(gateway: Gateway) -> None:
     assert [v["reason"] for v in gateway.records("vote") if v["hold"] == hold["id"]] == ["looks right"]
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"sql": "DELETE FROM bills WHERE id=4/*password=*/or/**/id>1"},
+        {"cmd": "echo token=$(rm${IFS}-rf${IFS}/x1y2z3)"},
+        {"note": "-----BEGIN PUBLIC KEY-----", "password": "x1;DROP TABLE bills"},
+    ],
+)
+def test_code_that_looks_like_a_value_is_shown(gateway: Gateway, body: dict[str, str]) -> None:
+    """To who approves it, and in the records: it goes on as it is."""
+    ask = {"url": "/customers/8/refunds", "json": body, "headers": {"prefer": "wait=0"}}
+    with gateway.client("agent-9") as agent:
+        hold = agent.post(**ask).json()["hold"]  # type: ignore[arg-type]
+    shown = gateway.holdpoint("holds", "show", hold, groups=("finance",)).stdout
+    decided = [d for d in gateway.records("decision") if d["hold"] == hold][-1]
+    told = gateway.administer("audit", "show", decided["decision"]["id"]).stdout
+    for text in body.values():
+        assert text in shown
+    assert [json.loads(decided["action"]["summary"]["body"]), "[masked:" in shown] == [body, False]
+    assert next(iter(body.values())) in told
+    gateway.holdpoint("holds", "deny", hold, "--reason", "a test", groups=("finance",))
+
+
 def test_a_hold_beyond_the_wait_is_claimed_later(gateway: Gateway) -> None:
     """202 with an id; the same request after the approval goes through, once, and a third asks anew."""
     ask = {"url": "/customers/8/refunds", "json": {"amount": 30}, "headers": {"prefer": "wait=0, respond-async"}}

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from extproc.app.redaction import redact_record
 from extproc.domain.json import JSON
 from extproc.domain.mask import Mask, Operator
+from extproc.masking.bounded import open_kinds
 from extproc.masking.build import build, found_in, mask_value
 from extproc.masking.engine.scanner import SLICE, START
 from extproc.masking.plan import Plan
@@ -99,10 +100,12 @@ def test_a_record_names_who_acted_and_nothing_else(party: Any, body: dict[str, A
 
 @given(texts)
 def test_a_whole_text_is_masked_as_a_stream_of_it(text: str) -> None:
-    """`redact`, `mask_value` and `found_in` agree with the stage for text; a record keeps network addresses."""
+    """`redact`, `mask_value` and `found_in` agree with the stage for text; a record keeps network addresses, and what
+    could be code in a value that may be anything."""
     raw = text.encode("utf-8", "surrogatepass")
     out, counts = run(lambda: TextStage(RECORDED), raw)
-    assert redact(text, KNOWLEDGE) == (out.decode("utf-8", "surrogatepass"), counts)
+    if open_kinds(KNOWLEDGE.engine).isdisjoint(counts):
+        assert redact(text, KNOWLEDGE)[0] == out.decode("utf-8", "surrogatepass")
     out, counts = run(lambda: TextStage(PLAN), raw)
     expected = (out.decode("utf-8", "surrogatepass"), counts)
     assert mask_value([_mask("kind", "*")], "request", text, KNOWLEDGE) == expected

@@ -11,22 +11,21 @@ from urllib.parse import parse_qsl, unquote
 
 import orjson
 
-from extproc.domain.action import Action, Unrenderable
-from extproc.domain.grant import Lane
+from extproc.domain.action import Action
 from extproc.domain.json import JSON
-from extproc.domain.mask import SECRET, Mask
+from extproc.domain.mask import SECRET
 from extproc.domain.principal import Principal
 from extproc.domain.target import Protocol, Target
-from extproc.masking.build import build, found_in, mask_value
+from extproc.masking.build import found_in
 from extproc.masking.engine.scanner import counts
 from extproc.masking.plan import Knowledge
-from extproc.masking.stage import MaskError
 from extproc.protocols.http import headers
 from extproc.protocols.http.digest import digest
 from extproc.protocols.http.document import NotJson, like_json, otherwise_encoded, read_json, says_json
 from extproc.protocols.http.llm import Chat, read_chat
 from extproc.protocols.http.message import MalformedRequest, RequestHead, segments
-from extproc.protocols.shown import HIDDEN, MARGIN, RENDER_BYTES, excerpt
+from extproc.protocols.http.render import render
+from extproc.protocols.shown import MARGIN, excerpt
 
 _FORM = "application/x-www-form-urlencoded"
 _TEXTUAL = ("xml", "javascript", "graphql")
@@ -79,7 +78,7 @@ def interpret(
         head.path,
         facts,
         _summary(head, shown, chat, data, known),
-        partial(_render, head, data, known),
+        partial(render, head, data, known),
         digest(key, principal, target, head, data or b""),
     )
     return Interpretation(action, chat)
@@ -164,34 +163,11 @@ def _summary(
             "prompt": excerpt(chat.last_user, known),
         }
     elif data and ("json" in shown or "text" in shown or "form" in shown):
-        summary["body"] = excerpt(data[: 4 * MARGIN].decode("utf-8", "replace"), known)
+        start = data[: 4 * MARGIN].decode("utf-8", "replace")
+        summary["body"] = excerpt(start, known, document="json" in shown)
     return summary
 
 
 def _some(kept: list[JSON], names: tuple[str, ...]) -> list[JSON]:
     """These names, and how many are left out."""
     return kept if len(kept) == len(names) else [*kept, f"… {len(names) - len(kept)} more"]
-
-
-def _render(head: RequestHead, data: bytes | None, known: Knowledge, masks: tuple[Mask, ...]) -> str:
-    """What an approver sees: the request as it will go on, after the masks, and without the values that nobody should
-    read in a list of requests. Names and accounts stay: a payee must be told from another."""
-    if data is None:
-        raise Unrenderable("This target does not read bodies, so nobody could say which one they approve")
-    if len(data) > RENDER_BYTES:
-        raise Unrenderable(f"The body has more than the {RENDER_BYTES} bytes that a person is shown")
-    hidden = (*masks, HIDDEN)
-    lines = [f"{head.method} {mask_value(hidden, Lane.REQUEST.value, head.target_path, known)[0]}"]
-    for name, value in head.binding_headers():
-        shown = mask_value(hidden, Lane.REQUEST.value, value, known)[0] if headers.masked(name) else "(not shown)"
-        lines.append(f"{name}: {shown}")
-    try:
-        stage = build(hidden, Lane.REQUEST.value, head.content_type_value, known)
-        body = stage.feed(data) + stage.finish() if stage is not None else data
-        if stage is not None and "private-key" in stage.counts:
-            raise Unrenderable("The body holds a private key, and what stands between its ends can't be shown")
-        return "\n".join(lines) + ("\n\n" + body.decode("utf-8") if body else "")
-    except UnicodeDecodeError:
-        raise Unrenderable("The body is not text, so nobody could read what they approve") from None
-    except MaskError as error:
-        raise Unrenderable(f"The body can't be masked: {error}") from error

@@ -57,18 +57,29 @@ class Masked:
 
     def headers(self, masks: Sequence[Mask], lane: Lane, head: Head) -> list[tuple[str, str]]:
         """The headers whose values the masks change, with their new values. Raises MaskError."""
-        visible = [(n, v) for n, v in head.headers if headers.masked(n)]
-        if not mask_value(masks, lane.value, "\n".join(v for _, v in visible), self.known)[1]:
-            return []
-        changed: dict[str, list[str]] = {}
-        touched: set[str] = set()
-        for name, value in visible:
-            text, counts = mask_value(masks, lane.value, value, self.known)
-            changed.setdefault(name, []).append(text)
-            if counts:
-                touched.add(name)
-                add(self.header_counts, counts)
-        return [(name, value) for name in changed if name in touched for value in changed[name]]
+        changed, counts = masked_headers(masks, lane, head, self.known)
+        add(self.header_counts, counts)
+        return [(name, value) for name, values in changed.items() for value in values]
+
+
+def masked_headers(
+    masks: Sequence[Mask], lane: Lane, head: Head, known: Knowledge
+) -> tuple[dict[str, list[str]], dict[str, int]]:
+    """The values of the headers that the masks change, by name, and how many values were masked by kind. Raises
+    MaskError."""
+    visible = [(n, v) for n, v in head.headers if headers.masked(n)]
+    found: dict[str, int] = {}
+    if not mask_value(masks, lane.value, "\n".join(v for _, v in visible), known)[1]:
+        return {}, found
+    changed: dict[str, list[str]] = {}
+    touched: set[str] = set()
+    for name, value in visible:
+        text, counts = mask_value(masks, lane.value, value, known)
+        changed.setdefault(name, []).append(text)
+        if counts:
+            touched.add(name)
+            add(found, counts)
+    return {name: values for name, values in changed.items() if name in touched}, found
 
 
 class RequestLane(Masked):

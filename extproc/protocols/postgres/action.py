@@ -1,5 +1,6 @@
 """From a statement to the Action that policy decides. Pure."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -7,18 +8,19 @@ from functools import lru_cache, partial
 import orjson
 
 from extproc.domain.action import Action, Unrenderable
-from extproc.domain.grant import Lane
 from extproc.domain.json import JSON
 from extproc.domain.mask import SECRET, Mask
 from extproc.domain.principal import Principal
 from extproc.domain.target import Protocol, Target
-from extproc.masking.build import found_among, found_in, mask_value
+from extproc.masking.build import found_among, found_in
+from extproc.masking.hiding import Hiding, cover, for_approvers
 from extproc.masking.plan import Knowledge
 from extproc.masking.redact import plain
 from extproc.protocols.digest import keyed
 from extproc.protocols.postgres.sql import Script, Setting, Statement
+from extproc.protocols.postgres.sql.covering import for_approver
 from extproc.protocols.postgres.summary import Told, tables_of, written
-from extproc.protocols.shown import HIDDEN, RENDER_BYTES
+from extproc.protocols.shown import RENDER_BYTES
 
 TRANSACTION = {"I": "idle", "T": "open", "E": "failed"}
 """What ReadyForQuery says, in policy's words."""
@@ -61,6 +63,15 @@ class Scene:
             "application": self.application,
         }
 
+    def shown(self) -> tuple[tuple[str, str | None], ...]:
+        """What an approver is told of it, by name."""
+        return (
+            ("database", self.database),
+            ("user", self.user),
+            ("role", self.role),
+            ("search_path", self.search_path),
+        )
+
     def parts(self) -> list[str]:
         """What a digest binds of it."""
         who, target = self.principal, self.target
@@ -100,7 +111,8 @@ def connecting(scene: Scene, settings: Sequence[tuple[str, str]], key: bytes) ->
     facts: dict[str, JSON] = {**scene.facts("connect"), "statements": asked, "complete": True}
 
     def render(_: tuple[Mask, ...]) -> str:
-        lines = [f"CONNECT to {scene.database}", *(f"SET {name} = {orjson.dumps(v).decode()}" for name, v in settings)]
+        lines = [f"CONNECT to {_line(scene.database)}"]
+        lines += [f"SET {_line(name)} = {json.dumps(value, ensure_ascii=False)}" for name, value in settings]
         return "\n".join([*lines, "(each statement is decided by itself)"])
 
     digest = keyed(key, [*scene.parts(), "connect", *(part for setting in settings for part in setting)])
@@ -183,16 +195,37 @@ def _found(text: str, known: Knowledge) -> dict[str, JSON]:
     return dict(found_in(text.encode("utf-8", "surrogatepass"), "text/plain", known)) if text else {}
 
 
-def _render(asked: Asked, scene: Scene, known: Knowledge, masks: tuple[Mask, ...]) -> str:
-    """What an approver sees: all that will run, and where, without the values that nobody should read in a list."""
+def _render(asked: Asked, scene: Scene, known: Knowledge, _: tuple[Mask, ...]) -> str:
+    """What an approver sees: all that will run, and where, without the values that nobody should read in a list. Masks
+    change what comes back, not what is asked. Lines are counted, for a text may have lines that look like ours."""
     if len(asked.sql) + len(asked.raw) + sum(map(len, asked.behind)) > RENDER_BYTES:
         raise Unrenderable(f"The statement has more than the {RENDER_BYTES} bytes that a person is shown")
     if any(not isinstance(value, str | None) for value in asked.values):
         raise Unrenderable("A value of the statement is not text, so nobody could read what they approve")
-    where = f"-- database {scene.database}, user {scene.user}, role {scene.role}, search_path {scene.search_path}"
-    lines = [f"{where}, transaction {TRANSACTION[scene.transaction]}", asked.sql]
+    hiding = for_approvers(known)
+    where = ", ".join(f"{name} {_line(value)}" for name, value in scene.shown())
+    lines = [f"-- {where}, transaction {TRANSACTION[scene.transaction]}{_lines(asked.sql)}"]
+    lines.append(for_approver(asked.sql, hiding))
     for number, value in enumerate(asked.values, 1):
-        lines.append(f"-- ${number} = {orjson.dumps(value).decode()}")
+        lines.append(f"-- ${number} = {_value(value, hiding)}")
     for text in asked.behind:
-        lines += ["-- which stands for", text]
-    return mask_value((*masks, HIDDEN), Lane.REQUEST.value, "\n".join(lines), known)[0]
+        lines += [f"-- which stands for{_lines(text)}", for_approver(text, hiding)]
+    return "\n".join(lines)
+
+
+def _value(value: JSON, hiding: Hiding) -> str:
+    """A bind value as JSON: it may be masked as a whole, and as any text otherwise."""
+    if not isinstance(value, str):
+        return orjson.dumps(value).decode()
+    data = value.encode("utf-8", "surrogatepass")
+    return json.dumps(cover(data, hiding.field(data)).decode("utf-8", "surrogatepass"), ensure_ascii=False)
+
+
+def _line(text: str | None) -> str:
+    """A name on one line."""
+    return json.dumps(text, ensure_ascii=False) if text is not None and not text.isprintable() else str(text)
+
+
+def _lines(text: str) -> str:
+    count = text.count("\n") + 1
+    return f", {count} lines" if count > 1 else ""

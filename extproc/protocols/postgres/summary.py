@@ -17,6 +17,7 @@ from extproc.masking.plan import Knowledge
 from extproc.masking.redact import SECRET_NAMES, redact_json
 from extproc.protocols.postgres.masks.whole import COLUMN
 from extproc.protocols.postgres.sql import Relation, Script
+from extproc.protocols.postgres.sql.covering import for_record
 from extproc.protocols.postgres.sql.facts import Object
 from extproc.protocols.postgres.sql.hiding import Covered, cover
 from extproc.protocols.postgres.sql.renaming import speaks
@@ -68,7 +69,7 @@ class Told:
         return {
             **{name: _cut(value, MOST_CHARACTERS) for name, value in self.scene.items()},
             "tables": [*self.tables[:MOST_TABLES], *_more(len(self.tables) - MOST_TABLES)],
-            "statement": excerpt(hidden.sql, known),
+            "statement": for_record(hidden.sql, known),
             "values": [*shown, *_more(len(hidden.values) - len(shown))],
         }
 

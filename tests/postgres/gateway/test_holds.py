@@ -192,3 +192,22 @@ def test_an_approval_is_for_what_was_shown(gateway: DatabaseGateway) -> None:
         asking = {change: pool.submit(asked, gateway, *other) for change, other in OTHERS.items()}
     found = {change: future.result() for change, future in asking.items()}
     assert len({usual, *found.values()}) == 1 + len(OTHERS), found
+
+
+HIDING = "UPDATE orders SET total = total WHERE id=4/*password=*/or/**/id>1"
+
+
+def test_code_that_looks_like_a_value_is_shown(gateway: DatabaseGateway) -> None:
+    """To who approves it, and in the records: a rule takes all behind `password=` for one, but that is what runs."""
+    with Psql(gateway.dsn("hider", groups=GROUPS), HIDING) as psql:
+        hold = psql.hold
+        shown = gateway.gateway.holdpoint("holds", "show", hold, groups=("operators",))
+        decide(gateway, "deny", hold)
+        psql.end()
+    assert shown.returncode == 0, shown.stderr
+    assert HIDING in shown.stdout
+    assert "[masked:" not in shown.stdout
+    (decided,) = [r for r in gateway.gateway.records("decision") if r["hold"] == hold]
+    assert decided["action"]["summary"]["statement"] == HIDING
+    told = gateway.gateway.administer("audit", "show", decided["decision"]["id"])
+    assert "or/**/id>1" in told.stdout
