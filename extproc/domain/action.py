@@ -22,6 +22,9 @@ class Action:
     raises Unrenderable.
     `digest` is the keyed hash (hex) over everything that will be forwarded; a hold binds to it. `masked`, where there
     is more to hide once policy has said what it governs, gives the summary under these masks.
+    `settled`: None where the action depends on nothing but itself. Else it depends on the state of something else that
+    `digest` binds, too: True once that was looked at, False while it was not. No hold is opened for the latter; for
+    the former it is looked at once more when an approval comes.
     """
 
     protocol: Protocol
@@ -32,6 +35,7 @@ class Action:
     render: Callable[[tuple[Mask, ...]], str]
     digest: str
     masked: Callable[[tuple[Mask, ...]], Document] | None = None
+    settled: bool | None = None
 
     def summary_under(self, masks: tuple[Mask, ...]) -> Document:
         """The summary for the record of a decision with these masks."""

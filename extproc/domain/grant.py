@@ -36,7 +36,8 @@ class Refusal:
 
 class RefusalKind(StrEnum):
     """Why nothing goes on. PENDING is the one that may be taken up again: the hold is still open. LIMITED:
-    the principal has too much under way."""
+    the principal has too much under way. UNSETTLED is no end, and in no record: people are to be asked, and the session
+    first has to find out what their approval binds (`Action.settled`), and then to ask again."""
 
     BLOCKED = "blocked"
     PENDING = "pending"
@@ -44,3 +45,4 @@ class RefusalKind(StrEnum):
     EXPIRED = "expired"
     UNAVAILABLE = "unavailable"
     LIMITED = "limited"
+    UNSETTLED = "unsettled"

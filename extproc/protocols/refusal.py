@@ -10,6 +10,7 @@ TITLE = {
     RefusalKind.PENDING: "Held for approval",
     RefusalKind.UNAVAILABLE: "No decision could be made, so nothing passes",
     RefusalKind.LIMITED: "Too much at one time",
+    RefusalKind.UNSETTLED: "What an approval would bind is not known",
 }
 """The first words of a refusal."""
 

@@ -256,6 +256,8 @@ class _Ruling:
         for _ in range(_ROUNDS):
             if decision.effect is not Effect.HOLD:
                 return self._conclude(decision, None)
+            if self._action.settled is False:
+                return Refusal(decision, RefusalKind.UNSETTLED)
             outcome = await self._hold(decision)
             if isinstance(outcome, Grant | Refusal):
                 return outcome
@@ -282,6 +284,10 @@ class _Ruling:
             if hold.state is HoldState.PENDING:
                 await self._pending(hold)
                 hold = await self._wait(hold)
+                if hold.state is HoldState.APPROVED and self._action.settled:
+                    # What the digest binds may be something else by now: the same again claims it, anything else asks.
+                    hold, settled = await holds.detach(hold.id), True
+                    return Refusal(decision, RefusalKind.UNSETTLED, hold.id)
             if hold.state is HoldState.PENDING:
                 hold, settled = await holds.detach(hold.id), True
                 return self._refuse(decision, RefusalKind.PENDING, hold)

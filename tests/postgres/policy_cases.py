@@ -111,6 +111,8 @@ WRITES: list[Case] = [
     ("DO LANGUAGE plpgsql 'BEGIN END'", "block", "unknown-meaning"),
     ("EXECUTE p(7)", "block", "unknown-meaning"),
     ("FETCH ALL FROM c", "block", "unknown-meaning"),
+    ("DELETE FROM orders WHERE CURRENT OF c", "block", "unknown-meaning"),
+    (("DECLARE c CURSOR FOR TABLE orders", "DELETE FROM orders WHERE CURRENT OF c"), "block", "unknown-meaning"),
 ]  # fmt: skip
 
 DEFINITIONS: list[Case] = [

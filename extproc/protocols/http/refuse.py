@@ -18,6 +18,7 @@ _STATUS = {
     RefusalKind.PENDING: 202,
     RefusalKind.UNAVAILABLE: 503,
     RefusalKind.LIMITED: 429,
+    RefusalKind.UNSETTLED: 503,
 }
 _NEXT = {
     RefusalKind.BLOCKED: "Sending it again will not help; do something else, or ask the owner of the policy.",
@@ -26,6 +27,7 @@ _NEXT = {
     RefusalKind.PENDING: "Send exactly the same request again later: once it is approved it goes through, once.",
     RefusalKind.UNAVAILABLE: "This is a fault of the gateway, not of the request; try again later.",
     RefusalKind.LIMITED: "Try again when others of yours have ended.",
+    RefusalKind.UNSETTLED: "This is a fault of the gateway; try again later.",
 }
 
 

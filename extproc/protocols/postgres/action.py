@@ -20,6 +20,7 @@ from extproc.protocols.digest import keyed
 from extproc.protocols.postgres.sql import Script, Setting, Statement
 from extproc.protocols.postgres.sql.covering import for_approver
 from extproc.protocols.postgres.summary import Told, tables_of, written
+from extproc.protocols.postgres.surroundings import Surroundings
 from extproc.protocols.shown import RENDER_BYTES
 
 TRANSACTION = {"I": "idle", "T": "open", "E": "failed"}
@@ -36,7 +37,8 @@ _MOST_SCRIPTS = 512
 class Scene:
     """All that gives a statement its meaning besides its text: who asks what target, in which database, as which user
     and role of the server, by which search_path (None: not known any more), in which state of the transaction
-    (ReadyForQuery's letter). `application` is the client's own claim."""
+    (ReadyForQuery's letter). `application` is the client's own claim. `around` is what else the server was
+    asked for; None where it was not."""
 
     principal: Principal
     target: Target
@@ -46,6 +48,7 @@ class Scene:
     search_path: str | None
     transaction: str = "I"
     application: str = ""
+    around: Surroundings | None = None
 
     def with_state(self, transaction: str) -> "Scene":
         """The same in another state of the transaction."""
@@ -78,7 +81,7 @@ class Scene:
         path = "?" if self.search_path is None else f"={self.search_path}"
         return [
             "postgres", who.issuer, who.subject, who.acts_for or "", target.name, target.revision, self.database,
-            self.user, self.role, path, self.transaction,
+            self.user, self.role, path, self.transaction, *(() if self.around is None else self.around.parts()),
         ]  # fmt: skip
 
 
@@ -86,7 +89,8 @@ class Scene:
 class Asked:
     """What is asked: a text, what it says, and the values that it is bound to, both as they go on (`raw`) and as policy
     reads them. `types` are those that the client gave its parameters (OIDs). `prepared` says that it is not to be
-    executed yet. `behind` are the texts of what it only names: the statement of an EXECUTE, the cursor of a FETCH."""
+    executed yet. `behind` are the texts of what it only names: the statement of an EXECUTE, the cursor of a FETCH.
+    `unbound` says why no approval could bind all that it depends on; empty where one can."""
 
     sql: str
     script: Script
@@ -95,6 +99,7 @@ class Asked:
     types: tuple[int, ...] = ()
     prepared: bool = False
     behind: tuple[str, ...] = ()
+    unbound: str = ""
 
     def parts(self) -> list[str]:
         """What a digest binds of it, beside `raw`. What stands behind a name is bound by what it is: the name may stand
@@ -148,6 +153,7 @@ def action_of(asked: Asked, scene: Scene, known: Knowledge, key: bytes) -> Actio
         render,
         digest,
         partial(told.under, summary),
+        settled=scene.around is not None or bool(asked.unbound),
     )
 
 
@@ -195,9 +201,11 @@ def _found(text: str, known: Knowledge) -> dict[str, JSON]:
     return dict(found_in(text.encode("utf-8", "surrogatepass"), "text/plain", known)) if text else {}
 
 
-def _render(asked: Asked, scene: Scene, known: Knowledge, _: tuple[Mask, ...]) -> str:
+def _render(asked: Asked, scene: Scene, known: Knowledge, masks: tuple[Mask, ...]) -> str:
     """What an approver sees: all that will run, and where, without the values that nobody should read in a list. Masks
     change what comes back, not what is asked. Lines are counted, for a text may have lines that look like ours."""
+    if asked.unbound or scene.around is None:
+        raise Unrenderable(asked.unbound or "What the statement depends on was not looked at")
     if len(asked.sql) + len(asked.raw) + sum(map(len, asked.behind)) > RENDER_BYTES:
         raise Unrenderable(f"The statement has more than the {RENDER_BYTES} bytes that a person is shown")
     if any(not isinstance(value, str | None) for value in asked.values):
@@ -205,9 +213,11 @@ def _render(asked: Asked, scene: Scene, known: Knowledge, _: tuple[Mask, ...]) -
     hiding = for_approvers(known)
     where = ", ".join(f"{name} {_line(value)}" for name, value in scene.shown())
     lines = [f"-- {where}, transaction {TRANSACTION[scene.transaction]}{_lines(asked.sql)}"]
-    lines.append(for_approver(asked.sql, hiding))
+    lines += [*scene.around.shown(masks), for_approver(asked.sql, hiding)]
     for number, value in enumerate(asked.values, 1):
         lines.append(f"-- ${number} = {_value(value, hiding)}")
+    if any(statement.kind == "fetch" for statement in asked.script.statements):
+        lines.append("-- a cursor gives rows from where it stands when this runs, which no approval binds")
     for text in asked.behind:
         lines += [f"-- which stands for{_lines(text)}", for_approver(text, hiding)]
     return "\n".join(lines)

@@ -9,7 +9,7 @@ from extproc.masking.build import mask_value
 from extproc.masking.operators import mask_text
 from extproc.masking.stage import MaskError
 from extproc.protocols.connection import Cancel, Deadline, Draw, Learn
-from extproc.protocols.postgres import errors, look, tag
+from extproc.protocols.postgres import errors, look, settling, tag
 from extproc.protocols.postgres.link import Link
 from extproc.protocols.postgres.masks.catalogue import Answer
 from extproc.protocols.postgres.masks.copying import CopyMask
@@ -19,6 +19,7 @@ from extproc.protocols.postgres.masks.whole import COLUMN
 from extproc.protocols.postgres.pipeline import Sent, Step
 from extproc.protocols.postgres.results import Copied, Result, Rows
 from extproc.protocols.postgres.shelf import Columns
+from extproc.protocols.postgres.surroundings import Settling
 from extproc.protocols.postgres.wire import backend
 from extproc.protocols.postgres.wire.fields import Malformed
 from extproc.protocols.postgres.wire.frame import Frame, Framer, Part, Unframed
@@ -40,6 +41,7 @@ _READS = frozenset({"select", "show", "fetch", "copy", "explain"})
 _HOURLY = "The statement gives more than is left of what policy lets you read here within an hour."
 _UNCOUNTED = "How much you have read here within the hour can't be told at the moment, and policy limits that."
 _RESULTS = (Step.QUERY, Step.EXECUTE)
+_LOOKS = (Step.QUERY, Step.LOOK)
 
 
 class _Unforeseen(Exception):
@@ -116,6 +118,8 @@ class Answering:
             self._at_any_time(frame, first)
         elif kind == backend.ErrorResponse.kind:
             self._error(frame, first)
+        elif first is not None and first.silent and link.settling is not None and first.step in _LOOKS:
+            self._settled(frame, link.settling)
         elif first is None or (first.instead is not None and kind != backend.ReadyForQuery.kind):
             # Above all: what stands in for a refused statement must fail.
             raise _Unforeseen(f"kind {kind}")
@@ -145,6 +149,7 @@ class Answering:
                 return
             if status.name == tag.SETTING and self._link.tagging:
                 return
+            self._link.changes += status.name != tag.SETTING
             if status.name == tag.SETTING:
                 own, before = self._link.tag.heard(status.value), self._link.scene.application
                 if self._link.tag and own == before:
@@ -189,6 +194,9 @@ class Answering:
             self._pass(backend.ErrorResponse(self._report(report.fields, first)).encode())
             link.end("upstream-ended")
             return
+        if first.silent and first.step is Step.QUERY and link.settling is not None:
+            # The session learns that it is not told what it asked for, once the server is ready.
+            return
         if first.silent and first.step is Step.QUERY:
             raise _Unforeseen("what only the server knows can't be asked for")
         if first.instead is not None:
@@ -231,7 +239,8 @@ class Answering:
         link.pipeline.done()
         if frame.kind == backend.BindComplete.kind and first.work is not None:
             link.bound(first.work.script)
-        self._pass(frame.data, link.under(first.work))
+        if not first.silent:
+            self._pass(frame.data, link.under(first.work))
         if first.final and first.work is not None:
             link.conclude(first.work)
 
@@ -414,6 +423,15 @@ class Answering:
                 link.entering = None
             if not work.sent:
                 link.conclude(work)
+
+    def _settled(self, frame: Frame, asked: Settling) -> None:
+        """The answer to what an approval would bind (`settling`)."""
+        link = self._link
+        if not settling.answer(link, asked, frame):
+            raise _Unforeseen(f"kind {frame.kind}")
+        if asked.done and link.pins.role not in (None, link.scene.role):
+            said = f"The role of this connection is {link.pins.role}, and was changed."
+            link.end("pinned-role", errors.fatal(errors.OPERATOR_INTERVENTION, said))
 
     def _looked(self, frame: Frame) -> None:
         """The answer to what the gateway itself asked (`look`)."""

@@ -6,16 +6,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 
-from extproc.domain.grant import Grant, Lane, Refusal
+from extproc.domain.grant import Grant, Lane, Refusal, RefusalKind
 from extproc.protocols.connection import Cancel, Conclude, Learn, Refuse, Withdraw
-from extproc.protocols.postgres import context, errors, look, values
+from extproc.protocols.postgres import context, errors, look, settling, values
 from extproc.protocols.postgres.action import Asked, action_of, told_of
-from extproc.protocols.postgres.link import Link
+from extproc.protocols.postgres.link import BY_NAME, Link
 from extproc.protocols.postgres.masks.catalogue import Answer, CatalogueError
 from extproc.protocols.postgres.masks.question import Question
 from extproc.protocols.postgres.pipeline import Sent, Step
 from extproc.protocols.postgres.sql import Reader, Script, Unparsable
 from extproc.protocols.postgres.summary import Told
+from extproc.protocols.postgres.surroundings import Settling
 from extproc.protocols.postgres.wire import common, frontend
 from extproc.protocols.postgres.wire.fields import Malformed
 from extproc.protocols.postgres.wire.frame import Frame, Framer, Unframed
@@ -23,7 +24,6 @@ from extproc.protocols.postgres.wire.frontend import Of
 from extproc.protocols.postgres.work import Portal, Prepared, Work
 from extproc.protocols.session import Decide
 
-_BY_NAME = frozenset({"execute", "fetch"})
 _JUDGED = frozenset({frontend.Query.kind, frontend.Parse.kind, frontend.Bind.kind})
 _COPY = frozenset({common.CopyData.kind, common.CopyDone.kind, frontend.CopyFail.kind})
 _FLUSH = frontend.Flush().encode()
@@ -53,11 +53,42 @@ _FRAME_BYTES = 200
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """A question that is not answered yet, the message that it is about, and what to do once it is granted."""
+    """A question that is not answered yet, the message that it is about, and what to do once it is granted. `asked` is
+    what it is about, `rounds` how often it was settled what an approval of it binds; `settled`: it is now."""
 
     ask: int
     step: Step
     then: Callable[[Grant], None]
+    asked: Asked
+    rounds: int
+    settled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """What was found out, or is being found out, that an approval binds; `rounds` is how often it was."""
+
+    settling: Settling | None = None
+    rounds: int = 0
+    unbound: str = ""
+
+    @property
+    def why(self) -> str:
+        """Why nothing can be bound; empty where it can, or nothing was asked for."""
+        return self.unbound or ("" if self.settling is None else settling.untold(self.settling))
+
+
+@dataclass(frozen=True, slots=True)
+class _Settling:
+    """The server is being asked what an approval would bind, before this is decided again."""
+
+    settled: _Settled
+    waiting: _Waiting
+
+    @property
+    def step(self) -> Step:
+        """The message that it is about."""
+        return self.waiting.step
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +114,8 @@ class Asking:
         self._asks = count(1)
         self._waiting: _Waiting | None = None
         self._learning: _Learning | None = None
+        self._settling: _Settling | None = None
+        self._approved = False
         self._steps: dict[int, Callable[[Frame], None]] = {
             frontend.Query.kind: self._query,
             frontend.Parse.kind: self._parse,
@@ -118,7 +151,11 @@ class Asking:
     def go_on(self) -> None:
         """Take what can be taken now."""
         link = self._link
-        while self._waiting is None and self._learning is None and not link.ended:
+        while not link.ended:
+            if self._settling is not None and not self._settle_done(self._settling):
+                return
+            if self._waiting is not None or self._learning is not None:
+                return
             if not self._inbox:
                 if self._fault is not None:
                     link.broken(self._fault)
@@ -142,13 +179,38 @@ class Asking:
         # What went before it in the same pipeline failed meanwhile: the server would skip it.
         skipped = link.pipeline.skipping and waiting.step is not Step.QUERY
         if isinstance(outcome, Refusal):
-            if not skipped:
+            if outcome.kind is RefusalKind.UNSETTLED and not skipped:
+                self._settle(waiting)
+            elif not skipped:
                 link.refuse(waiting.step, errors.refused(outcome), f"decision {outcome.decision.id}")
         elif skipped:
             link.do(Conclude(outcome, "aborted:skipped"))
         else:
+            self._approved = waiting.settled
             waiting.then(outcome)
         self.go_on()
+
+    def _settle(self, waiting: _Waiting) -> None:
+        """Find out what an approval of this binds, as far as that can be, and have it decided with that."""
+        link, rounds = self._link, waiting.rounds + 1
+        why = settling.unbound(link, waiting.asked, waiting.step, waiting.rounds)
+        if why:
+            self._judge(waiting.asked, waiting.step, waiting.then, 0, _Settled(None, rounds, why))
+            return
+        asked = replace(waiting.asked, script=link.behind.facts(waiting.asked.script))
+        asking = settling.ask(link, asked)
+        self._settling = _Settling(_Settled(asking, rounds), waiting)
+
+    def _settle_done(self, settling: _Settling) -> bool:
+        """Whether it is found out what an approval binds: then it is decided anew."""
+        settled, waiting = settling.settled, settling.waiting
+        if settled.settling is None or not settled.settling.done:
+            return False
+        self._settling = None
+        if not settled.settling.lost:
+            self._judge(waiting.asked, waiting.step, waiting.then, 0, settled)
+        # Else what went before it failed, and the server skips it.
+        return True
 
     def learned(self, question: Question, answer: Answer | None) -> bool:
         """What had to be found out is known, or can't be. Whether it was this that was asked here."""
@@ -166,11 +228,11 @@ class Asking:
 
     def cancel(self) -> None:
         """The client gave up what it waits for: a decision, or the server."""
-        link, waiting = self._link, self._waiting or self._learning
+        link, waiting = self._link, self._waiting or self._learning or self._settling
         if waiting is not None:
             if isinstance(waiting, _Waiting):
                 link.do(Withdraw(waiting.ask))
-            self._waiting = self._learning = None
+            self._waiting = self._learning = self._settling = None
             link.refuse(waiting.step, errors.error(errors.CANCELLED, "canceling statement due to user request"))
             self.go_on()
         elif link.pipeline.first is not None and not link.pipeline.first.silent:
@@ -257,7 +319,9 @@ class Asking:
             self._link.believe()
             self._judge(asked, step, then, 0)
 
-    def _judge(self, asked: Asked, step: Step, then: Callable[[Grant], None], rounds: int) -> None:
+    def _judge(
+        self, asked: Asked, step: Step, then: Callable[[Grant], None], rounds: int, settled: _Settled | None = None
+    ) -> None:
         """Have it decided, once it is known what is behind the views that it names; views behind views are found one
         after the other."""
         link = self._link
@@ -266,15 +330,20 @@ class Asking:
             # It changes faster than it can be asked for, or has no end: nothing is known of it.
             link.catalogue.forget()
         elif question is not None:
-            self._learning = _Learning(question, step, partial(self._judge, asked, step, then, rounds + 1))
+            self._learning = _Learning(question, step, partial(self._judge, asked, step, then, rounds + 1, settled))
             link.do(Learn(question))
             return
-        self._waiting = _Waiting(next(self._asks), step, then)
-        asked = replace(asked, script=link.behind.facts(asked.script), behind=link.named(asked.script))
+        settled = settled or _Settled()
+        waiting = _Waiting(next(self._asks), step, then, asked, settled.rounds, settled.settling is not None)
+        self._waiting = waiting
+        script = link.behind.facts(asked.script)
+        asked = replace(asked, script=script, behind=link.named(asked.script), unbound=asked.unbound or settled.why)
         scene = look.unsure(link.scene) if asked.script.strays(link.moved) else link.scene
+        if settled.settling is not None and settled.settling.found is not None:
+            scene = replace(scene, around=settled.settling.found)
         action = action_of(asked, scene, link.known, self._key)
         trace = context.of_statement(asked.sql, link.scene.application)
-        link.do(Decide(self._waiting.ask, action, link.scene.target.wait_seconds, trace))
+        link.do(Decide(waiting.ask, action, link.scene.target.wait_seconds, trace))
 
     def _note(self, verb: str, code: str, title: str, told: Told) -> None:
         """Have a refusal recorded that nothing was decided for."""
@@ -316,6 +385,7 @@ class Asking:
         def granted(grant: Grant) -> None:
             work = link.begin(Work(grant, sql, script))
             link.pipeline.push(Sent(Step.QUERY, work))
+            link.runs(script)
             link.entering = work if script.copies_in else None
             link.send(Lane.REQUEST, frame.data, grant)
 
@@ -327,7 +397,7 @@ class Asking:
         script = self._read(parse.text, Step.PARSE)
         if script is None or self._full_of_names(Step.PARSE):
             return
-        prepared = Prepared(parse.text, script, parse.types)
+        prepared = Prepared(parse.text, script, parse.types, link.changes)
         follows = self._inbox[0] if self._inbox else None
         if follows is not None and follows.kind == frontend.Bind.kind:
             bind = frontend.Bind.decode(follows.body)
@@ -356,18 +426,33 @@ class Asking:
         link.pipeline.push(Sent(Step.PARSE, work, undo=link.statements.put(name, prepared), final=final))
         link.send(Lane.REQUEST, frame.data, work.grant)
 
+    def _prepare_again(self, name: str, prepared: Prepared, work: Work) -> None:
+        """Constants of a text are read when it is prepared: what was approved is prepared by the settings that the
+        approval binds. The client does not hear of it."""
+        link = self._link
+        link.pipeline.push(Sent(Step.CLOSE, work, silent=True))
+        link.send(Lane.REQUEST, frontend.Close(Of.STATEMENT, name).encode(), work.grant)
+        link.statements.put(name, replace(prepared, changes=link.changes))
+
+        def gone() -> None:
+            link.statements.drop(name)
+
+        link.pipeline.push(Sent(Step.PARSE, work, silent=True, undo=gone))
+        parse = frontend.Parse(name, prepared.sql, prepared.types)
+        link.send(Lane.REQUEST, parse.encode(), work.grant)
+
     def _bind(self, frame: Frame) -> None:
         bind = frontend.Bind.decode(frame.body)
         prepared = self._link.statements.get(bind.statement)
         if prepared is None:
             self._nothing(Step.BIND, errors.NO_STATEMENT, "prepared statement", bind.statement)
             return
-        if any(statement.kind in _BY_NAME for statement in prepared.script.outer):
+        if any(one.name is not None and one.kind in BY_NAME for one in prepared.script.statements):
             # What it names may be another one by now.
             script = self._read(prepared.sql, Step.BIND)
             if script is None:
                 return
-            prepared = Prepared(prepared.sql, script, prepared.types)
+            prepared = replace(prepared, script=script)
         self._bound(bind, frame, prepared, None)
 
     def _bound(self, bind: frontend.Bind, frame: Frame, prepared: Prepared, parse: Frame | None) -> None:
@@ -381,12 +466,18 @@ class Asking:
             for i, value in enumerate(bind.values)
         )
 
-        asked = Asked(prepared.sql, prepared.script, told, frame.data, types)
+        # By the protocol alone it can be prepared anew.
+        former = parse is None and prepared.by_sql and prepared.changes != link.changes
+        unbound = settling.FORMER if former else ""
+        asked = Asked(prepared.sql, prepared.script, told, frame.data, types, unbound=unbound)
 
         def granted(grant: Grant) -> None:
             work = link.begin(Work(grant, prepared.sql, prepared.script, raw=frame.data))
             if parse is not None:
                 self._prepare(parse, bind.statement, prepared, work)
+            elif self._approved and prepared.changes != link.changes:
+                self._prepare_again(bind.statement, prepared, work)
+            work.changes = link.changes if self._approved else None
             portal = Portal(work, asked)
             # A cursor has the same names.
             link.cursors.pop(bind.portal, None)
@@ -423,6 +514,10 @@ class Asking:
             return
         if self._astray(Step.EXECUTE):
             return
+        if portal.work.changes not in (None, link.changes):
+            why = "Settings may have changed since this was approved."
+            link.refuse(Step.EXECUTE, errors.error(errors.INSUFFICIENT_PRIVILEGE, why, hint="Bind it again."))
+            return
         if link.is_under_way(portal.work):
             self._run(frame, execute, portal)
             return
@@ -442,6 +537,9 @@ class Asking:
             ask = frontend.Describe(Of.PORTAL, execute.portal).encode()
             link.ask(ask, Sent(Step.DESCRIBE, work, silent=True, portal=portal))
         link.entering = work if work.script.copies_in else None
+        link.runs(work.script)
+        if work.changes is not None:
+            work.changes = link.changes
         link.unsettled = work.script.effects.moves or work.script.effects.names
         self._forward(frame, Sent(Step.EXECUTE, work, portal=portal), work.grant)
 

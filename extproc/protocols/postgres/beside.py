@@ -1,20 +1,25 @@
 """Statements of the gateway's own beside the client's: by the extended protocol, under names that no client has.
 
 A Query would make the server forget the client's unnamed statement and portal ("Message Flow", Extended Query); these
-leave them as they are. Only where a Sync does no harm, for they end with one: between transactions, or in one that a
+leave them as they are. With a Sync only where it does no harm: between transactions, or in one that a
 BEGIN opened.
 """
 
-from extproc.protocols.postgres.wire.frontend import Bind, Close, Execute, Of, Parse, Sync
+from extproc.protocols.postgres.wire.frontend import Bind, Close, Execute, Flush, Of, Parse, Sync
 
 _OURS = "holdpoint beside"
 
 
-def beside(*texts: str) -> bytes:
-    """What runs these, each a single statement without parameters. It is answered by one ReadyForQuery."""
+BESIDE_CLOSES = 4
+"""How many CloseComplete messages answer one text."""
+
+
+def beside(*texts: str, sync: bool = True) -> bytes:
+    """What runs these, each a single statement without parameters. It is answered by one ReadyForQuery; without `sync`
+    it is a part of the client's own pipeline, and the last answer is a CloseComplete."""
     closed = Close(Of.PORTAL, _OURS).encode() + Close(Of.STATEMENT, _OURS).encode()
     # Closed before, too: what somebody else's session left at the other end of a pooler is in nobody's way.
     runs = [
         closed + Parse(_OURS, text).encode() + Bind(_OURS, _OURS).encode() + Execute(_OURS).encode() for text in texts
     ]
-    return b"".join([*runs, closed, Sync().encode()])
+    return b"".join([*runs, closed, (Sync() if sync else Flush()).encode()])

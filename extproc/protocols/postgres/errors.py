@@ -32,6 +32,7 @@ _NEXT = {
     RefusalKind.PENDING: "Run exactly the same statement again later: once it is approved it goes through, once.",
     RefusalKind.UNAVAILABLE: "This is a fault of the gateway, not of the statement; try again later.",
     RefusalKind.LIMITED: "Try again when others of yours have ended.",
+    RefusalKind.UNSETTLED: "This is a fault of the gateway; try again later.",
 }
 _WHERE = "holdpoint"
 

@@ -14,6 +14,7 @@ from extproc.protocols.postgres.pinned import Pins
 from extproc.protocols.postgres.pipeline import Names, Pipeline, Sent, Step
 from extproc.protocols.postgres.shelf import Shelf
 from extproc.protocols.postgres.sql import Script, Statement
+from extproc.protocols.postgres.surroundings import Settling
 from extproc.protocols.postgres.tag import Tag
 from extproc.protocols.postgres.wire import backend, frontend
 from extproc.protocols.postgres.work import Portal, Prepared, Work
@@ -26,6 +27,14 @@ _OURS = "holdpoint"
 _NOTHING_DONE = frozenset({"42P05", "42P03", "26000", "34000", "25P02"})
 """What a statement that names something fails with before it does: there is one of that name, or none, or the
 transaction failed."""
+
+
+BY_NAME = frozenset({"execute", "fetch", "update", "delete"})
+"""Kinds of statements that mean what a name stands for; `name` of the last two is that of their cursor."""
+
+
+_CHANGING = frozenset({"update", "delete"})
+_RUNS = frozenset({"do", "call"})
 
 
 class _Scripts(Mapping[str, Script]):
@@ -73,7 +82,9 @@ class Link:
         """Functions of this database that take a row, by name."""
         self.shelf = Shelf()
         self.cursors: dict[str, Script] = {}
-        self._declared: dict[str, str] = {}
+        self._declared: dict[str, tuple[str, int]] = {}
+        self._lasting: set[str] = set()
+        """Cursors that were declared WITH HOLD: others end with their transaction."""
         self.copying: Work | None = None
         """The COPY that the client sends data for."""
         self.entering: Work | None = None
@@ -90,6 +101,12 @@ class Link:
         what comes behind it in the same pipeline has no meaning before it is answered."""
         self.looking = False
         """Whether the server is being asked which they are."""
+        self.settling: Settling | None = None
+        """What the server is being asked for that an approval binds."""
+        self.changes = 0
+        """How often settings may have changed, as far as texts and the server's reports tell."""
+        self.customs: set[str] = set()
+        """Settings of the application's own that a text of this session named to set."""
         self.opening = False
         """Whether the client waits for that, for it was never told that it may send statements."""
         self.ended = False
@@ -171,6 +188,8 @@ class Link:
         if not self._defining and work.script.effects.defines:
             self._defining = True
             self._definitions.begin()
+        named = (setting.name for one in work.script.statements for setting in one.settings)
+        self.customs.update(name for name in named if name is not None and "." in name)
         self._under_way[work] = None
         if work.limits.seconds is not None:
             self.do(Deadline(work.grant, work.limits.seconds))
@@ -228,10 +247,19 @@ class Link:
         if number < len(script.outer):
             self._rename(work, script.outer[number])
 
+    def runs(self, script: Script) -> None:
+        """It goes to the server."""
+        if script.effects.sets:
+            self.changes += 1
+
     def moves(self, script: Script) -> None:
         """Some of it ran, if not all."""
         if script.effects.moves:
             self.stale = self.moved = True
+            if any(statement.unknown or statement.kind in _RUNS for statement in script.statements):
+                # It may have closed a cursor, and opened another one of its name; but not the one that runs it.
+                kept = {statement.name for statement in script.statements if statement.kind == "fetch"}
+                self.cursors = {name: one for name, one in self.cursors.items() if name in kept}
             self.strayed = self.pins.role is not None
         elif self.pins.role is not None and script.effects.hides:
             self.stale = True
@@ -252,27 +280,39 @@ class Link:
     def _forget(self, statement: Statement) -> None:
         """What it names may stand for anything now."""
         if statement.name is not None:
-            self.statements.drop(statement.name)
-            self.cursors.pop(statement.name, None)
+            if statement.kind not in _CHANGING:
+                self.statements.drop(statement.name)
+                self.cursors.pop(statement.name, None)
         elif statement.kind in ("deallocate", "discard"):
             self.statements.clear()
 
     def named(self, script: Script) -> tuple[str, ...]:
         """The texts of the statements and cursors that a script only names, by which it means what they are now."""
-        found: dict[tuple[str, str], str] = {}
+        return tuple(text for text, _ in self._named(script).values())
+
+    def current(self, script: Script) -> bool:
+        """Whether no setting can have changed since what a script names was made: constants in it were read then."""
+        return all(changes == self.changes for _, changes in self._named(script).values())
+
+    def _named(self, script: Script) -> dict[tuple[bool, str], tuple[str, int]]:
+        """Of what a script names: the text, and `changes` as it was when that was made."""
+        found: dict[tuple[bool, str], tuple[str, int]] = {}
         todo = [script]
         while todo:
             for statement in todo.pop().statements:
-                key = statement.kind, statement.name or ""
-                if key[0] not in ("execute", "fetch") or key in found:
+                if statement.name is None or statement.kind not in BY_NAME:
                     continue
-                prepared = self.statements.get(key[1]) if key[0] == "execute" else None
+                key = statement.kind == "execute", statement.name
+                if key in found:
+                    continue
+                prepared = self.statements.get(statement.name) if key[0] else None
                 if prepared is not None:
-                    found[key] = f"{prepared.sql}\n-- types {prepared.types}"
+                    found[key] = f"{prepared.sql}\n-- types {prepared.types}", prepared.changes
                     todo.append(prepared.script)
                 else:
-                    found[key] = self._declared.get(key[1], "")
-        return tuple(found.values())
+                    declared = statement.name in self.cursors and not key[0]
+                    found[key] = self._declared[statement.name] if declared else ("", self.changes)
+        return found
 
     def _rename(self, work: Work, statement: Statement) -> None:
         """SQL has names for statements and cursors too; those of statements are the protocol's own."""
@@ -282,13 +322,16 @@ class Link:
             self._forget(statement)
         elif name is not None and kind == "prepare" and name in script.prepared:
             # A parameter in it is its own, whatever PREPARE itself was bound to.
-            self.statements.put(name, Prepared(work.sql, script.prepared[name], ()))
+            self.statements.put(name, Prepared(work.sql, script.prepared[name], (), self.changes, by_sql=True))
         elif name is not None and kind == "declare" and name in script.cursors:
-            self.cursors[name], self._declared[name] = script.cursors[name], _whole(work)
+            self.cursors[name], self._declared[name] = script.cursors[name], (_whole(work), self.changes)
+            (self._lasting.add if "hold" in statement.action else self._lasting.discard)(name)
         elif name is not None and kind == "deallocate":
             self.statements.drop(name)
         elif kind in ("deallocate", "discard"):
             self.statements.clear()
+            if "all" in statement.action:
+                self.cursors.clear()
         elif kind == "close" and name is None:
             self.cursors.clear()
             for portal in list(self.portals):
@@ -306,6 +349,7 @@ class Link:
         """The transaction is over, and with it every portal."""
         self.stale, self.moved = self.stale or self.moved, False
         self._defined()
+        self.cursors = {name: one for name, one in self.cursors.items() if name in self._lasting}
         self.portals.clear()
         self.conclude_all("completed")
 

@@ -19,7 +19,8 @@ Undo = Callable[[], None]
 
 
 class Step(Enum):
-    """Which message it was. QUERY and SYNC end with a ReadyForQuery, and an error stops at neither."""
+    """Which message it was. QUERY and SYNC end with a ReadyForQuery, and an error stops at neither. LOOK is a question
+    of the gateway's own in the midst of a pipeline."""
 
     QUERY = auto()
     PARSE = auto()
@@ -28,6 +29,7 @@ class Step(Enum):
     EXECUTE = auto()
     CLOSE = auto()
     SYNC = auto()
+    LOOK = auto()
 
 
 _WHOLE = (Step.QUERY, Step.SYNC)

@@ -90,6 +90,7 @@ class PostgresSession:
         self._asking = Asking(self._link, reader, key, limit)
         self._answering = Answering(self._link)
         self._settings = settings
+        self._link.customs.update(name for name, _ in settings if "." in name)
         self._key = key
         self._ours = ours
         self._ready = False

@@ -31,7 +31,7 @@ class Work:
     server told and the client was not, for it knew. `stopped` says why it is to end, once it went further than its
     limits. `sent` is how many messages for it are on their way. `raw` is the Bind that it was
     bound by; `result` are the columns that `mask` was chosen for, where others may have them. `cut`: the client has
-    had a part of a message, and not all of it."""
+    had a part of a message, and not all of it. `changes` is, of what people approved, Link.changes of that moment."""
 
     grant: Grant
     sql: str
@@ -51,6 +51,7 @@ class Work:
     raw: bytes = b""
     result: Columns | None = None
     cut: bool = False
+    changes: int | None = None
 
     @property
     def limits(self) -> Limits:
@@ -90,11 +91,14 @@ def _column(one: Field) -> dict[str, JSON]:
 @dataclass(slots=True, eq=False)
 class Prepared:
     """A statement by its text. `types` are those of its parameters (OIDs): 0 where the server finds out, and perhaps
-    fewer than there are parameters, until it has told."""
+    fewer than there are parameters, until it has told. `changes` is Link.changes of when it was prepared; `by_sql`: by
+    PREPARE, which is the text."""
 
     sql: str
     script: Script
     types: tuple[int, ...]
+    changes: int = 0
+    by_sql: bool = False
 
 
 @dataclass(slots=True, eq=False)

@@ -35,7 +35,8 @@ opening_complete if {
 findings contains postgres.blocked("unknown-meaning", message) if {
 	some word in unknown
 	not word in readable
-	message := sprintf("What this statement does can't be told (%s); say it in plain statements.", [word])
+	said := sprintf("What this statement does can't be told (%s); say it in plain statements.", [word])
+	message := object.get(instead, word, said)
 }
 
 findings contains finding if {
@@ -47,6 +48,11 @@ findings contains finding if {
 		{"group": target.approval_group(settings.group)},
 	)
 }
+
+instead := {"cursor-position": concat("", [
+	"Which row a cursor stands on can't be told (cursor-position); ",
+	"name the row by its key (WHERE id = …) and not by WHERE CURRENT OF.",
+])}
 
 # It may be set anew, for that does not depend on it.
 findings contains postgres.blocked("unknown-search-path", message) if {

@@ -64,6 +64,13 @@ test_what_nobody_can_tell_is_blocked if {
 	found(testing.prepared(with_unknown("production", "dynamic-sql", {}))) == {["unknown-meaning", "block"]}
 }
 
+test_where_a_cursor_stands_is_blocked_in_production if {
+	given := with_unknown("production", "cursor-position", {})
+	found(given) == {["unknown-meaning", "block"]}
+	some finding in complete_facts.findings with input as given
+	contains(finding.message, "by its key")
+}
+
 test_what_a_person_can_read_is_held if {
 	every row in [
 		["production", "function-body"], ["production", "catalogue"], ["production", "definition"],
@@ -76,7 +83,7 @@ test_what_a_person_can_read_is_held if {
 }
 
 test_what_does_not_matter_or_is_judged_elsewhere_is_not_said if {
-	every word in ["catalogue", "definition"] {
+	every word in ["catalogue", "cursor-position", "definition"] {
 		found(with_unknown("dev", word, {})) == set()
 	}
 	every kind in ["select", "insert", "create"] {

@@ -71,6 +71,13 @@ def blocked(message: str = "Not that") -> Refusal:
     return Refusal(Decision("b" * 24, Effect.BLOCK, "r1", (reason,)), RefusalKind.BLOCKED)
 
 
+def unsettled(action: Action) -> Decision | Refusal | None:
+    """A rule that holds everything, as a gate does it: what is not settled is to be; then the question stays open."""
+    if action.settled is False:
+        return Refusal(blocked().decision, RefusalKind.UNSETTLED)
+    return allowed() if action.verb == "CONNECT" else None
+
+
 def text(name: str, table: int = 0, column: int = 0, kind: int = 25, binary: bool = False) -> Field:
     """A column of a result."""
     return Field(name, table, column, kind, -1, -1, int(binary))
@@ -103,6 +110,24 @@ def looked_beside(path: str = '"$user", public', role: str = "none", user: str =
         (*closed, ParseComplete(), BindComplete(), row(one), CommandComplete("SHOW")) for one in (path, role, user)
     ]
     return (*(message for each in answers for message in each), *closed, IDLE)
+
+
+def told_around(
+    date_style: str = "ISO, MDY",
+    customs: str | None = None,
+    temporary: str | None = None,
+    fingerprint: str = "f" * 64,
+    *,
+    path: str = '"$user", public',
+    sync: bool = True,
+    status: ReadyForQuery = IDLE,
+) -> tuple[object, ...]:
+    """What a server answers to the question about surroundings."""
+    closed = (CloseComplete(), CloseComplete())
+    settings = f'[["DateStyle", "{date_style}"]]'
+    answer = row(path, "none", "app", settings, customs, temporary, fingerprint)
+    end = (status,) if sync else ()
+    return (*closed, ParseComplete(), BindComplete(), answer, CommandComplete("SELECT 1"), *closed, *end)
 
 
 @dataclass

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from extproc.domain.action import Action
 from extproc.domain.decision import Decision
 from extproc.domain.grant import Grant, Lane, Refusal
-from extproc.masking.engine.engine import Engine
-from extproc.masking.plan import Knowledge
 from extproc.protocols.connection import (
     Ask,
     Cancel,
@@ -33,23 +31,25 @@ from extproc.protocols.postgres.wire.frame import Framer
 from extproc.protocols.postgres.wire.frontend import Query
 from extproc.protocols.postgres.wire.startup import PROTOCOL_3_0, CancelRequest, StartupMessage
 from extproc.protocols.session import Abort, Decide, Decided, Received, Send
+from tests.postgres.masks.answers import KNOWN
 from tests.postgres.session.playbook import ALICE, DATABASE, KEY
 from tests.support.postgres import ADMIN, Server
 
 SECONDS = 20.0
 _MOST = 1 << 16
 Rule = Callable[[Action], Decision | Refusal]
+Settings = Sequence[tuple[str, str]]
 
 
 class Straight:
     """A connection of its own. `said` are the server's messages since the last time that they were taken."""
 
-    def __init__(self, server: Server, database: str) -> None:
+    def __init__(self, server: Server, database: str, settings: Settings = ()) -> None:
         self._path = str(server.sockets / f".s.PGSQL.{server.port}")
         self.socket = self._connected()
         self._framer = Framer(1 << 24)
         self.said: list[object] = []
-        words = (("user", ADMIN), ("database", database), ("client_encoding", "UTF8"))
+        words = (("user", ADMIN), ("database", database), ("client_encoding", "UTF8"), *settings)
         self.socket.sendall(StartupMessage(PROTOCOL_3_0, words).encode())
         self.settings: dict[str, str] = {}
         while not isinstance(self.said[-1] if self.said else None, backend.ReadyForQuery):
@@ -120,8 +120,8 @@ class Through:
     """The same through a session, as its driver would do it. `rule` decides; with `late` each decision comes only after
     the server has said what it has to say. `actions` are all that was asked."""
 
-    def __init__(self, server: Server, database: str, rule: Rule) -> None:
-        self.server = Straight(server, database)
+    def __init__(self, server: Server, database: str, rule: Rule, settings: Settings = ()) -> None:
+        self.server = Straight(server, database, settings)
         self.client = Framer(1 << 24)
         self.rule, self.late = rule, False
         self.said: list[object] = []
@@ -130,8 +130,7 @@ class Through:
         self.ended: str | None = None
         self._open: list[_Open] = []
         scene = Scene(ALICE, DATABASE, database, "", "", None, application="test")
-        known = Knowledge(Engine(()))
-        self.session = PostgresSession(scene, (), lambda: known, b"k" * 32, KEY.encode(), 1 << 20)
+        self.session = PostgresSession(scene, settings, lambda: KNOWN, b"k" * 32, KEY.encode(), 1 << 20)
         self._carry(self.session.start())
         self.until(lambda heard: isinstance(heard[-1] if heard else None, backend.ReadyForQuery))
 

@@ -47,6 +47,8 @@ from tests.postgres.session.playbook import (
     looks,
     row,
     text,
+    told_around,
+    unsettled,
 )
 
 IDLE, OPEN, FAILED = (ReadyForQuery(status) for status in Transaction)
@@ -418,7 +420,11 @@ def test_thousands_of_statements_in_one_text_are_refused() -> None:
         (Parse("p", "SELECT $1", (23,)), Parse("p", "SELECT $1", (25,)), Query("EXECUTE p(1)")),
         (Query("PREPARE p AS SELECT 1"), Query("PREPARE p AS SELECT 2"), Query("EXECUTE p")),
         (Query("PREPARE p AS SELECT 1"), Query("PREPARE p AS SELECT 2"), Bind("", "p")),
-        (Query("DECLARE p CURSOR FOR SELECT 1"), Query("DECLARE p CURSOR FOR SELECT 2"), Query("FETCH p")),
+        (
+            Query("DECLARE p CURSOR WITH HOLD FOR TABLE a"),
+            Query("DECLARE p CURSOR WITH HOLD FOR TABLE b"),
+            Query("FETCH p"),
+        ),
         (Query("SELECT 1"), Query("SELECT 2"), Bind("", "q")),
     ],
 )
@@ -435,7 +441,8 @@ def test_an_approval_binds_what_a_name_stands_for(one: Parse | Query, other: Par
                 play.says(Query(f"PREPARE p AS {first.text}")).server_says(CommandComplete("PREPARE"), IDLE)
             else:
                 play.says(first).server_says(CommandComplete("PREPARE"), IDLE)
-        play.says(run, Sync())
+        play.rule = unsettled
+        play.says(run, Sync()).server_says(*told_around())
         action = play.actions[-1]
         return action.digest, action.render(())
 

@@ -7,6 +7,7 @@ script.lineage(["email"])                                # → [(Column(None, "c
 """
 
 from extproc.protocols.postgres.sql.facts import (
+    CURSOR_POSITION,
     UNKNOWNS,
     Column,
     Columns,
@@ -23,6 +24,7 @@ from extproc.protocols.postgres.sql.reader import Reader, read
 from extproc.protocols.postgres.sql.script import UNKNOWN, Origins, Output, Script
 
 __all__ = [
+    "CURSOR_POSITION",
     "UNKNOWN",
     "UNKNOWNS",
     "Column",

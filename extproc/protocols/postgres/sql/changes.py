@@ -1,14 +1,15 @@
 """INSERT, UPDATE, DELETE and MERGE: see their pages in PostgreSQL's documentation."""
 
+from abc import abstractmethod
 from typing import Final
 
 from extproc.protocols.postgres.sql.compare import only
 from extproc.protocols.postgres.sql.draft import Draft
-from extproc.protocols.postgres.sql.facts import Column, Relation
+from extproc.protocols.postgres.sql.facts import CURSOR_POSITION, Column, Relation
 from extproc.protocols.postgres.sql.names import relation_name
 from extproc.protocols.postgres.sql.queries import Queries
 from extproc.protocols.postgres.sql.scope import ANYTHING, Ctes, Scope, Source
-from extproc.protocols.postgres.sql.script import Output
+from extproc.protocols.postgres.sql.script import Output, Script
 from extproc.protocols.postgres.sql.tree import Node
 from extproc.protocols.postgres.sql.truth import where
 
@@ -22,6 +23,10 @@ class Changes(Queries):
     def __init__(self) -> None:
         super().__init__()
         self.drafts: list[Draft] = []
+
+    @abstractmethod
+    def cursor(self, name: str) -> Script | None:
+        """The query of a cursor; None where it is not known."""
 
     def begin(self, kind: str, within: str | None) -> Draft:
         """A statement, or one in a statement, as an item of its own."""
@@ -50,11 +55,23 @@ class Changes(Queries):
             self._assign(draft, scope, target, body.get("targetList", []))
             self._condition(draft, scope, body)
             draft.where = where(body.get("whereClause"))
+            if "CurrentOfExpr" in body.get("whereClause", {}):
+                self._current_of(draft, body["whereClause"]["CurrentOfExpr"])
         outputs = self._returning(draft, scope, target, body)
         schema, name = relation_name(body["relation"])
         if any(one.table is None or (one.schema, one.table) == (schema, name) for one in draft.columns["read"]):
             draft.reads[Relation(schema, name)] = None
         return outputs
+
+    def _current_of(self, draft: Draft, body: Node) -> None:
+        """The row that a cursor stands on: what its query reads decides which, and so does how far it was fetched."""
+        draft.name = body.get("cursor_name")
+        draft.doubt(CURSOR_POSITION)
+        script = self.cursor(draft.name or "")
+        if script is None:
+            draft.doubt("cursor")
+            return
+        draft.absorb(Draft.of(script.statements[0], None))
 
     def _insert(self, draft: Draft, scope: Scope, target: Source, body: Node) -> None:
         names = [only(one)[1] for one in body.get("cols", [])]

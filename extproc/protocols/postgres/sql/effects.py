@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from extproc.protocols.postgres.sql.facts import Statement
+from extproc.protocols.postgres.sql.facts import CURSOR_POSITION, Statement
 
 # RESET ALL is `all`, and a setting whose name is computed None.
 _PLACES: Final = frozenset({"search_path", "role", "session_authorization", "all", None})
@@ -22,13 +22,15 @@ class Effects(NamedTuple):
     """Once it has run: `moves`, whether role or search_path may be others; `names`, whether names of statements or
     portals may stand for something else; `defines`, whether tables, views or their columns may be others; `ends`,
     whether it ends a transaction, or a part of one, and so may put back what was set in it. `hides`: whether something
-    may run with it that it does not show, which views, triggers, defaults, types, operators and row security call."""
+    may run with it that it does not show, which views, triggers, defaults, types, operators and row security call.
+    `sets`: whether a setting may be another one."""
 
     moves: bool
     names: bool
     defines: bool
     ends: bool
     hides: bool
+    sets: bool
 
 
 def effects_of(statements: tuple[Statement, ...]) -> Effects:
@@ -36,9 +38,10 @@ def effects_of(statements: tuple[Statement, ...]) -> Effects:
     return Effects(
         _move(statements),
         any(one.kind in _NAMING for one in statements if one.within is None),
-        any(one.objects or one.unknown for one in statements if one.kind not in _HARMLESS),
+        any(one.objects or _untold(one) for one in statements if one.kind not in _HARMLESS),
         any(one.kind in _ENDS for one in statements),
         any(one.kind not in _BARE for one in statements),
+        any(one.settings or _untold(one) or one.kind in _ENDS | _ANYTHING | {"reset"} for one in statements),
     )
 
 
@@ -54,6 +57,11 @@ def _move(statements: Iterable[Statement]) -> bool:
     return any(
         statement.kind in _ANYTHING
         or any(setting.name in _PLACES for setting in statement.settings)
-        or bool(statement.unknown)
+        or _untold(statement)
         for statement in statements
     )
+
+
+def _untold(statement: Statement) -> bool:
+    """Whether it may do what nobody can tell. Where a cursor stands does nothing."""
+    return any(word != CURSOR_POSITION for word in statement.unknown)

@@ -175,12 +175,15 @@ class Statement:
         }
 
 
+CURSOR_POSITION: Final = "cursor-position"
+
 UNKNOWNS: Final = {
     "dynamic-sql": "text is run as SQL: DO, query_to_xml(), …",
     "function": "a function is called that is not one of PostgreSQL's own that only compute",
     "function-body": "a body in another language than SQL, or a procedure's",
     "prepared-statement": "EXECUTE of a name that is not known",
-    "cursor": "FETCH from a name that is not known",
+    "cursor": "FETCH from a name that is not known, or WHERE CURRENT OF one",
+    CURSOR_POSITION: "which row WHERE CURRENT OF is about depends on how far its cursor was fetched",
     "setting": "set_config() with a name that is no constant, or with a value that is computed",
     "catalogue": "which objects it is about is only in the catalogue: ALL TABLES IN SCHEMA, CASCADE, OWNED BY, …",
     "definition": "what stands behind a relation that it names could not be had from the catalogue",

@@ -8,7 +8,7 @@ from extproc.protocols.postgres.sql.commands import command
 from extproc.protocols.postgres.sql.compare import only, text
 from extproc.protocols.postgres.sql.definitions import Definitions
 from extproc.protocols.postgres.sql.draft import Draft
-from extproc.protocols.postgres.sql.facts import Column, Copy, Relation, Unparsable
+from extproc.protocols.postgres.sql.facts import CURSOR_POSITION, Column, Copy, Relation, Unparsable
 from extproc.protocols.postgres.sql.names import parts, relation_name, texts
 from extproc.protocols.postgres.sql.objects import about, is_on, type_of, words
 from extproc.protocols.postgres.sql.scope import ANYTHING, Scope, Source, relation
@@ -19,6 +19,8 @@ Outputs = tuple[Output, ...] | None
 _NO_ORIGIN: Final = Output(None, (), star=True)
 _DEEPEST_BODY: Final = 3
 _ALL_ROWS: Final = 2**63 - 1
+_WITH_HOLD: Final = 0x20
+"""CURSOR_OPT_HOLD of PostgreSQL's parsenodes.h."""
 
 
 class Statements(Definitions):
@@ -109,9 +111,15 @@ class Statements(Definitions):
         if script is None:
             draft.doubt("prepared-statement")
             return (ANYTHING,)
+        if any(CURSOR_POSITION in one.unknown for one in script.statements):
+            # Its cursor may be another one by now.
+            draft.doubt("cursor")
         for one in script.statements:
             self.drafts.append(Draft.of(one, one.within or "execute"))
         return script.results[0] if script.results else None
+
+    def cursor(self, name: str) -> Script | None:
+        return self._known(name, self.new_cursors, self._cursors)
 
     def _known(self, name: str, new: dict[str, Script | None], old: Mapping[str, Script]) -> Script | None:
         if name in new:
@@ -132,6 +140,8 @@ class Statements(Definitions):
     def _declare(self, body: Node, within: str | None) -> Outputs:
         draft = self.begin("declare", within)
         draft.name = body["portalname"]
+        if body.get("options", 0) & _WITH_HOLD:
+            draft.action["hold"] = None
         start = len(self.drafts)
         self.new_cursors[draft.name] = self._script(body["query"], "declare")
         draft.absorb(self.drafts[start])
@@ -145,7 +155,7 @@ class Statements(Definitions):
             draft.action["move"] = None
         elif body["direction"] in ("FETCH_FORWARD", "FETCH_BACKWARD") and body.get("howMany", 0) < _ALL_ROWS:
             draft.limit = body.get("howMany", 0)
-        script = self._known(draft.name, self.new_cursors, self._cursors)
+        script = self.cursor(draft.name)
         if script is None:
             draft.doubt("cursor")
             return None if moves else (ANYTHING,)
