@@ -12,14 +12,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from extproc.protocols.postgres.definitions import BELIEVED_SECONDS
+
 _NUMBER = struct.Struct("=Q")
 _WORKERS = 256
 _HALF = _NUMBER.size * _WORKERS
 """Bytes of the numbers of changes under way, which stand before those of changes done."""
 _NONE = bytes(_HALF)
-
-BELIEVED_SECONDS = 1.0
-"""For how long what was learnt is believed at most: changes that no session makes are seen after that."""
 
 
 class Board:
@@ -40,11 +39,11 @@ class Board:
         self._done = _NUMBER.unpack_from(self._map, _HALF + self._at)[0]
         self.end()
 
-    def mark(self) -> object | None:
+    def mark(self, seconds: float = BELIEVED_SECONDS) -> object | None:
         """See Definitions."""
         if self._map[:_HALF] != _NONE:
             return None
-        return self._map[_HALF:], self._clock() // BELIEVED_SECONDS
+        return self._map[_HALF:], self._clock() // seconds
 
     def begin(self) -> None:
         """See Definitions."""

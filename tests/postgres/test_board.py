@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from extproc.adapters.definitions import BELIEVED_SECONDS, Board
+from extproc.adapters.definitions import Board
+from extproc.protocols.postgres.definitions import BELIEVED_SECONDS
 
 
 class Clock:

@@ -12,9 +12,10 @@ from extproc.protocols.postgres import context, errors, look, settling, values
 from extproc.protocols.postgres.action import Asked, action_of, told_of
 from extproc.protocols.postgres.link import BY_NAME, Link
 from extproc.protocols.postgres.masks.catalogue import Answer, CatalogueError
+from extproc.protocols.postgres.masks.defined import Defined
 from extproc.protocols.postgres.masks.question import Question
 from extproc.protocols.postgres.pipeline import Sent, Step
-from extproc.protocols.postgres.sql import Reader, Script, Unparsable
+from extproc.protocols.postgres.sql import Script, Unparsable
 from extproc.protocols.postgres.summary import Told
 from extproc.protocols.postgres.surroundings import Settling
 from extproc.protocols.postgres.wire import common, frontend
@@ -103,9 +104,9 @@ class _Learning:
 class Asking:
     """Reads what the client sends. `limit` is the longest message that may come at once (bytes), `key` keys digests."""
 
-    def __init__(self, link: Link, reader: Reader, key: bytes, limit: int) -> None:
+    def __init__(self, link: Link, key: bytes, limit: int) -> None:
         self._link = link
-        self._reader = reader
+        self._reader = link.reader
         self._key = key
         self._framer = Framer(limit, frozenset({common.CopyData.kind}))
         self._inbox: deque[Frame] = deque()
@@ -116,6 +117,7 @@ class Asking:
         self._learning: _Learning | None = None
         self._settling: _Settling | None = None
         self._approved = False
+        self._defining: Defined | None = None
         self._steps: dict[int, Callable[[Frame], None]] = {
             frontend.Query.kind: self._query,
             frontend.Parse.kind: self._parse,
@@ -154,7 +156,7 @@ class Asking:
         while not link.ended:
             if self._settling is not None and not self._settle_done(self._settling):
                 return
-            if self._waiting is not None or self._learning is not None:
+            if self._waiting is not None or self._learning is not None or self._defining is not None:
                 return
             if not self._inbox:
                 if self._fault is not None:
@@ -226,6 +228,13 @@ class Asking:
         self.go_on()
         return True
 
+    def defined(self, question: Defined, answer: Answer | None) -> None:
+        """What the database defines itself is known, or can't be."""
+        if question is self._defining:
+            self._defining = None
+            self._link.customs.learn(answer)
+            self.go_on()
+
     def cancel(self) -> None:
         """The client gave up what it waits for: a decision, or the server."""
         link, waiting = self._link, self._waiting or self._learning or self._settling
@@ -269,6 +278,10 @@ class Asking:
                 link.look(look.LOOK if _forgets(frame) else look.LOOK_BESIDE)
                 return False
             link.scene = look.unsure(link.scene)
+        if frame.kind in _JUDGED and not link.customs.known(frame):
+            self._defining = Defined()
+            link.do(Learn(self._defining))
+            return False
         return True
 
     def _take(self, frame: Frame) -> None:
@@ -367,7 +380,7 @@ class Asking:
                 link.refuse(step, said)
                 self._note("UNREADABLE", "too-many", "More statements than are judged are in one text", told)
                 return None
-            return script.calling(link.calls) if link.calls else script
+            return script
         except Unparsable as error:
             # As the server would say it, for that would not have parsed it either.
             position = None if error.position is None else error.position + 1
@@ -397,7 +410,7 @@ class Asking:
         script = self._read(parse.text, Step.PARSE)
         if script is None or self._full_of_names(Step.PARSE):
             return
-        prepared = Prepared(parse.text, script, parse.types, link.changes)
+        prepared = Prepared(parse.text, script, parse.types, self._reader.custom, link.changes)
         follows = self._inbox[0] if self._inbox else None
         if follows is not None and follows.kind == frontend.Bind.kind:
             bind = frontend.Bind.decode(follows.body)
@@ -452,7 +465,7 @@ class Asking:
             script = self._read(prepared.sql, Step.BIND)
             if script is None:
                 return
-            prepared = replace(prepared, script=script)
+            prepared = replace(prepared, script=script, custom=self._reader.custom)
         self._bound(bind, frame, prepared, None)
 
     def _bound(self, bind: frontend.Bind, frame: Frame, prepared: Prepared, parse: Frame | None) -> None:
@@ -467,12 +480,13 @@ class Asking:
         )
 
         # By the protocol alone it can be prepared anew.
-        former = parse is None and prepared.by_sql and prepared.changes != link.changes
+        former = parse is None and prepared.name is not None and prepared.changes != link.changes
         unbound = settling.FORMER if former else ""
-        asked = Asked(prepared.sql, prepared.script, told, frame.data, types, unbound=unbound)
+        script = link.current(prepared)
+        asked = Asked(prepared.sql, script, told, frame.data, types, unbound=unbound)
 
         def granted(grant: Grant) -> None:
-            work = link.begin(Work(grant, prepared.sql, prepared.script, raw=frame.data))
+            work = link.begin(Work(grant, prepared.sql, script, raw=frame.data))
             if parse is not None:
                 self._prepare(parse, bind.statement, prepared, work)
             elif self._approved and prepared.changes != link.changes:

@@ -187,7 +187,9 @@ def _named(statements: Iterable[Statement]) -> tuple[Relation, ...]:
 
 
 def _altered(statement: Statement) -> Iterable[Relation]:
-    """The tables whose columns ALTER may copy: it neither reads nor writes them, as far as a text tells."""
-    if statement.kind != "alter" or not (statement.columns.read or "drop_expression" in statement.action):
+    """The tables whose columns ALTER or a trigger may copy: it neither reads nor writes them, as far as a text
+    tells."""
+    copies = statement.kind == "alter" or any(one.type == "trigger" for one in statement.objects)
+    if not copies or not (statement.columns.read or "drop_expression" in statement.action):
         return ()
     return [Relation(one.schema, one.name) for one in statement.objects if one.type in _TABLES]

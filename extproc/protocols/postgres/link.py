@@ -8,12 +8,13 @@ from extproc.protocols.connection import Ask, Cancel, Close, Command, Conclude, 
 from extproc.protocols.postgres import errors
 from extproc.protocols.postgres.action import Scene
 from extproc.protocols.postgres.behind import Behind
+from extproc.protocols.postgres.customs import Customs
 from extproc.protocols.postgres.definitions import Definitions
 from extproc.protocols.postgres.masks.catalogue import Catalogue
 from extproc.protocols.postgres.pinned import Pins
 from extproc.protocols.postgres.pipeline import Names, Pipeline, Sent, Step
 from extproc.protocols.postgres.shelf import Shelf
-from extproc.protocols.postgres.sql import Script, Statement
+from extproc.protocols.postgres.sql import Reader, Script, Statement
 from extproc.protocols.postgres.surroundings import Settling
 from extproc.protocols.postgres.tag import Tag
 from extproc.protocols.postgres.wire import backend, frontend
@@ -40,14 +41,15 @@ _RUNS = frozenset({"do", "call"})
 class _Scripts(Mapping[str, Script]):
     """What prepared statements mean, by name: SQL can execute those of the protocol too."""
 
-    def __init__(self, statements: Names[Prepared]) -> None:
+    def __init__(self, statements: Names[Prepared], current: Callable[[Prepared], Script]) -> None:
         self._statements = statements
+        self._current = current
 
     def __getitem__(self, name: str) -> Script:
         prepared = self._statements.get(name)
         if prepared is None:
             raise KeyError(name)
-        return prepared.script
+        return self._current(prepared)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._statements)
@@ -60,13 +62,15 @@ class Link:
     """One connection's state. `grant` is the connection's own; it covers what belongs to no statement."""
 
     def __init__(
-        self, scene: Scene, known: Callable[[], Knowledge], catalogue: Catalogue, tag: Tag, definitions: Definitions
+        self, scene: Scene, known: Callable[[], Knowledge], reader: Reader, tag: Tag, definitions: Definitions
     ) -> None:
         self.scene = scene
+        self.reader = reader
         self._known = known
         self.known = known()
-        self.catalogue = catalogue
-        self.behind = Behind(catalogue)
+        self.catalogue = Catalogue(reader.read)
+        self.behind = Behind(self.catalogue)
+        self.customs = Customs(reader, definitions, self._forget_meanings)
         self.tag = tag
         self.tagging = False
         """Whether the server is being told what the session is called."""
@@ -76,10 +80,8 @@ class Link:
         self.grant: Grant | None = None
         self.pipeline = Pipeline()
         self.statements: Names[Prepared] = Names(lambda prepared: len(prepared.sql))
-        self.scripts = _Scripts(self.statements)
+        self.scripts = _Scripts(self.statements, self.current)
         self.portals: Names[Portal] = Names()
-        self.calls: frozenset[str] = frozenset()
-        """Functions of this database that take a row, by name."""
         self.shelf = Shelf()
         self.cursors: dict[str, Script] = {}
         self._declared: dict[str, tuple[str, int]] = {}
@@ -105,7 +107,7 @@ class Link:
         """What the server is being asked for that an approval binds."""
         self.changes = 0
         """How often settings may have changed, as far as texts and the server's reports tell."""
-        self.customs: set[str] = set()
+        self.own_settings: set[str] = set()
         """Settings of the application's own that a text of this session named to set."""
         self.opening = False
         """Whether the client waits for that, for it was never told that it may send statements."""
@@ -189,7 +191,8 @@ class Link:
             self._defining = True
             self._definitions.begin()
         named = (setting.name for one in work.script.statements for setting in one.settings)
-        self.customs.update(name for name in named if name is not None and "." in name)
+        self.own_settings.update(name for name in named if name is not None and "." in name)
+        self.customs.begin(work.script)
         self._under_way[work] = None
         if work.limits.seconds is not None:
             self.do(Deadline(work.grant, work.limits.seconds))
@@ -200,8 +203,7 @@ class Link:
         server has just described says so first: what was changed before that was begun to be changed before that."""
         mark = self._definitions.mark()
         if mark is None or mark != self._mark:
-            self.catalogue.forget()
-            self.shelf.clear()
+            self._forget_meanings()
         known = self._known()
         if known is not self.known:
             # Rules and credentials change while a session lasts.
@@ -209,11 +211,24 @@ class Link:
             self.shelf.clear()
         self._mark, self.catalogue.doubted = mark, mark is None
 
+    def current(self, prepared: Prepared) -> Script:
+        """What it means by what the database defines now."""
+        if prepared.custom is not self.reader.custom:
+            prepared.custom = self.reader.custom
+            script = self.reader.read(prepared.sql, self.scripts, self.cursors)
+            prepared.script = script if prepared.name is None else script.prepared.get(prepared.name, prepared.script)
+        return prepared.script
+
+    def _forget_meanings(self) -> None:
+        self.catalogue.forget()
+        self.shelf.clear()
+
     def _defined(self) -> None:
         """No transaction of this session's is open any more."""
         if self._defining:
             self._defining = self.catalogue.unsettled = False
             self._definitions.end()
+            self.customs.idle()
 
     def done_under(self, grant: Grant) -> Work | None:
         """What is done under this Grant, if it is not concluded."""
@@ -290,7 +305,7 @@ class Link:
         """The texts of the statements and cursors that a script only names, by which it means what they are now."""
         return tuple(text for text, _ in self._named(script).values())
 
-    def current(self, script: Script) -> bool:
+    def is_current(self, script: Script) -> bool:
         """Whether no setting can have changed since what a script names was made: constants in it were read then."""
         return all(changes == self.changes for _, changes in self._named(script).values())
 
@@ -322,7 +337,8 @@ class Link:
             self._forget(statement)
         elif name is not None and kind == "prepare" and name in script.prepared:
             # A parameter in it is its own, whatever PREPARE itself was bound to.
-            self.statements.put(name, Prepared(work.sql, script.prepared[name], (), self.changes, by_sql=True))
+            prepared = Prepared(work.sql, script.prepared[name], (), self.reader.custom, self.changes, name)
+            self.statements.put(name, prepared)
         elif name is not None and kind == "declare" and name in script.cursors:
             self.cursors[name], self._declared[name] = script.cursors[name], (_whole(work), self.changes)
             (self._lasting.add if "hold" in statement.action else self._lasting.discard)(name)

@@ -31,7 +31,7 @@ from extproc.protocols.postgres.asking import Asking
 from extproc.protocols.postgres.definitions import Definitions, Unbelieved
 from extproc.protocols.postgres.link import Link
 from extproc.protocols.postgres.look import LOOK
-from extproc.protocols.postgres.masks.catalogue import Catalogue
+from extproc.protocols.postgres.masks.defined import Defined
 from extproc.protocols.postgres.masks.question import Question
 from extproc.protocols.postgres.pinned import Pins
 from extproc.protocols.postgres.sql import Reader
@@ -56,14 +56,12 @@ Settings = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class LoggedInAs:
-    """What the server said when the gateway logged in: its settings, as whom, and what was chosen for the session;
-    `calls` are its functions that take a row, by name."""
+    """What the server said when the gateway logged in: its settings, as whom, and what was chosen for the session."""
 
     settings: Mapping[str, str]
     user: str
     role: str | None = None
     read_only: bool = False
-    calls: frozenset[str] = frozenset()
 
 
 class PostgresSession:
@@ -86,11 +84,11 @@ class PostgresSession:
     ) -> None:
         # One of its own: steps of several sessions may run at the same time, in threads.
         reader = Reader(_TEXTS)
-        self._link = Link(scene, known, Catalogue(reader.read), tag or Tag(), definitions or Unbelieved())
-        self._asking = Asking(self._link, reader, key, limit)
+        self._link = Link(scene, known, reader, tag or Tag(), definitions or Unbelieved())
+        self._asking = Asking(self._link, key, limit)
         self._answering = Answering(self._link)
         self._settings = settings
-        self._link.customs.update(name for name, _ in settings if "." in name)
+        self._link.own_settings.update(name for name, _ in settings if "." in name)
         self._key = key
         self._ours = ours
         self._ready = False
@@ -153,6 +151,8 @@ class PostgresSession:
                 rows = answer if isinstance(answer, list) else None
                 if not self._asking.learned(question, rows):
                     self._answering.learned(question, rows)
+            case Learned(Defined() as question, answer):
+                self._asking.defined(question, answer if isinstance(answer, list) else None)
             case Drawn(_, enough):
                 self._answering.drawn(enough)
             case Overdue(under):
@@ -192,7 +192,6 @@ class PostgresSession:
             settings[SETTING] = link.tag.heard(settings[SETTING], own)
         application = settings.get(SETTING, link.scene.application)
         link.scene = replace(link.scene, user=login.user, role=login.role or login.user, application=application)
-        link.calls = login.calls
         link.pins = Pins(login.role, login.read_only)
         said = [backend.ParameterStatus(name, value).encode() for name, value in settings.items()]
         link.tell(b"".join(said) + self._ours)

@@ -48,9 +48,9 @@ def unbound(link: Link, asked: Asked, step: Step, rounds: int) -> str:
         return _UNSYNCED
     if (state != "I" or not between) and any(one.kind in _END_KINDS for one in outer[:-1]):
         return _ENDS
-    if step is Step.EXECUTE or not link.current(asked.script):
+    if step is Step.EXECUTE or not link.is_current(asked.script):
         return FORMER
-    if len(link.customs) > MOST_CUSTOMS:
+    if len(link.own_settings) > MOST_CUSTOMS:
         return _MANY
     return _CHANGING if rounds >= ROUNDS else ""
 
@@ -59,7 +59,7 @@ def ask(link: Link, asked: Asked) -> Settling:
     """Ask the server. Between transactions, and in one that a BEGIN opened, beside what the client has under way; in a
     pipeline without a Sync, as the client would itself: a Sync would end its transaction."""
     settling = Settling()
-    text = question(asked.script, link.customs)
+    text = question(asked.script, link.own_settings)
 
     def lose() -> None:
         settling.done = settling.lost = True

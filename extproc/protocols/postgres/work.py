@@ -11,6 +11,7 @@ from extproc.protocols.postgres.masks.copying import CopyMask
 from extproc.protocols.postgres.masks.rows import RowMask
 from extproc.protocols.postgres.shelf import Columns
 from extproc.protocols.postgres.sql import Script
+from extproc.protocols.postgres.sql.custom import Custom
 from extproc.protocols.postgres.wire.results import Field
 
 _MOST_TAGS = 16
@@ -91,14 +92,15 @@ def _column(one: Field) -> dict[str, JSON]:
 @dataclass(slots=True, eq=False)
 class Prepared:
     """A statement by its text. `types` are those of its parameters (OIDs): 0 where the server finds out, and perhaps
-    fewer than there are parameters, until it has told. `changes` is Link.changes of when it was prepared; `by_sql`: by
-    PREPARE, which is the text."""
+    fewer than there are parameters, until it has told. `custom` is what it was read by, `changes` Link.changes of when
+    it was prepared. `name` is the one that PREPARE in the text gives it, where it is only that part of it."""
 
     sql: str
     script: Script
     types: tuple[int, ...]
+    custom: Custom
     changes: int = 0
-    by_sql: bool = False
+    name: str | None = None
 
 
 @dataclass(slots=True, eq=False)

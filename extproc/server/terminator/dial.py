@@ -15,7 +15,8 @@ from extproc.protocols.postgres.auth.binding import server_end_point
 from extproc.protocols.postgres.auth.failure import LoginFailed
 from extproc.protocols.postgres.auth.upstream import LoggedIn, Secret
 from extproc.protocols.postgres.auth.upstream import Login as LoginTo
-from extproc.protocols.postgres.masks.question import CALLS, Question
+from extproc.protocols.postgres.masks.defined import Defined
+from extproc.protocols.postgres.masks.question import Question
 from extproc.protocols.postgres.pinned import READ_ONLY
 from extproc.protocols.postgres.session import LoggedInAs
 from extproc.protocols.postgres.tag import SETTING
@@ -92,10 +93,6 @@ class PostgresUpstream(Upstream):
                         raise
                     self._watched = False
                     peer, inbox, logged = await self._enter(way)
-                calls = await _rows(peer, inbox, CALLS)
-                if calls is None:
-                    peer.abort()
-                    raise NotConnected("upstream-unread", "The database does not tell what functions it has.")
         except TimeoutError:
             raise NotConnected("upstream-timeout", "The database did not answer in time.") from None
         except (OSError, ValueError, Left, Malformed) as error:
@@ -103,8 +100,7 @@ class PostgresUpstream(Upstream):
             raise NotConnected("upstream-unreachable", "The database can't be reached now.") from None
         self._key = logged.key
         inbox.release()
-        named = frozenset(name for row in calls for name in row if name is not None)
-        return peer, LoggedInAs(logged.statuses, way.login.user, way.login.role, limits.read_only, named)
+        return peer, LoggedInAs(logged.statuses, way.login.user, way.login.role, limits.read_only)
 
     async def _enter(self, way: _Way) -> tuple[Peer, Inbox, LoggedIn]:
         peer, inbox, binding = await self._open(way)
@@ -131,7 +127,7 @@ class PostgresUpstream(Upstream):
     async def learn(self, question: object) -> object | None:
         """See Upstream. On a connection of its own too, for the client's is in the middle of an answer; it is kept, as
         whoever asks once asks again. Gives the rows of the question's statement, in text."""
-        if self._used is None or not isinstance(question, Question):
+        if self._used is None or not isinstance(question, Question | Defined):
             return None
         try:
             # One after the other: a statement may ask while the rows of another wait for their masks.

@@ -97,6 +97,13 @@ copies(statement) if {
 	"add_column" in statement.action
 }
 
+# A trigger, whose arguments name columns for its function.
+copies(statement) if {
+	statement.kind == "create"
+	some thing in statement.objects
+	thing.type == "trigger"
+}
+
 stores(statement) if statement.within in {"create", "insert"}
 
 # What is written to governed columns alone stays governed.

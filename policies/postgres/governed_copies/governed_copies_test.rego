@@ -57,6 +57,18 @@ test_other_columns_do_not_take_them_up if {
 	}
 }
 
+trigger(written, read) := object.union(
+	changing("create", written, read),
+	{"objects": [{"type": "trigger", "schema": null, "name": "t"}, {"type": "table", "schema": null, "name": "customers"}]},
+)
+
+test_no_trigger_is_told_of_them if {
+	every written in [[], ["customers.note"], ["customers.email"]] {
+		found(trigger(written, ["customers.id", "customers.Email"])) == held
+		found(trigger(written, ["customers.id"])) == set()
+	}
+}
+
 filling(column, action, members) := testing.statement("alter", object.union(
 	{
 		"action": ["column_default", action],

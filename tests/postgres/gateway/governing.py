@@ -23,13 +23,13 @@ UNMADE = "DROP SCHEMA IF EXISTS desk, front CASCADE"
 
 
 @contextlib.contextmanager
-def governing(server: Server, more: str = "", *, workers: int = 1) -> Iterator[DatabaseGateway]:
+def governing(server: Server, more: str = "", *, workers: int = 1, data: str = DATA) -> Iterator[DatabaseGateway]:
     """With the shipped policies. The schema `desk`, and what `more` makes, are in the database for as long. The target
     LAB is the same database as `writer`, where nothing is production and nothing governed: there things are defined."""
     server.sql(MADE + more, "crm")
     made = DatabaseGateway(server, policy="deadline: 5s, data: data.yaml", workers=workers)
     try:
-        (made.gateway.folder / "data.yaml").write_text(DATA)
+        (made.gateway.folder / "data.yaml").write_text(data)
         written = made.gateway.config.read_text()
         (target,) = [line for line in written.splitlines() if line.startswith("  crm-db:")]
         lab = target.replace("crm-db", LAB).replace("environment: production", "environment: staging")

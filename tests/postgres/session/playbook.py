@@ -32,6 +32,7 @@ from extproc.protocols.connection import (
 from extproc.protocols.postgres.action import Scene
 from extproc.protocols.postgres.definitions import Definitions
 from extproc.protocols.postgres.masks.catalogue import Answer
+from extproc.protocols.postgres.masks.defined import Defined
 from extproc.protocols.postgres.masks.question import Question
 from extproc.protocols.postgres.session import LoggedInAs, PostgresSession
 from extproc.protocols.postgres.tag import Tag
@@ -133,13 +134,14 @@ def told_around(
 @dataclass
 class Play:
     """One session. `rule` decides; None leaves a question open. `catalogue` answers questions about tables; without it
-    they stay open. What client and server got so far is in `client` and
-    `server` as messages, what else the session did in `done`; `take` gives all of it and forgets it."""
+    they stay open. `calls` and `defined` answer what else the database has. What client and server got so far is in
+    `client` and `server` as messages, what else the session did in `done`; `take` gives all of it and forgets it."""
 
     rule: Rule = lambda _: allowed()
     known: Knowledge = field(default_factory=lambda: Knowledge(Engine(())))
     cut: Callable[[bytes], list[bytes]] = lambda data: [data]
     calls: frozenset[str] = frozenset()
+    defined: list[list[str | None]] | None = field(default_factory=list)
     role: str | None = None
     read_only: bool = False
     settings: Mapping[str, str] = field(default_factory=lambda: SETTINGS)
@@ -233,12 +235,16 @@ class Play:
                     else:
                         self._carry(self.session.handle(Decided(ask, self._outcome(ruled))))
                 case Connect():
-                    told = LoggedInAs(self.settings, "app", self.role, self.read_only, self.calls)
+                    told = LoggedInAs(self.settings, "app", self.role, self.read_only)
                     self._carry(self.session.handle(Connected(told)))
                 case Conclude(under):
                     assert under in self.grants, "concluded twice"
                     self.grants.remove(under)
                     self.done.append(command)
+                case Learn(Defined() as asked):
+                    calls = [["c", "public", name, None, None] for name in sorted(self.calls)]
+                    rows = None if self.defined is None else [*calls, *self.defined]
+                    self._carry(self.session.handle(Learned(asked, rows)))
                 case Learn(Question() as question) if self.catalogue is not None:
                     self.done.append(command)
                     self._carry(self.session.handle(Learned(question, self.catalogue(question))))

@@ -1,9 +1,13 @@
 """What is learnt of tables is believed until somebody may have changed them; and one result's mask serves the next."""
 
 from dataclasses import dataclass
+from typing import Any, cast
 
 import pytest
 
+from extproc.domain.action import Action
+from extproc.domain.decision import Decision
+from extproc.domain.grant import Refusal
 from extproc.domain.mask import Mask, Operator
 from extproc.masking.engine.engine import Engine
 from extproc.masking.plan import Knowledge
@@ -15,6 +19,7 @@ from extproc.protocols.postgres.wire.backend import (
     BindComplete,
     CommandComplete,
     ErrorResponse,
+    NoData,
     ParseComplete,
     PortalSuspended,
     ReadyForQuery,
@@ -24,7 +29,7 @@ from extproc.protocols.postgres.wire.backend import (
 from extproc.protocols.postgres.wire.frontend import Bind, Describe, Execute, Of, Parse, Query, Sync, Terminate
 from extproc.protocols.session import Cause, Stopped
 from tests.masking.streams import made
-from tests.postgres.session.playbook import IDLE, Play, allowed, row, text
+from tests.postgres.session.playbook import IDLE, Play, allowed, blocked, row, text
 
 EMAIL = "jane.doe@example.com"
 BY_NAME = Mask("test", (), ("email",), Operator.REDACT, ("response",))
@@ -42,6 +47,7 @@ VIEW: list[str | None] = [
 CHANGED = [*VIEW[:-1], "SELECT customers.email AS mail FROM customers"]
 CUSTOMERS: list[str | None] = ["8", "public", "customers", "r", '[[1,"email",25,null],[2,"city",25,null]]', "[]", None]
 IN_TRANSACTION = ReadyForQuery(Transaction.OPEN)
+FAILING = ReadyForQuery(Transaction.FAILED)
 
 
 @dataclass
@@ -51,7 +57,7 @@ class Told(Definitions):
     changes: int = 0
     under_way: int = 0
 
-    def mark(self) -> object | None:
+    def mark(self, _: float = 1.0) -> object | None:
         """See Definitions."""
         return None if self.under_way else self.changes
 
@@ -284,3 +290,67 @@ def test_rules_change_while_a_session_lasts() -> None:
     assert selected(session, EMAIL) == row(EMAIL)
     session.known = knowledge()
     assert selected(session, EMAIL) == row("[masked:email]")
+
+
+OWN: list[list[str | None]] = [["o", "mine", "=", None, None], ["f", "mine", "lower", None, None]]
+
+
+FAILED = ErrorResponse((("S", "ERROR"), ("C", "42601"), ("M", "syntax error")))
+
+
+def judge(action: Action) -> Decision | Refusal:
+    """Refuses to run code that nobody knows."""
+    statements = cast("list[dict[str, Any]]", action.facts.get("statements", []))
+    runs = any("function" in one["unknown"] for one in statements if one["kind"] not in ("create", "drop"))
+    return blocked() if runs else allowed()
+
+
+def runs(session: Play, *messages: object, status: ReadyForQuery = IDLE) -> bool:
+    """Whether what is sent is let on, as code that is known; the server is done with it then."""
+    session.says(*messages)
+    words = session.take()[1]
+    refused = any("refused" in str(one) for one in words)
+    prepared = isinstance(messages[0], Bind)
+    session.server_says(*(() if refused or not prepared else (BindComplete(), NoData())))
+    session.server_says(FAILED if refused else CommandComplete("SELECT 1"), status)
+    return not refused
+
+
+def test_operators_of_the_database_are_heard_of() -> None:
+    """By the next statement, prepared before or not, once somebody has made one; and no more once it is gone."""
+    told = Told()
+    session = Play(judge, definitions=told).opened()
+    session.says(Parse("p", "SELECT 1 = 1"), Sync()).server_says(ParseComplete(), IDLE).take()
+    for rows in (OWN, [], OWN):
+        told.changes += 1
+        session.defined = rows
+        assert runs(session, Bind("", "p"), Execute(""), Sync()) == (not rows)
+        assert runs(session, Query("SELECT lower('x')")) == (not rows)
+        assert runs(session, Query("SELECT pg_catalog.lower('x') OPERATOR(pg_catalog.=) 'x'"))
+
+
+def test_operators_of_the_own_transaction_are_known() -> None:
+    """Until it is over: then the server tells what there is."""
+    session = Play(judge, definitions=Told()).opened()
+    for sql in (
+        "BEGIN",
+        "CREATE OPERATOR x.= (FUNCTION = f, RIGHTARG = int)",
+        "CREATE FUNCTION x.lower(int) RETURNS text LANGUAGE sql AS 'SELECT 1'",
+        "SELECT 1 < 1",
+    ):
+        assert runs(session, Query(sql), status=IN_TRANSACTION)
+    for sql in ("SELECT 1 = 1", "SELECT lower(3)", "SELECT 1 IN (1)"):
+        assert not runs(session, Query(sql), status=FAILING)
+        session.says(Query("ROLLBACK TO a")).server_says(CommandComplete("ROLLBACK"), IN_TRANSACTION).take()
+    assert runs(session, Query("ROLLBACK"))
+    assert runs(session, Query("SELECT 1 = 1"))
+
+
+@pytest.mark.parametrize("answer", [None, [["?"]], [["o", "x", "=", None, None]] * 20_001])
+def test_without_an_answer_every_operator_is_unknown(answer: list[list[str | None]] | None) -> None:
+    """Where none came the server is asked again."""
+    session = Play(judge, definitions=Told()).opened()
+    session.defined = answer
+    assert not runs(session, Query("SELECT 1 = 1"))
+    session.defined = []
+    assert runs(session, Query("SELECT 1 = 1")) == (answer is None)

@@ -66,17 +66,6 @@ _CLASSES, _DEFAULTS = "'1259'::pg_catalog.oid", "'2604'::pg_catalog.oid"
 MOST = 1000
 """Rows of an answer; one that has more is none."""
 
-CALLS = """SELECT DISTINCT p.proname::pg_catalog.text
-FROM pg_catalog.pg_proc AS p, pg_catalog.pg_namespace AS n, pg_catalog.pg_type AS t
-WHERE n.oid OPERATOR(pg_catalog.=) p.pronamespace AND t.oid OPERATOR(pg_catalog.=) p.proargtypes[0]
-  AND n.nspname OPERATOR(pg_catalog.<>) 'pg_catalog'::pg_catalog.name
-  AND n.nspname OPERATOR(pg_catalog.<>) 'information_schema'::pg_catalog.name
-  AND p.pronargs OPERATOR(pg_catalog.>) '0'::pg_catalog.int2
-  AND (p.pronargs OPERATOR(pg_catalog.-) p.pronargdefaults) OPERATOR(pg_catalog.<) '2'::pg_catalog.int2
-  AND t.typtype OPERATOR(pg_catalog.=) ANY ('{c,d,p}'::pg_catalog."char"[])"""
-"""Asks for the names of the functions that take a row: PostgreSQL reads `t.f` as a call of such an f. One column, with
-a row for each; it means the same under every search path."""
-
 _HURRY = "SET LOCAL lock_timeout = 200; "
 
 _UINT32 = 1 << 32

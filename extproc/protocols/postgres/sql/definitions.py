@@ -4,10 +4,11 @@ import re
 from typing import Any, Final
 
 from extproc.protocols.postgres.sql.changes import Changes
+from extproc.protocols.postgres.sql.code import fires, runs
 from extproc.protocols.postgres.sql.compare import only
 from extproc.protocols.postgres.sql.draft import Draft
-from extproc.protocols.postgres.sql.facts import Function, Relation
-from extproc.protocols.postgres.sql.names import parts, relation_name
+from extproc.protocols.postgres.sql.facts import Relation
+from extproc.protocols.postgres.sql.names import relation_name
 from extproc.protocols.postgres.sql.objects import about, role_name, type_of, words
 from extproc.protocols.postgres.sql.scope import Scope, Source, relation
 from extproc.protocols.postgres.sql.tree import Node
@@ -103,9 +104,7 @@ _DOMAIN: Final = {
     "X": "drop_constraint",
     "V": "validate_constraint",
 }
-_EXPRESSIONS: Final = frozenset(
-    {"raw_expr", "raw_default", "whereClause", "qual", "with_check", "whenClause", "expr", "defexpr"}
-)
+_EXPRESSIONS: Final = frozenset({"raw_expr", "raw_default", "whereClause", "qual", "with_check", "expr", "defexpr"})
 
 
 class Definitions(Changes):
@@ -158,9 +157,9 @@ class Definitions(Changes):
                 draft.about("table", schema, name)
             else:
                 draft.about(type_ if tag in _WHOLE else "table", schema, name)
-        for field in ("funcname", "handler_name", "plhandler", "plinline", "plvalidator"):
-            if field in body:
-                draft.functions[Function(*parts(body[field]))] = None
+        runs(draft, tag, body)
+        if tag == "CreateTrigStmt":
+            fires(draft, body, relation_name(body["relation"]))
         for each in body.get("relations", []):
             about(draft, "table", each)
         self._search(draft, scope, body)
@@ -175,6 +174,13 @@ class Definitions(Changes):
             for name, value in one.items():
                 if name in _EXPRESSIONS:
                     self.value(draft, scope, value)
+                elif name == "whenClause":
+                    self.value(draft, scope, value, "filtered")
+                elif name == "exclusions":
+                    for each in value:
+                        element, compared_by = only(each)[1]["items"]
+                        self.operates(draft, only(compared_by)[1]["items"])
+                        todo.append(element)
                 elif name == "pktable" or name == "TableLikeClause":
                     draft.reads[Relation(*relation_name(value.get("relation", value)))] = None
                 elif name == "inhRelations":

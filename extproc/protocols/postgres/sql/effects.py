@@ -15,6 +15,8 @@ _BARE: Final = frozenset(
     {"begin", "rollback", "savepoint", "release", "set", "reset", "show", "close", "deallocate", "listen", "unlisten"}
     | {"empty"}
 )
+LATER: Final = frozenset({"aggregate", "cast", "event_trigger", "operator", "trigger"})
+"""Types of objects that name functions, and run none of them by being made."""
 _NAMING: Final = frozenset({"prepare", "deallocate", "discard", "declare", "close"})
 
 
@@ -53,11 +55,17 @@ def strays(statements: tuple[Statement, ...], moved: bool) -> bool:
     return _move(before) or (moved and any(statement.kind in _ENDS for statement in before))
 
 
+def _only_names(statement: Statement) -> bool:
+    """Whether code that nobody knows is named in it, and does not run."""
+    defines = statement.kind in ("create", "alter") and bool(statement.objects)
+    return defines and statement.objects[0].type in LATER and statement.unknown == ("function",)
+
+
 def _move(statements: Iterable[Statement]) -> bool:
     return any(
         statement.kind in _ANYTHING
         or any(setting.name in _PLACES for setting in statement.settings)
-        or _untold(statement)
+        or (_untold(statement) and not _only_names(statement))
         for statement in statements
     )
 

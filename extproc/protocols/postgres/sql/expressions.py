@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from extproc.protocols.postgres.sql.builtin import NEVER_FAILS, RUNS_TEXT, computes
 from extproc.protocols.postgres.sql.compare import only, text
+from extproc.protocols.postgres.sql.custom import BETWEEN, PLAIN, Custom
 from extproc.protocols.postgres.sql.draft import COMPARED, DECIDING, Draft, union
 from extproc.protocols.postgres.sql.facts import Column, Function, Setting
 from extproc.protocols.postgres.sql.names import parts, texts
@@ -30,6 +31,7 @@ _PLAIN: Final = frozenset(_PLAIN_TAGS.split())
 """Nodes that mean no more than their parts."""
 _MEANINGLESS: Final = frozenset({"A_Const", "CurrentOfExpr", "TypeName", "typeName"})
 """Names no column, and calls no function."""
+_TYPED: Final = frozenset({"TypeName", "typeName"})
 _SCALARS: Final = (str, int, float, type(None))
 _JOINING: Final = frozenset({"||", "->", "->>", "#>", "#>>"})
 """Operators that put values together or take them apart, and never fail."""
@@ -37,6 +39,9 @@ _TEXTS: Final = frozenset({"text", "varchar", "bpchar"})
 """Types that any value can be cast to."""
 _MOST: Final = 64
 """Columns that one value is made of, beyond which they are not named one by one."""
+
+EQUAL: Final = [{"String": {"sval": "="}}]
+"""What IN, CASE x WHEN, USING and NATURAL compare by."""
 
 Task = tuple[Any, str, bool]
 """Something to walk, the place it is at, and whether its value is part of the result."""
@@ -65,7 +70,10 @@ class Walk:
 
 
 class Expressions(ABC):
-    """Reads expressions into the facts of the statement that they are in."""
+    """Reads expressions into the facts of the statement that they are in. `custom` is what the database has beside
+    PostgreSQL's own operators and functions."""
+
+    custom: Custom = PLAIN
 
     @abstractmethod
     def query(self, draft: Draft, node: Node, scope: Scope | None, ctes: Any) -> tuple[Output, ...]:
@@ -81,6 +89,8 @@ class Expressions(ABC):
                 continue
             for name, body in reversed(node.items()):
                 if isinstance(body, _SCALARS) or name in _MEANINGLESS:
+                    if name in _TYPED and self.converts(walk.draft, body):
+                        walk.known = walk.known and not flows
                     continue
                 special = self._SPECIAL.get(name)
                 if special is not None:
@@ -108,7 +118,7 @@ class Expressions(ABC):
         called = walk.scope.calls(schema, table, name)
         if called:
             walk.draft.functions[Function(None, name)] = None
-            if not computes(None, name):
+            if self.own(walk.draft, self.custom.function(None, name)) or not computes(None, name):
                 walk.draft.doubt("function")
                 walk.known = walk.known and not flows
         walk.draft.add(place, origins, "*" if called else name)
@@ -116,17 +126,19 @@ class Expressions(ABC):
             walk.flow(origins)
 
     def _operator(self, walk: Walk, body: Node, place: str, flows: bool) -> None:
-        schema, name = parts(body["name"])
-        if schema not in (None, "pg_catalog"):
-            walk.draft.doubt("function")
+        names = body["name"]
+        own = self.operates(walk.draft, names)
+        if own:
             walk.known = walk.known and not flows
-        if name not in _JOINING:
+        if own or text(names[-1]) not in _JOINING:
             place = _deciding(place)
         walk.todo += [(body[side], place, flows) for side in ("rexpr", "lexpr") if side in body]
 
     def _cast(self, walk: Walk, body: Node, place: str, flows: bool) -> None:
         of = body["typeName"]
         plain = parts(of["names"])[1] in _TEXTS and "arrayBounds" not in of
+        if self.converts(walk.draft, of):
+            plain, walk.known = False, walk.known and not flows
         walk.todo.append((body["arg"], place if plain else _deciding(place), flows))
 
     def _failing(self, walk: Walk, body: Node, place: str, flows: bool) -> None:
@@ -134,8 +146,33 @@ class Expressions(ABC):
         parts_of = [one for one in body.values() if not isinstance(one, _SCALARS)]
         walk.todo += [(one, _deciding(place), flows) for one in reversed(parts_of)]
 
+    def operates(self, draft: Draft, names: list[Node]) -> bool:
+        """Whether what an operator gives may be anything: by its name in a list of String nodes, or a form of BETWEEN.
+        What code it may run is among the facts then."""
+        if len(names) == 1 and text(names[0]) in self.custom.plain:
+            return False
+        schema, name = parts(names)
+        found = [self.custom.operator(schema, one) for one in BETWEEN.get(name, (name,))]
+        return self.own(draft, *found) or not self.custom.settled
+
+    def converts(self, draft: Draft, type_name: Node) -> bool:
+        """Whether it may run any code to make a value one of this type, a TypeName without its tag."""
+        schema, name = parts(type_name.get("names", []))
+        found = self.custom.type(schema, name) if self.custom.types else ()
+        return self.own(draft, found) or (not self.custom.settled and schema != "pg_catalog")
+
+    def own(self, draft: Draft, *found: tuple[Function, ...]) -> bool:
+        """Whether code of the database's own may run, which is among the facts then."""
+        functions = dict.fromkeys(one for each in found for one in each)
+        if functions:
+            draft.functions.update(functions)
+            draft.doubt("function")
+        return bool(functions)
+
     def _guard(self, walk: Walk, body: Node, place: str, flows: bool) -> None:
         """AND, OR, NOT, CASE and WHEN: their conditions decide whether something else is computed, and fails."""
+        if "arg" in body:
+            self.operates(walk.draft, EQUAL)
         for part, one in reversed(body.items()):
             if not isinstance(one, _SCALARS):
                 guards = "boolop" in body or part in ("arg", "expr")
@@ -153,8 +190,11 @@ class Expressions(ABC):
         elif not computes(schema, name):
             walk.draft.doubt("function")
             walk.known = walk.known and not flows
+        own = self.own(walk.draft, self.custom.function(schema, name))
+        if own or (schema is None and not self.custom.settled):
+            walk.known = walk.known and not flows
         given = place
-        if name not in NEVER_FAILS or schema not in (None, "pg_catalog"):
+        if own or name not in NEVER_FAILS or schema not in (None, "pg_catalog"):
             given = _deciding(place)
         elif place == "read" and "agg_distinct" in body:
             given = COMPARED
@@ -185,6 +225,8 @@ class Expressions(ABC):
     def _sublink(self, walk: Walk, body: Node, place: str, flows: bool) -> None:
         _, inner = only(body["subselect"])
         outputs = self.query(walk.draft, inner, walk.scope, walk.scope.ctes)
+        if "testexpr" in body and self.operates(walk.draft, body.get("operName", EQUAL)):
+            walk.known, place = walk.known and not flows, _deciding(place)
         if body["subLinkType"] != "EXISTS_SUBLINK":
             self._given_by(walk, outputs, place, flows)
         walk.todo.append((body.get("testexpr", []), place, flows))
@@ -198,6 +240,8 @@ class Expressions(ABC):
             walk.draft.add(place, made, "*")
 
     def _sort(self, walk: Walk, body: Node, place: str, flows: bool) -> None:
+        if "useOp" in body:
+            self.operates(walk.draft, body["useOp"])
         walk.todo.append((body["node"], place, flows))
 
     def _field(self, walk: Walk, body: Node, place: str, flows: bool) -> None:

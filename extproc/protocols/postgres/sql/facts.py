@@ -59,7 +59,8 @@ class Columns:
 @dataclass(frozen=True, slots=True)
 class Function:
     """A function or procedure that is called, or may be: `t.to_json` is to_json(t) where t has no such column. `schema`
-    is `pg_catalog` for SQL's own syntax (EXTRACT, TRIM, …)."""
+    is `pg_catalog` for SQL's own syntax (EXTRACT, TRIM, …). Also what a definition names to be called later, and by
+    its name an operator that is not PostgreSQL's own, or a type whose casts or checks call functions."""
 
     schema: str | None
     name: str

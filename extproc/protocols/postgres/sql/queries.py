@@ -148,7 +148,10 @@ class Queries(Tables):
         if "sortClause" in node:
             named = Named(outputs)
             for item in node["sortClause"]:
-                self._order(draft, scope, only(item)[1]["node"], named, "sorted")
+                _, body = only(item)
+                if "useOp" in body:
+                    self.operates(draft, body["useOp"])
+                self._order(draft, scope, body["node"], named, "sorted")
         self.value(draft, scope, [node.get("limitCount", []), node.get("limitOffset", [])], DECIDING)
         if "lockingClause" in node:
             draft.locks = True

@@ -6,6 +6,7 @@ from typing import Any, Final
 from extproc.protocols.postgres.sql.changes import CHANGES
 from extproc.protocols.postgres.sql.commands import command
 from extproc.protocols.postgres.sql.compare import only, text
+from extproc.protocols.postgres.sql.custom import PLAIN, Custom
 from extproc.protocols.postgres.sql.definitions import Definitions
 from extproc.protocols.postgres.sql.draft import Draft
 from extproc.protocols.postgres.sql.facts import CURSOR_POSITION, Column, Copy, Relation, Unparsable
@@ -26,8 +27,9 @@ _WITH_HOLD: Final = 0x20
 class Statements(Definitions):
     """Reads a script. `looked` is true once a prepared statement or a cursor of the session was asked for."""
 
-    def __init__(self, prepared: Mapping[str, Script], cursors: Mapping[str, Script]) -> None:
+    def __init__(self, prepared: Mapping[str, Script], cursors: Mapping[str, Script], custom: Custom = PLAIN) -> None:
         super().__init__()
+        self.custom = custom
         self.looked = False
         self.new_prepared: dict[str, Script | None] = {}
         self.new_cursors: dict[str, Script | None] = {}
@@ -237,7 +239,8 @@ class Statements(Definitions):
         draft.about("procedure" if "is_procedure" in body else "function", *parts(body["funcname"]))
         options = body.get("options", [])
         draft.action.update(dict.fromkeys(one for one in words(options) if one not in ("as", "language")))
-        self.beside(draft, "function", "CreateFunctionStmt", {"parameters": body.get("parameters", [])})
+        parameters = body.get("parameters", [])
+        self.beside(draft, "function", "CreateFunctionStmt", {"parameters": parameters, "options": options})
         said = {one["defname"]: one.get("arg", {}) for one in (only(option)[1] for option in options)}
         if "language" in said:
             draft.about("language", None, text(said["language"]).lower())

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from extproc.protocols.postgres.sql.compare import only, text
 from extproc.protocols.postgres.sql.draft import DECIDING, Draft, union
-from extproc.protocols.postgres.sql.expressions import Expressions
+from extproc.protocols.postgres.sql.expressions import EQUAL, Expressions
 from extproc.protocols.postgres.sql.facts import Column, Relation
 from extproc.protocols.postgres.sql.names import alias_of, label, parts, relation_name, texts
 from extproc.protocols.postgres.sql.scope import ANYTHING, Cte, Ctes, Scope, Source, relation, renamed
@@ -37,6 +37,7 @@ class Tables(Expressions):
         """The table that a statement changes, a RangeVar without its tag. It is never a common table expression."""
         schema, name = relation_name(node)
         draft.writes[Relation(schema, name)] = None
+        self.own(draft, self.custom.relation(name))
         alias, _ = alias_of(node)
         return Source(alias or name, relation(schema, name), None if alias else schema)
 
@@ -84,12 +85,16 @@ class Tables(Expressions):
         if found is not None:
             return Source(alias or name, renamed(self.common(draft, *found, name), names))
         draft.reads[Relation(schema, name)] = None
-        return Source(alias or name, renamed(relation(schema, name), names), None if alias else schema)
+        # Wherever one of its columns is used as one of another type, that may run code; what it gives nobody can tell.
+        outputs = (ANYTHING,) if self.own(draft, self.custom.relation(name)) else relation(schema, name)
+        return Source(alias or name, renamed(outputs, names), None if alias else schema)
 
     def _functions(self, draft: Draft, scope: Scope, body: Node, alias: str | None) -> Source:
         """The columns of a function are made of its arguments, where it only computes."""
-        calls = [only(one)[1]["items"][0] for one in body.get("functions", [])]
+        items = [only(one)[1]["items"] for one in body.get("functions", [])]
+        calls = [item[0] for item in items]
         origins: Origins = union([self.value(draft, scope, call, DECIDING) for call in calls])
+        self.value(draft, scope, [body.get("coldeflist", []), [item[1:] for item in items]])
         if alias is None and calls:
             alias = parts(only(calls[0])[1]["funcname"])[1] if only(calls[0])[0] == "FuncCall" else label(calls[0])
         # A function may be given rows of a table: `*` of that is any of its columns.
@@ -115,6 +120,8 @@ class Tables(Expressions):
         if "quals" in body:
             self.value(draft, inner, body["quals"], "joined")
         using, natural = texts(body.get("usingClause", [])), "isNatural" in body
+        if using or natural:
+            self.operates(draft, EQUAL)
         for name in using:
             draft.add("joined", union([_side(left, name), _side(right, name)]), name)
         if natural:
