@@ -84,6 +84,7 @@ def test_what_it_gives_is_masked(gateway: DatabaseGateway) -> None:
             masked = shown(client, "SELECT mail_of(1)")
             assert masked not in ([("ada@example.com",)], [])
             for sql in (
+                "SELECT @~@ 1",
                 "SELECT OPERATOR(desk.@!@) 1",
                 "SELECT lower(OPERATOR(desk.@!@) 1)",
                 "SELECT (SELECT OPERATOR(desk.@!@) 1)",

@@ -157,7 +157,9 @@ _MANY: Final = frozenset({"extension", "cast", "opclass", "opfamily"})
 _LATER: Final = LATER | _ROUTINES | {"view", "rule", "policy"}
 """What runs none of its code by being made."""
 _INSIDE: Final = frozenset({"function", "view", "rule", "prepare", "explain"})
-_RUNS_ANY: Final = frozenset({"dynamic-sql", "function", "function-body", "prepared-statement", "cursor", "node"})
+_RUNS_ANY: Final = frozenset({"dynamic-sql", "function-body", "prepared-statement", "node"})
+"""What may define anything in the midst of a transaction. So may a function that is called, but what that does is not
+followed anywhere else either, and most define nothing."""
 
 
 def defined(custom: Custom, statements: Iterable[Draft | Statement]) -> Custom:
