@@ -74,7 +74,7 @@ class Custom:
 
     def function(self, schema: str | None, name: str) -> tuple[Function, ...]:
         """The code that a call of a function with a name of PostgreSQL's own may run."""
-        found = _in(self.functions, schema, name)
+        found = _in(self.functions, schema, name) if self.functions else ()
         return found or ((Function(None, name),) if schema is None and not self.told else ())
 
     def type(self, schema: str | None, name: str) -> tuple[Function, ...]:

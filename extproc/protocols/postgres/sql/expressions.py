@@ -157,17 +157,18 @@ class Expressions(ABC):
 
     def converts(self, draft: Draft, type_name: Node) -> bool:
         """Whether it may run any code to make a value one of this type, a TypeName without its tag."""
+        if self.custom.settled and not self.custom.types:
+            return False
         schema, name = parts(type_name.get("names", []))
-        found = self.custom.type(schema, name) if self.custom.types else ()
-        return self.own(draft, found) or (not self.custom.settled and schema != "pg_catalog")
+        return self.own(draft, self.custom.type(schema, name)) or (not self.custom.settled and schema != "pg_catalog")
 
     def own(self, draft: Draft, *found: tuple[Function, ...]) -> bool:
         """Whether code of the database's own may run, which is among the facts then."""
-        functions = dict.fromkeys(one for each in found for one in each)
-        if functions:
-            draft.functions.update(functions)
-            draft.doubt("function")
-        return bool(functions)
+        if not any(found):
+            return False
+        draft.functions.update(dict.fromkeys(one for each in found for one in each))
+        draft.doubt("function")
+        return True
 
     def _guard(self, walk: Walk, body: Node, place: str, flows: bool) -> None:
         """AND, OR, NOT, CASE and WHEN: their conditions decide whether something else is computed, and fails."""
