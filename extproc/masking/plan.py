@@ -41,13 +41,15 @@ def without(knowledge: Knowledge) -> Knowledge:
 class Plan:
     """`detector` finds values; `keys` are names (members, form fields, columns, elements) under which everything is
     masked, as policy wrote them; `operators` are those of kinds that are not redacted, of a key as `key:<name>` in
-    lower case. `lenient`: what is malformed is masked as text from there on, instead of stopped."""
+    lower case. `lenient`: what is malformed is masked as text from there on, instead of stopped. `alike`: what stands
+    under a masked name in JSON is redacted to the same text, whether it is null, empty, a number or anything else."""
 
     detector: Detector
     keys: frozenset[str] = frozenset()
     operators: Mapping[str, Operator] = field(default_factory=lambda: _NO_OPERATORS)  # 3.11 takes it for mutable
     hash_key: bytes = field(default=b"", repr=False)
     lenient: bool = False
+    alike: bool = False
 
     def operator(self, kind: str) -> Operator:
         """What is done with values of a kind (`card`, `key:ssn`)."""
@@ -67,4 +69,4 @@ class Plan:
         if not self.keys:
             return self
         detector = self.detector.with_keys(frozenset(key.lower() for key in self.keys))
-        return Plan(detector, frozenset(), self.operators, self.hash_key, self.lenient)
+        return Plan(detector, frozenset(), self.operators, self.hash_key, self.lenient, self.alike)

@@ -32,13 +32,21 @@ surely(statement, places) := {name |
 	some name in hit(column, statement)
 }
 
-hit(column, _) := {name} if {
+hit(column, _) := {name |
+	some [table, name] in pairs
+	name in called(column)
+	of_table(table, column)
+} if {
 	column.name != "*"
-	name := lower(column.name)
-	name in every_name
-	some pair in pairs
-	pair[1] == name
-	of_table(pair[0], column)
+}
+
+# Something of a document (JSON, hstore, a composite type) may be any of its members.
+hit(column, _) := {name |
+	some [table, name] in pairs
+	of_table(table, column)
+} if {
+	column.name == "*"
+	is_string(column.document)
 }
 
 hit(column, statement) := {name |
@@ -47,7 +55,13 @@ hit(column, statement) := {name |
 	postgres.names(table, relation)
 } if {
 	column.name == "*"
+	not column.document
 }
+
+# A member has its own name, and that of the column that it is in.
+called(column) := {lower(column.name), lower(column.document)} if is_string(column.document)
+
+called(column) := {lower(column.name)} if not column.document
 
 of_table("*", _)
 

@@ -15,7 +15,8 @@ def row(oid: int, name: str, columns: Iterable[str], query: str | None = None, *
     """A row of the catalogue's answer: a view with this query, or a table."""
     made = {"domain": '["email"]'}
     listed = ",".join(
-        f'[{number},"{column}",25,{made.get(column, "null")}]' for number, column in enumerate(columns, 1)
+        f'[{number},"{column}",25,{made.get(column, "null")},{"true" if column == "doc" else "false"}]'
+        for number, column in enumerate(columns, 1)
     )
     kind = more.get("kind", "r" if query is None else "v")
     return (str(oid), more.get("schema", "public"), name, kind, f"[{listed}]", more.get("parents", "[]"), query)

@@ -234,7 +234,7 @@ class JsonStage:
 
     def _selected(self, kind: str, token: Token, raw: bytes) -> bytes | None:
         """What stands in the place of a value under a masked name."""
-        if raw == b"null":
+        if raw == b"null" and not self._plan.alike:
             return None
         self._count(kind)
         if token is Token.OPEN:
@@ -269,7 +269,11 @@ class JsonStage:
         operator = self._plan.operator(kind)
         if operator is Operator.DROP:
             return DROPPED
-        if operator is Operator.NULL or token in (Token.NUMBER, Token.WORD):
+        if operator is Operator.NULL:
+            return b"null"
+        if self._select is not None and self._plan.alike and (not text or operator is Operator.REDACT):
+            return _quoted(mask_text(kind).encode())
+        if token in (Token.NUMBER, Token.WORD):
             return b"null"
         if text is None:
             return _quoted(mask_text(kind).encode())

@@ -338,6 +338,7 @@ class Asking:
         """Have it decided, once it is known what is behind the views that it names; views behind views are found one
         after the other."""
         link = self._link
+        asked = replace(asked, script=asked.script.bound(asked.values))
         question = link.behind.missing(asked.script)
         if question is not None and rounds == _ROUNDS:
             # It changes faster than it can be asked for, or has no end: nothing is known of it.

@@ -4,16 +4,17 @@ that a partition is one of, and the columns that a star or a whole row stands fo
 from collections.abc import Iterable
 from dataclasses import fields, replace
 
-from extproc.protocols.postgres.masks.catalogue import Catalogue, Table
+from extproc.protocols.postgres.masks.catalogue import SYSTEM, Catalogue, Table
 from extproc.protocols.postgres.masks.question import Question
-from extproc.protocols.postgres.sql import Column, Columns, Function, Relation, Script, Statement
-
-_SYSTEM = frozenset({"pg_catalog", "information_schema", "pg_toast"})
-"""Schemas whose views are what they are called."""
+from extproc.protocols.postgres.sql import Column, Columns, Function, Member, Relation, Script, Statement, whole
 
 _MOST_VIEWS = 64
 _MOST_KEPT = 256
 _PLACES = tuple(place.name for place in fields(Columns))
+_PARTS = "parts"
+_VALUES = frozenset({"read", _PARTS})
+_NAMED_IN = frozenset({"read", "written"})
+"""Places in which a document is what its members are called."""
 _STAR = "*"
 _TABLES = frozenset({"table", "foreign_table", "view", "materialized_view"})
 """Types of objects that ALTER TABLE is about, by either name."""
@@ -67,16 +68,16 @@ class Behind:
         catalogue, names, found = self._catalogue, set[str](), dict[int, Table]()
         todo = list(relations)
         for relation in todo:  # grows as it goes
-            if relation.schema in _SYSTEM:
+            if relation.schema in SYSTEM:
                 continue
             if not catalogue.asked(relation.name):
                 names.add(relation.name)
             for table in catalogue.tables(relation.schema, relation.name):
-                if table.oid not in found and table.schema not in _SYSTEM and len(found) < _MOST_VIEWS:
+                if table.oid not in found and table.schema not in SYSTEM and len(found) < _MOST_VIEWS:
                     found[table.oid] = table
                     script = catalogue.query(table)
                     todo += _named(script.statements) if script is not None else ()
-        return names, list(found.values()), {one.name for one in todo if one.schema not in _SYSTEM}
+        return names, list(found.values()), {one.name for one in todo if one.schema not in SYSTEM}
 
     def _statement(self, statement: Statement) -> Statement:
         relations = _named((statement,))
@@ -121,16 +122,28 @@ class Behind:
 
     def _columns(self, statement: Statement, relations: tuple[Relation, ...]) -> Columns:
         named = {relation.name for relation in relations}
-        places = {}
+        places: dict[str, dict[Column, None]] = {}
         for place in _PLACES:
             given: tuple[Column, ...] = getattr(statement.columns, place)
             # Values come from what is read alone; conditions are on what is changed, too.
-            of = statement.reads if place == "read" else relations
-            found = dict.fromkeys(given)
+            of = statement.reads if place in _VALUES else relations
+            found = places[place] = dict.fromkeys(given)
             for column in given:
                 found |= dict.fromkeys(self._meant(column, relations, named, of))
-            places[place] = tuple(found)
-        return Columns(**places)
+            if place not in _NAMED_IN:
+                # Whoever compares a document, or reads it as text, looks at all that is in it.
+                looked_at = map(whole, found) if place == _PARTS else (one for one in found if type(one) is Column)
+                within = dict.fromkeys(self._within(looked_at, relations))
+                places["read" if place == _PARTS else place] |= within
+        return Columns(**{place: tuple(found) for place, found in places.items()})
+
+    def _within(self, columns: Iterable[Column], relations: Iterable[Relation]) -> list[Column]:
+        """Any member of those columns that are documents."""
+        return [
+            Member(one.schema, one.table, _STAR, one.name)
+            for one in columns
+            if one.name != _STAR and self._catalogue.holds_members(one, relations)
+        ]
 
     def _meant(
         self, column: Column, relations: tuple[Relation, ...], named: set[str], of: Iterable[Relation]
@@ -140,9 +153,9 @@ class Behind:
         todo = [column]
         for one in todo:  # grows as it goes
             own = named if one.table is None else {one.table}
-            behind = self._catalogue.committed(one, relations) or ()
+            behind = map(_plain, self._catalogue.committed(one, relations) or ())
             more = [each for each in behind if each.name != one.name or each.table not in own]
-            if one.name == _STAR:
+            if one.is_star:
                 more += self._each(of if one.table is None else (Relation(one.schema, one.table),))
             for each in more:
                 if each not in found:
@@ -157,7 +170,7 @@ class Behind:
             Column(relation.schema, relation.name, name)
             for relation in relations
             for table in self._catalogue.tables(relation.schema, relation.name)
-            if table.schema not in _SYSTEM
+            if table.schema not in SYSTEM
             for name in table.columns.values()
         ]
 
@@ -176,6 +189,11 @@ class Behind:
                     return None
                 found += behind
         return found
+
+
+def _plain(column: Column) -> Column:
+    """What was made of a row, or of a column that is no document, is those columns to policy."""
+    return whole(column) if column.is_star or column.name == "" else column
 
 
 def _names(relations: Iterable[Relation]) -> set[tuple[str | None, str]]:

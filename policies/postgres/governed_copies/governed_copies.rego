@@ -27,6 +27,20 @@ findings contains finding if {
 	)
 }
 
+# A member of a document may be a document itself. Stored by itself, as text, its members have no names any more.
+findings contains finding if {
+	count(governed.every_name) > 0
+	some statement in postgres.statements
+	stores(statement)
+	some column in statement.columns.read
+	is_string(column.document)
+	finding := postgres.held(
+		"member-copy",
+		"What a member of a document holds may be governed; storing it by itself needs a person's approval.",
+		{"group": target.approval_group(settings.group)},
+	)
+}
+
 # What a function that nobody knows gives may be any column's. Only where data governs columns of this very target.
 findings contains finding if {
 	count(object.get(data.holdpoint.config.postgres.governed, input.target.name, {})) > 0

@@ -3,7 +3,7 @@
 import pytest
 
 from extproc.protocols.postgres.masks import Catalogue, Question, copy_columns, named_in
-from extproc.protocols.postgres.sql import Column, Origins, read
+from extproc.protocols.postgres.sql import Column, Member, Origins, read
 from tests.postgres.masks.test_origins import row
 
 ID, EMAIL, OTHER = (
@@ -22,7 +22,7 @@ COLUMNS: list[tuple[str, int, list[tuple[str, int]], list[Origins]]] = [
         "COPY (SELECT lower(email) e, 1 FROM public.customers) TO STDOUT",
         2,
         [("e", 0), ("?column?", 0)],
-        [(EMAIL,), ()],
+        [(Member("public", "customers", "", "email"),), ()],
     ),
     ("COPY (SELECT * FROM public.customers) TO STDOUT", 2, [("id", 25), ("email", 25)], [(ID,), (EMAIL,)]),
     ("COPY people TO STDOUT", 2, [("id", 25), ("email", 25)], [(PERSON,), (MAIL,)]),

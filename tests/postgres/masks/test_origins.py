@@ -49,7 +49,7 @@ def row(
     **more: str,
 ) -> Row:
     """What the server answers of a relation."""
-    listed = [[number, label, 25, (made or {}).get(label)] for number, label in enumerate(columns, 1)]
+    listed = [[number, label, 25, (made or {}).get(label), False] for number, label in enumerate(columns, 1)]
     return [str(oid), schema, name, kind, json.dumps(listed), more.get("parents"), more.get("definition")]
 
 
@@ -226,8 +226,9 @@ MALFORMED: list[Row] = [
     ["1", None, "t", "r", "[]", None, None],
     ["1", "public", "t", "r", "[1]", None, None],
     ["1", "public", "t", "r", '[[1, "a", 25]]', None, None],
-    ["1", "public", "t", "r", '[[1, "a", 25, [2]]]', None, None],
-    ["1", "public", "t", "r", '[[1, "a", 25, 1]]', None, None],
+    ["1", "public", "t", "r", '[[1, "a", 25, null]]', None, None],
+    ["1", "public", "t", "r", '[[1, "a", 25, [2], false]]', None, None],
+    ["1", "public", "t", "r", '[[1, "a", 25, 1, false]]', None, None],
     ["1", "public", "t", "r", "[" * 9999, None, None],
     ["1", "public", "t", "r", "[]", "[1]", None],
 ]

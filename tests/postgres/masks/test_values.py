@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from extproc.domain.mask import Operator
+from extproc.protocols.postgres.sql import Member
 from tests.postgres.masks.answers import CARD, EMAIL, SSN, Value, field, mask, masked
 
 ALL = mask("*")
@@ -110,9 +111,17 @@ def test_what_has_nothing_to_mask_keeps_its_bytes(oid: int, binary: bool, value:
 
 
 KEY = b"[masked:key:c]"
-SELECTED: list[tuple[int, bool, bytes, Value]] = [
+SELECTED: list[tuple[int, bool, Value, Value]] = [
     (25, False, b"anything", KEY),
-    (25, False, b"", b""),
+    (25, False, b"", KEY),
+    (25, False, None, KEY),
+    (23, True, None, None),
+    (114, False, None, b'"[masked:key:c]"'),
+    (3802, True, None, b'\x01"[masked:key:c]"'),
+    (17, False, None, b"\\x" + KEY.hex().encode()),
+    (1009, False, None, b'{"%s"}' % KEY),
+    (1009, False, b"{}", b'{"%s"}' % KEY),
+    (70000, False, None, None),
     (1043, True, b"anything", KEY),
     (23, False, b"7", None),
     (23, True, b"\0\0\0\7", None),
@@ -121,15 +130,16 @@ SELECTED: list[tuple[int, bool, bytes, Value]] = [
     (2950, True, bytes(16), None),
     (114, False, b'{"a": 1}', b'"[masked:key:c]"'),
     (114, False, b' "x"', b'"[masked:key:c]"'),
-    (114, False, b"12.5", b"null"),
+    (114, False, b"12.5", b'"[masked:key:c]"'),
+    (114, False, b"null", b'"[masked:key:c]"'),
     (3802, True, b"\x01[1]", b'\x01"[masked:key:c]"'),
     (142, False, b"<a/>", KEY),
     (17, False, b"\\x0001", b"\\x" + KEY.hex().encode()),
     (17, True, b"\0\1", KEY),
-    (1009, False, b'{a,NULL,"b c"}', b'{"%s",NULL,"%s"}' % (KEY, KEY)),
-    (1009, True, array(25, b"a", None), array(25, KEY, None)),
-    (1007, False, b"{{1,2},{3,4}}", b"{{NULL,NULL},{NULL,NULL}}"),
-    (1007, True, array(23, b"\0\0\0\1"), array(23, None)),
+    (1009, False, b'{a,NULL,"b c"}', b'{"%s"}' % KEY),
+    (1009, True, array(25, b"a", None), array(25, KEY)),
+    (1007, False, b"{{1,2},{3,4}}", None),
+    (1007, True, array(23, b"\0\0\0\1"), None),
     (2249, False, b"(1,2)", None),
     (70000, False, b"happy", None),
     (70000, True, b"happy", None),
@@ -138,8 +148,8 @@ SELECTED: list[tuple[int, bool, bytes, Value]] = [
 
 
 @pytest.mark.parametrize(("oid", "binary", "value", "wanted"), SELECTED)
-def test_a_value_of_a_named_column_is_masked_whole(oid: int, binary: bool, value: bytes, wanted: Value) -> None:
-    """As its type has room for it; NULL where it has none."""
+def test_a_value_of_a_named_column_is_masked_whole(oid: int, binary: bool, value: Value, wanted: Value) -> None:
+    """As its type has room for it; NULL where it has none. What the value is does not show."""
     assert masked([mask(keys=["c"])], [field("c", oid, binary)], [value]) == [wanted]
 
 
@@ -171,11 +181,22 @@ def test_a_hash_is_the_same_for_the_same_value() -> None:
     assert other.startswith(b"[masked:key:k:")
 
 
-def test_several_parts_of_an_array_show_nothing_together() -> None:
-    """An array whose elements are each shown in part would be shown too much of."""
-    partly = mask(keys=["c"], operator=Operator.PARTIAL)
-    assert masked([partly], [field("c", 1009)], [b"{123456789}"]) == [b'{"*****6789"}']
-    assert masked([partly], [field("c", 1009)], [b"{123456789,987654321}"]) == [b'{"%s","%s"}' % (KEY, KEY)]
+@pytest.mark.parametrize("operator", [Operator.PARTIAL, Operator.LENGTH, Operator.HASH])
+def test_what_was_made_of_a_value_is_redacted(operator: Operator) -> None:
+    """The last characters, the length or the hash of a part of it would tell of the rest; of an array, too."""
+    partly, made = [mask(keys=["c"], operator=operator)], [(Member("public", "customers", "", "c"),)]
+    assert masked(partly, [field("x")], [b"4111111111111111"], made) == [KEY]
+    assert masked(partly, [field("c", 1009)], [b"{123456789}"]) == [b'{"%s"}' % KEY]
+    assert masked(partly, [field("c")], [b""]) == masked(partly, [field("c")], [None]) == [KEY]
+
+
+def test_json_in_text_is_masked_by_the_names_of_its_members() -> None:
+    """As in a column of JSON; what only begins like it is text."""
+    keyed = [mask("card", keys=["ssn"])]
+    value = b' {"ssn": null, "a": [{"ssn": 7}], "n": 4111111111111111, "k": 1.10}'
+    wanted = b' {"ssn": "[masked:key:ssn]", "a": [{"ssn": "[masked:key:ssn]"}], "n": null, "k": 1.10}'
+    assert masked(keyed, [field("t")], [value]) == [wanted]
+    assert masked(keyed, [field("t")], [b"{not json, " + CARD]) == [b"{not json, [masked:card]"]
 
 
 def test_members_of_json_are_named_as_in_any_json() -> None:

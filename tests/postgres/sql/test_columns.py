@@ -4,12 +4,16 @@
 
 import pytest
 
-from extproc.protocols.postgres.sql import Column, Reader, read
+from extproc.protocols.postgres.sql import Column, Member, Reader, read
 
 
 def said(columns: tuple[Column, ...] | None) -> str | None:
-    """Columns as `table.name`, `?` where no table is known; None for UNKNOWN."""
-    return None if columns is None else " ".join(f"{one.table or '?'}.{one.name}" for one in columns)
+    """Columns as `table.name`, `?` where no table is known, members as `table.column->key`; None for UNKNOWN."""
+    if columns is None:
+        return None
+    return " ".join(
+        f"{one.table or '?'}.{f'{one.document}->' if isinstance(one, Member) else ''}{one.name}" for one in columns
+    )
 
 
 @pytest.mark.parametrize(
@@ -28,7 +32,7 @@ def said(columns: tuple[Column, ...] | None) -> str | None:
         ("SELECT 1 FROM a JOIN b ON a.x = b.y", "joined", "a.x b.y"),
         ("SELECT email AS e FROM t ORDER BY e, 1, z", "sorted", "t.email t.z"),
         ("SELECT date_trunc('day', at) FROM t GROUP BY 1", "grouped", "t.at"),
-        ("SELECT sum(a) FILTER (WHERE b) OVER (PARTITION BY c ORDER BY d) FROM t", "filtered", "t.b"),
+        ("SELECT sum(a) FILTER (WHERE b) OVER (PARTITION BY c ORDER BY d) FROM t", "filtered", "t.a t.b"),
         ("SELECT sum(a) FILTER (WHERE b) OVER (PARTITION BY c ORDER BY d) FROM t", "grouped", "t.c"),
         ("SELECT sum(a) FILTER (WHERE b) OVER (PARTITION BY c ORDER BY d) FROM t", "sorted", "t.d"),
         ("UPDATE t SET (a, b) = (SELECT 1, 2), c = d", "written", "t.a t.b t.c"),
@@ -56,8 +60,8 @@ def said(columns: tuple[Column, ...] | None) -> str | None:
         ("SELECT 1 FROM t TABLESAMPLE SYSTEM ((SELECT u.x FROM u))", "filtered", "u.x"),
         ("SELECT 1 FROM g LIMIT (SELECT ascii(c.email) FROM c)", "filtered", "c.email"),
         ("SELECT 1 FROM g OFFSET (SELECT ascii(c.email) FROM c)", "filtered", "c.email"),
-        ("SELECT sum(a) OVER (ROWS (SELECT u.x FROM u) PRECEDING) FROM t", "filtered", "u.x"),
-        ("SELECT sum(a) OVER w FROM t WINDOW w AS (ROWS (SELECT u.x FROM u) PRECEDING)", "filtered", "u.x"),
+        ("SELECT sum(a) OVER (ROWS (SELECT u.x FROM u) PRECEDING) FROM t", "filtered", "t.a u.x"),
+        ("SELECT sum(a) OVER w FROM t WINDOW w AS (ROWS (SELECT u.x FROM u) PRECEDING)", "filtered", "t.a u.x"),
         ("SELECT generate_series(1, ascii(email)) FROM c", "filtered", "c.email"),
         ("SELECT regexp_split_to_table(email, '') FROM c", "filtered", "c.email"),
         ("SELECT mine(email) FROM c", "filtered", "c.email"),
@@ -81,12 +85,51 @@ def said(columns: tuple[Column, ...] | None) -> str | None:
         ("SELECT information_schema._pg_expandarray(array_fill(1, ARRAY[a])) FROM c", "filtered", "c.a"),
         ("SELECT JSON_VALUE(a, '$' ERROR ON ERROR), XMLPARSE(CONTENT b) FROM c", "filtered", "c.a c.b"),
         ("SELECT JSON_VALUE(a, '$') FROM c", "read", "c.a"),
-        ("SELECT max(a), json_build_object('a', b), coalesce(left(c.d, 1), upper(c.e)) FROM c", "filtered", ""),
+        ("SELECT max(a), json_build_object('a', b), coalesce(left(c.d, 1), e) FROM c", "filtered", "c.a c.b c.d c.e"),
+        (
+            "SELECT ARRAY[a], ROW(b), d IS NULL, greatest(e, 1), f[1], g::varchar(2) FROM c",
+            "filtered",
+            "c.a c.b c.d c.e c.f c.g",
+        ),
+        (
+            "SELECT a, b AS x, t.c, d::text, e || f, concat(g, h), (SELECT i), CASE WHEN true THEN j END FROM t",
+            "filtered",
+            "",
+        ),
+        ("SELECT a, b AS x, t.c, d::text, e || f FROM t", "parts", "t.d t.e t.f"),
+        (
+            "SELECT doc->'a'->>'b', doc#>>'{c,d}', doc['e'], (p).f, jsonb_extract_path_text(doc, 'g') FROM t",
+            "filtered",
+            "",
+        ),
+        (
+            "SELECT doc->'a'->>'b', doc#>>'{c,d}', doc['e'] FROM t",
+            "read",
+            "t.doc->a t.doc->b t.doc->c t.doc->d t.doc->e",
+        ),
+        ("SELECT jsonb_extract_path_text(doc, 'g', 'h'), t.doc->0->'i' FROM t", "read", "t.doc->g t.doc->h t.doc->i"),
+        ("SELECT 1 FROM t WHERE doc->>'a' = 'x' AND doc->>'b' IN ('y', $1)", "filtered", "t.doc->a t.doc->b"),
+        ("SELECT 1 FROM t WHERE doc->>'a' LIKE 'x%' AND (doc->>'b')::int > 1", "filtered", "t.doc->a t.doc->b"),
+        (
+            "SELECT 1 FROM t WHERE doc->>'a' IS NULL AND doc ? 'b' AND doc ?| '{c}'",
+            "filtered",
+            "t.doc->a t.doc->b t.doc->c",
+        ),
+        ('SELECT 1 FROM t WHERE doc @> \'{"a": [{"b": 1}]}\'', "filtered", "t.doc->a t.doc->b"),
+        ("SELECT 1 FROM t WHERE doc @> '[1]'", "filtered", "t.doc->"),
+        ("SELECT 1 FROM t WHERE doc->>'a' = '{}'", "filtered", "t.doc->a t.doc"),
+        ("SELECT 1 FROM t WHERE doc->>'a' LIKE '%x'", "filtered", "t.doc->a t.doc"),
+        ("SELECT 1 FROM t WHERE doc->>'a' > 'x'", "filtered", "t.doc->a t.doc"),
+        ("SELECT 1 FROM t WHERE doc->>x = 'x'", "filtered", "t.doc t.x"),
+        ("SELECT 1 FROM t WHERE doc @> $1", "filtered", "t.doc"),
+        ("SELECT 1 FROM t WHERE lower(doc->>'a') = 'x'", "filtered", "t.doc->a t.doc"),
+        ("SELECT 1 FROM t ORDER BY doc->>'a', (doc->>'b')::date", "sorted", "t.doc->a t.doc t.doc->b"),
+        ("SELECT s.d->>'b' FROM (SELECT doc->'a' AS d FROM t) s", "read", "t.doc->a t.doc->b"),
         ("SELECT crm.lower(a) FROM c", "filtered", "c.a"),
         ("SELECT 1 FROM t WHERE JSON_ARRAY(SELECT c.email FROM c)::text LIKE 'a'", "filtered", "c.email"),
         ("SELECT 1 FROM t WHERE (SELECT mine(1)) = 'a'", "filtered", "?.*"),
         ("SELECT ($1).email, (f(1)).pay", "read", "?.email ?.pay"),
-        ("SELECT lower(email), a || b, doc -> 'x' ->> 'y', email::text FROM c", "filtered", ""),
+        ("SELECT lower(email), a || b, doc -> 'x' ->> 'y', email::text FROM c", "filtered", "c.email"),
     ],
 )
 def test_columns(sql: str, place: str, expected: str) -> None:
@@ -100,7 +143,7 @@ def test_columns(sql: str, place: str, expected: str) -> None:
         (
             "SELECT email, 1, upper(name) AS n FROM customers",
             ["email", "?column?", "n"],
-            ["customers.email", "", "customers.name"],
+            ["customers.email", "", "customers.name->*"],
         ),
         ("SELECT * FROM customers", ["id", "email"], ["customers.id", "customers.email"]),
         (
@@ -119,10 +162,20 @@ def test_columns(sql: str, place: str, expected: str) -> None:
         ("DELETE FROM t RETURNING *", ["a"], ["t.a"]),
         ("INSERT INTO t VALUES (1) RETURNING a AS b", ["b"], ["t.a"]),
         ("SELECT * FROM customers AS c (a)", ["a", "b"], [None, "customers.b"]),
-        ("SELECT CASE WHEN ssn = '1' THEN 'y' END FROM c", ["case"], ["c.ssn"]),
+        ("SELECT CASE WHEN ssn = '1' THEN 'y' END FROM c", ["case"], ["c.ssn->*"]),
         ("SELECT (SELECT email FROM c), EXISTS (SELECT ssn FROM c)", ["email", "exists"], ["c.email", ""]),
         ("VALUES (1, 'x')", ["column1", "column2"], ["", ""]),
-        ("SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY pay) FROM t", ["percentile_cont"], ["t.pay"]),
+        ("SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY pay) FROM t", ["percentile_cont"], ["t.pay->*"]),
+        (
+            "SELECT a::text, b || 'x', doc->>'c', left(doc->>'d', 1), (e).f FROM t",
+            ["a", "?column?", "?column?", "left", "f"],
+            ["t.a->*", "t.b->*", "t.doc->c", "t.doc->d t.doc->*", "t.e->f"],
+        ),
+        (
+            "WITH RECURSIVE r AS (SELECT a FROM t UNION ALL SELECT left(r.a, 1) FROM r) SELECT a FROM r",
+            ["a"],
+            ["t.a t.a->*"],
+        ),
         ("COPY (SELECT email FROM c) TO STDOUT", ["email"], ["c.email"]),
         ("SELECT email FROM c", ["other"], [None]),
         ("SELECT email FROM c", ["email", "more"], [None, None]),

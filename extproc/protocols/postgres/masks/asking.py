@@ -7,7 +7,7 @@ from extproc.masking.engine.scanner import NOTHING
 from extproc.masking.plan import Plan
 from extproc.masking.structure.names import NOT_ASKED, Asked
 from extproc.protocols.postgres.masks.whole import COLUMN
-from extproc.protocols.postgres.sql import Column, Origins
+from extproc.protocols.postgres.sql import Column, Member, Origins, whole
 
 ANYTHING = "*"
 """As a column's name: any column of the table."""
@@ -27,18 +27,20 @@ def asked(plan: Plan, label: str, origins: Origins) -> Asked:
     for key in sorted(plan.keys):
         if _is(key, label, origins):
             return Asked(f"key:{key.lower()}")
-    if plan.keys and (origins is None or any(one.name in _SAMPLES for one in origins)):
+    if plan.keys and (origins is None or any(one.name in _SAMPLES or _is_inside(one) for one in origins)):
         return Asked(COLUMN)
-    names = {label, *(one.name for one in origins or () if one.name != ANYTHING)}
+    names = {label, *(one.name for one in origins or () if one.name not in ("", ANYTHING))}
     named = NOTHING.union(*(plan.detector.named(name) for name in names))
     return Asked(None, named) if named else NOT_ASKED
 
 
-def operator(plan: Plan, kind: str) -> Operator:
+def operator(plan: Plan, kind: str, origins: Origins) -> Operator:
     """What is done with values under a kind that `asked` gave. For a column of unknown origin it is the strictest of
-    those for any key, and redacting at least."""
+    those for any key. Redacting at least where something was made of the values: the last four characters, the length
+    or the hash of a part tell of the rest."""
     if kind != COLUMN:
-        return plan.operator(kind)
+        changed = any(isinstance(one, Member) and one.name == "" for one in origins or ())
+        return plan.operator(kind).strictest(Operator.REDACT) if changed else plan.operator(kind)
     strictest = Operator.REDACT
     for key in plan.keys:
         strictest = strictest.strictest(plan.operator(f"key:{key.lower()}"))
@@ -55,8 +57,14 @@ def _is(key: str, label: str, origins: Origins) -> bool:
     return any(_meets(where, name, one) for one in origins or () for where, name in ways)
 
 
+def _is_inside(origin: Column) -> bool:
+    """Whether it is something of a document, nobody knows what."""
+    return isinstance(origin, Member) and origin.name == ANYTHING
+
+
 def _meets(where: Sequence[str], name: str, origin: Column) -> bool:
-    if "." in name if origin.name == ANYTHING else origin.name.casefold() != name:
+    column = whole(origin).name
+    if "." in name if column == ANYTHING else name not in (column.casefold(), origin.name.casefold()):
         return False
     have = (origin.schema, origin.table)
     return all(

@@ -10,8 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from extproc.protocols.postgres.masks.question import MOST, Question
-from extproc.protocols.postgres.sql import UNKNOWN, Column, Origins, Relation, Script, Unparsable
+from extproc.protocols.postgres.sql import UNKNOWN, Column, Member, Origins, Relation, Script, Unparsable, whole
 from extproc.protocols.postgres.wire.results import Field
+
+SYSTEM = frozenset({"pg_catalog", "information_schema", "pg_toast"})
+"""Schemas whose views are what they are called, and whose columns have no members."""
 
 _VIEWS = ("v", "m")
 _DEEPEST = 16
@@ -31,7 +34,8 @@ class Table:
     """A relation. `kind` is pg_class.relkind; `columns` are names by attribute number, `types` the columns' types (of a
     domain its base type). `parents` are the tables that it is a partition of or inherits from, as (schema, name), also
     indirectly. `definition` is a view's query; `made` are the columns that each generated column is made of, by name,
-    also where only a child or partition makes it of them.
+    also where only a child or partition makes it of them. `documents` are the columns whose values have members: JSON,
+    XML, hstore, composite types, and arrays of these.
     """
 
     oid: int
@@ -43,6 +47,7 @@ class Table:
     parents: tuple[tuple[str, str], ...] = ()
     definition: str | None = None
     made: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    documents: frozenset[str] = frozenset()
 
     @property
     def is_view(self) -> bool:
@@ -157,10 +162,34 @@ class Catalogue:
 
     def committed(self, column: Column, relations: Sequence[Relation], depth: int = 0) -> Origins:
         """The same as others see it, whatever this session's transaction has changed."""
+        if isinstance(column, Member):
+            return self._members(column, self.committed(whole(column), relations, depth), relations)
         if column.table is None:
             return self._of_any(column, relations, depth)
         found = self._in_tables(column, column.schema, column.table, depth)
         return found or UNKNOWN
+
+    def _members(self, member: Member, behind: Origins, relations: Sequence[Relation]) -> Origins:
+        """What a member of one of these columns is; where that is no document, something without a key."""
+        if behind is UNKNOWN:
+            return UNKNOWN
+        found: dict[Column, None] = {}
+        for one in behind:
+            name = member.name if member.name != "*" or self.holds_members(one, relations) else ""
+            found[Member(one.schema, one.table, name, whole(one).name)] = None
+        return tuple(found)
+
+    def holds_members(self, column: Column, relations: Iterable[Relation]) -> bool:
+        """Whether a column's values may have members; also where nobody knows the column. Without a table it may be of
+        any of `relations`."""
+        if column.table is not None:
+            relations = (Relation(column.schema, column.table),)
+        asked = [one for one in relations if one.schema not in SYSTEM]
+        tables = [table for one in asked for table in self.tables(one.schema, one.name)]
+        name = whole(column).name
+        if not tables or name == "*":
+            return bool(asked)
+        return any(not table.columns or name in table.documents for table in tables)
 
     def _in_tables(self, column: Column, schema: str | None, name: str, depth: int) -> Origins:
         """The column in all tables with this name that have it; () where none has, unknown where there is no table."""
@@ -217,7 +246,12 @@ class Catalogue:
         own = Column(table.schema, table.name, name)
         if table.kind not in _VIEWS:
             places = ((table.schema, table.name), *table.parents)
-            return tuple(Column(*place, one) for one in (name, *table.made.get(name, ())) for place in places)
+            found = [Column(*place, name) for place in places]
+            for source in table.made.get(name, ()):
+                # What it is made of is not in it as it is.
+                document = source in table.documents
+                found += [Member(*place, "*", source) if document else Column(*place, source) for place in places]
+            return tuple(found)
         key = (table.oid, name)
         if key not in self._traced:
             self._traced[key] = UNKNOWN  # what it is made of can't be made of it
@@ -299,12 +333,16 @@ def _table(row: Sequence[str | None]) -> Table:
         oid, schema, name, kind, columns, parents, definition = row
         if oid is None or schema is None or name is None or kind is None:
             raise ValueError
-        listed = [(int(n), str(label), int(oid), sources) for n, label, oid, sources in json.loads(columns or "[]")]
+        listed = [
+            (int(number), str(label), int(oid), sources, bool(document))
+            for number, label, oid, sources, document in json.loads(columns or "[]")
+        ]
         above = tuple((str(one[0]), str(one[1])) for one in json.loads(parents or "[]"))
-        named = {number: label for number, label, _, _ in listed}
-        types = {label: of for _, label, of, _ in listed}
-        made = {label: tuple(map(_name, sources)) for _, label, _, sources in listed if sources is not None}
-        return Table(int(oid), schema, name, kind, named, types, above, definition, made)
+        named = {number: label for number, label, *_ in listed}
+        types = {label: of for _, label, of, *_ in listed}
+        made = {label: tuple(map(_name, sources)) for _, label, _, sources, _ in listed if sources is not None}
+        documents = frozenset(label for _, label, _, _, document in listed if document)
+        return Table(int(oid), schema, name, kind, named, types, above, definition, made, documents)
     except (ValueError, TypeError, LookupError, RecursionError):
         raise CatalogueError("the answer about tables is none") from None
 

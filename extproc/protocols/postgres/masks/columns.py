@@ -6,8 +6,13 @@ depend on which rows came together.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import cached_property
+from typing import TypeVar
 
+from extproc.masking.engine.span import add
 from extproc.masking.stage import MaskError
+from extproc.masking.structure.llm.whole import mask_whole
 from extproc.protocols.postgres.masks import types
 from extproc.protocols.postgres.masks.asking import asked, operator
 from extproc.protocols.postgres.masks.cells import UNREADABLE, Cell, JsonCell, Masking, StrictCell, TextCell, XmlCell
@@ -15,10 +20,15 @@ from extproc.protocols.postgres.masks.inner import cell
 from extproc.protocols.postgres.masks.together import ALONE, LONG, Together
 from extproc.protocols.postgres.masks.types import Sort
 from extproc.protocols.postgres.masks.whole import WholeCell
-from extproc.protocols.postgres.sql import Origins
+from extproc.protocols.postgres.sql import Member, Origins
 from extproc.protocols.postgres.wire.results import Field
 
 Value = bytes | None
+V = TypeVar("V", bytes, bytes | None)
+_DOCUMENTS = frozenset({Sort.JSON, Sort.JSONB, Sort.XML, Sort.RECORD, Sort.OWN})
+_OPENING = (b"{", b"[")
+_BLANK = b" \t\r\n"
+_FIRST = frozenset(b"{[" + _BLANK)
 _UNNAMED: frozenset[int] = frozenset()
 
 
@@ -32,22 +42,28 @@ class Columns:
         self.cells: dict[int, Cell] = {}
         self.named: dict[int, frozenset[int]] = {}
         self._whole: list[int] = []
+        self._alone: list[int] = []
         self._json: list[int] = []
+        self._texts: list[int] = []
         self._looks: dict[frozenset[int], list[int]] = {}
+        self._of_members = [any(isinstance(one, Member) for one in origin or ()) for origin in origins]
         for at, (field, origin) in enumerate(zip(fields, origins, strict=True)):
             wanted = asked(plan, field.name, origin)
             binary = field.format == 1
             if wanted.kind is not None:
-                how = operator(plan, wanted.kind)
+                how = operator(plan, wanted.kind, origin)
                 self.cells[at] = WholeCell(masking, wanted.kind, how, field.type, binary)
                 self._whole.append(at)
                 continue
             found = cell(masking, field.type, binary, wanted.named)
-            if not plan.detector.any and _is_flat(field.type):
+            is_text = isinstance(found, TextCell) and bool(plan.keys)
+            if not plan.detector.any and not is_text and _is_flat(field.type):
                 continue
             self.cells[at], self.named[at] = found, wanted.named
+            if is_text:
+                self._texts.append(at)
             if isinstance(found, XmlCell) and not masking.guarded:
-                self._whole.append(at)
+                self._alone.append(at)
             elif isinstance(found, JsonCell) and not masking.guarded:
                 self._json.append(at)
             else:
@@ -57,8 +73,14 @@ class Columns:
         self.fields = tuple(fields)
 
     @property
+    def documents(self) -> bool:
+        """Whether documents in text are looked into."""
+        return bool(self._texts)
+
+    @property
     def alike(self) -> bool:
-        """Whether all that is masked is what can be found in values as they stand, whatever their column is called."""
+        """Whether all that is masked is what can be found in values as they stand, whatever their column is called; but
+        for documents in text (`documents`)."""
         return (
             set(self._looks) == {_UNNAMED}
             and len(self._looks[_UNNAMED]) == len(self.cells)
@@ -70,17 +92,37 @@ class Columns:
         changed: set[int] = set()
         width = self.width
         for column in self._whole:
+            here = self.cells[column]
+            assert isinstance(here, WholeCell)
+            for at in range(column, len(flat), width):
+                self._put(flat, at, self._one(here.mask, flat[at]), changed)
+        for column in self._alone:
             mask = self.cells[column].mask
             for at in range(column, len(flat), width):
                 if (value := flat[at]) is not None:
                     self._put(flat, at, self._one(mask, value), changed)
         for column in self._json:
             self._documents(flat, column, changed)
+        for column in self._texts:
+            self._documents_in_text(flat, column, changed)
         for named, columns in self._looks.items():
             self._look(flat, named, columns, changed)
         return changed
 
-    def _one(self, mask: Callable[[bytes], Value], value: bytes) -> Value:
+    @cached_property
+    def awaited(self) -> frozenset[int]:
+        """Columns by the length of whose values a governed one could be told: those that are masked whole, documents,
+        and the text of their members."""
+        if not self.masking.plan.keys:
+            return frozenset()
+        documents = {
+            at
+            for at, here in self.cells.items()
+            if self._of_members[at] or types.sort_of(self.fields[at].type) in _DOCUMENTS
+        }
+        return frozenset(documents.union(self._whole))
+
+    def _one(self, mask: Callable[[V], Value], value: V) -> Value:
         try:
             return mask(value)
         except MaskError:
@@ -105,6 +147,16 @@ class Columns:
             masked = [self._one(here.mask, value) for value in values]
         for at, value in zip(places, masked, strict=True):
             self._put(flat, at, value, changed)
+
+    def _documents_in_text(self, flat: list[Value], column: int, changed: set[int]) -> None:
+        """Mask JSON in a column of text; what only begins like it is text."""
+        plan, counts = self.masking.plan, self.masking.counts
+        for at, value in zip(range(column, len(flat), self.width), flat[column :: self.width], strict=True):
+            if value and value[0] in _FIRST and value.lstrip(_BLANK)[:1] in _OPENING:
+                own: dict[str, int] = {}
+                with suppress(MaskError):
+                    self._put(flat, at, mask_whole(value, plan, own), changed)
+                    add(counts, own)
 
     def _look(self, flat: list[Value], named: frozenset[int], columns: list[int], changed: set[int]) -> None:
         """Mask the columns whose names are context for the same rules."""

@@ -9,6 +9,7 @@ from extproc.masking.stage import MaskError, Stage
 from extproc.protocols.postgres.masks.cells import Masking
 
 STAR = b"*"
+_BLANK = b" \t\r\n"
 
 
 class Filler(Protocol):
@@ -61,6 +62,21 @@ class Stars:
     def finish(self) -> bytes:
         """Nothing is left."""
         return b""
+
+
+class Instead:
+    """Something else in the place of a value."""
+
+    def __init__(self, instead: bytes) -> None:
+        self._instead = instead
+
+    def feed(self, data: bytes) -> bytes:
+        """Nothing of it."""
+        return b""
+
+    def finish(self) -> bytes:
+        """What stands there."""
+        return self._instead
 
 
 class Counted:
@@ -116,24 +132,32 @@ class Zeroed:
 
 
 class Sniffed:
-    """A type that nobody knows, where a mask names columns: masked whole if it is spelt like what has fields."""
+    """What may have members, where a mask names columns: masked whole if it is spelt like that, so begins with one of
+    `marks`, whatever blanks stand in front."""
 
-    def __init__(self, inner: Filler, whole: Callable[[], Filler]) -> None:
+    def __init__(self, inner: Filler, whole: Callable[[], Filler], marks: tuple[bytes, ...]) -> None:
         self._inner = inner
         self._whole = whole
+        self._marks = marks
         self._begun = False
+        self._blank = b""
 
     def feed(self, data: bytes) -> bytes:
         """Take the next bytes, give those that are final."""
-        if data and not self._begun:
+        if not self._begun:
+            data, self._blank = self._blank + data, b""
+            first = data.lstrip(_BLANK)[:1]
+            if not first and len(data) < SLICE:
+                self._blank = data
+                return b""
             self._begun = True
-            if data[:1] in (b"{", b"(", b'"'):
+            if not first or first in self._marks:
                 self._inner = self._whole()
         return self._inner.feed(data)
 
     def finish(self) -> bytes:
         """The rest."""
-        return self._inner.finish()
+        return self._inner.feed(self._blank) + self._inner.finish()
 
 
 class Padded:

@@ -16,10 +16,12 @@ class PlainRows:
     """Says of rows in text or csv that no value in them is one to be masked. Of rows in which a value may be written
     otherwise than it is nobody can tell."""
 
-    __slots__ = ("_csv", "_mark", "_null", "_quote", "_together", "_width")
+    __slots__ = ("_csv", "_documents", "_mark", "_null", "_quote", "_together", "_width")
 
-    def __init__(self, together: Together, width: int, options: CopyOptions) -> None:
+    def __init__(self, together: Together, width: int, options: CopyOptions, documents: bool) -> None:
+        """With `documents` a value may be JSON, in which members are masked by name."""
         self._together = together
+        self._documents = documents
         self._width = width
         self._csv = options.form == "csv"
         self._mark = (options.delimiter or ("," if self._csv else "\t")).encode()
@@ -37,7 +39,9 @@ class PlainRows:
         return not self._together.any(text.replace(mark, BETWEEN))
 
     def _written(self, text: bytes) -> bool:
-        """Whether a value may be written otherwise than it is, or the end of all is there."""
+        """Whether a value may be written otherwise than it is, or be a document, or the end of all is there."""
+        if self._documents and (b"{" in text or b"[" in text):
+            return True
         if self._csv:
             return self._quote in text
         slashes = text.count(b"\\")
@@ -48,4 +52,4 @@ def plain_rows(columns: Columns, options: CopyOptions) -> PlainRows | None:
     """What looks at rows of these columns; None where there are some that have to be taken out to be masked."""
     if options.form == "binary" or not columns.alike:
         return None
-    return PlainRows(columns.together, columns.width, options)
+    return PlainRows(columns.together, columns.width, options, columns.documents)

@@ -38,13 +38,19 @@ _SQL = """WITH RECURSIVE asked AS (
     AND s.attrelid OPERATOR(pg_catalog.=) b.oid AND s.attnum OPERATOR(pg_catalog.=) d.refobjsubid
 )
 SELECT a.oid::pg_catalog.text, n.nspname::pg_catalog.text, a.relname::pg_catalog.text, a.relkind::pg_catalog.text,
-  (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(t.attnum, t.attname, CASE WHEN
-      y.typbasetype OPERATOR(pg_catalog.=) '0'::pg_catalog.oid THEN y.oid ELSE y.typbasetype END::pg_catalog.int8,
+  (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(t.attnum, t.attname, y.oid::pg_catalog.int8,
       (SELECT pg_catalog.json_agg(m.source) FROM made AS m
-       WHERE m.top OPERATOR(pg_catalog.=) a.oid AND m.name OPERATOR(pg_catalog.=) t.attname)))
-   FROM pg_catalog.pg_attribute AS t, pg_catalog.pg_type AS y
+       WHERE m.top OPERATOR(pg_catalog.=) a.oid AND m.name OPERATOR(pg_catalog.=) t.attname),
+      NOT e.typtype OPERATOR(pg_catalog.=) ANY ('{{b,e,m,r}}'::pg_catalog."char"[])
+        OR e.typname OPERATOR(pg_catalog.=) ANY ('{{hstore,json,jsonb,xml}}'::pg_catalog.name[])))
+   FROM pg_catalog.pg_attribute AS t, pg_catalog.pg_type AS d, pg_catalog.pg_type AS y, pg_catalog.pg_type AS e
    WHERE t.attrelid OPERATOR(pg_catalog.=) a.oid AND t.attnum OPERATOR(pg_catalog.>) '0'::pg_catalog.int2
-     AND NOT t.attisdropped AND y.oid OPERATOR(pg_catalog.=) t.atttypid)::pg_catalog.text,
+     AND NOT t.attisdropped AND d.oid OPERATOR(pg_catalog.=) t.atttypid
+     AND y.oid OPERATOR(pg_catalog.=)
+       CASE WHEN d.typbasetype OPERATOR(pg_catalog.=) '0'::pg_catalog.oid THEN d.oid ELSE d.typbasetype END
+     AND e.oid OPERATOR(pg_catalog.=)
+       CASE WHEN y.typcategory OPERATOR(pg_catalog.=) 'A'::pg_catalog."char" THEN y.typelem ELSE y.oid END
+  )::pg_catalog.text,
   (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(m.nspname, p.relname))
    FROM above AS b, pg_catalog.pg_class AS p, pg_catalog.pg_namespace AS m
    WHERE b.child OPERATOR(pg_catalog.=) a.oid AND p.oid OPERATOR(pg_catalog.=) b.parent

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Sequence
+from dataclasses import replace
 
 from extproc.domain.mask import Mask
 from extproc.masking.build import planned
@@ -9,7 +10,7 @@ from extproc.masking.plan import Knowledge
 from extproc.masking.stage import MaskError
 from extproc.protocols.postgres.masks.cells import Masking
 from extproc.protocols.postgres.masks.columns import Columns, Value
-from extproc.protocols.postgres.masks.long import LongRow
+from extproc.protocols.postgres.masks.long import LongRow, masked_ahead
 from extproc.protocols.postgres.sql import Origins
 from extproc.protocols.postgres.wire.fields import HEAD
 from extproc.protocols.postgres.wire.frame import Frame, Part
@@ -18,6 +19,9 @@ from extproc.protocols.postgres.wire.row import DATA_ROW, join_row
 
 HELD = 1 << 20
 """Bytes of a row that is held until it is whole; a longer one is masked as it comes (see LongRow)."""
+
+_AWAITED = 16 << 20
+"""Bytes of a longer row that are held until the last value is there whose mask may have another length."""
 
 _BATCH = 16 << 10
 """Bytes of rows that are looked at together."""
@@ -31,7 +35,7 @@ def masking_of(masks: Sequence[Mask], known: Knowledge) -> Masking | None:
     """What the masks ask for of what a server answers; None where that is nothing. Raises MaskError."""
     plan, only = planned(masks, _RESPONSE, known)
     if plan is not None:
-        return Masking(plan, only, guarded=False)
+        return Masking(replace(plan, alike=True), only, guarded=False)
     return Masking(only, only, guarded=True) if only is not None else None
 
 
@@ -49,11 +53,12 @@ def row_mask(
 
 class RowMask:
     """Masks the rows of one result: `row_mask` makes it, of the columns that RowDescription gave (with the formats that
-    count: those of the Bind) and of where each comes from. Lengths are written anew, NULL stays NULL, and the number of
-    rows and of columns is what it was.
+    count: those of the Bind) and of where each comes from. Lengths are written anew, and the number of rows and of
+    columns is what it was. NULL stays NULL but in columns that are masked whole.
 
-    A row of up to HELD bytes is masked as policy says. Of a longer one, whose length has gone on before it was seen,
-    each value keeps its length: what is masked is overwritten.
+    A row of up to HELD bytes is masked as policy says. So are those values of a longer one by whose length a governed
+    value could be told; its length goes on when they were seen. Each other value keeps its length: what is masked is
+    overwritten.
     """
 
     __slots__ = ("_columns", "_width", "_held", "_long")
@@ -84,8 +89,12 @@ class RowMask:
         if self._long is None:
             self._held += data
             if len(self._held) >= HEAD.size and HEAD.unpack_from(self._held)[1] > HELD:
-                self._long, data = LongRow(self._columns), bytes(self._held)
-                self._held.clear()
+                ready = masked_ahead(self._columns, self._held, HELD)
+                if ready is not None:
+                    self._long, data = LongRow(self._columns, ready), bytes(self._held)
+                    self._held.clear()
+                elif len(self._held) > _AWAITED:
+                    raise MaskError(f"more than {_AWAITED} bytes in front of a value whose mask has another length")
         if self._long is not None:
             out = self._long.feed(data)
             if frame.part is Part.LAST:
@@ -94,6 +103,8 @@ class RowMask:
             return out
         if frame.part is not Part.LAST:
             return b""
+        if len(self._held) > HELD + HEAD.size:
+            raise MaskError("a row that is shorter than it says")
         data = bytes(self._held)
         self._held.clear()
         return self._whole(data)

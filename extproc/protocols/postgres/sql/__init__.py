@@ -13,12 +13,14 @@ from extproc.protocols.postgres.sql.facts import (
     Columns,
     Copy,
     Function,
+    Member,
     Object,
     Privileges,
     Relation,
     Setting,
     Statement,
     Unparsable,
+    whole,
 )
 from extproc.protocols.postgres.sql.reader import Reader, read
 from extproc.protocols.postgres.sql.script import UNKNOWN, Origins, Output, Script
@@ -31,6 +33,7 @@ __all__ = [
     "Columns",
     "Copy",
     "Function",
+    "Member",
     "Object",
     "Origins",
     "Output",
@@ -42,4 +45,5 @@ __all__ = [
     "Statement",
     "Unparsable",
     "read",
+    "whole",
 ]

@@ -94,14 +94,6 @@ database_to_xml_and_xmlschema database_to_xmlschema dblink dblink_exec dblink_op
 query_to_xml_and_xmlschema query_to_xmlschema schema_to_xml schema_to_xml_and_xmlschema schema_to_xmlschema
 table_to_xml table_to_xml_and_xmlschema table_to_xmlschema ts_rewrite ts_stat xpath_table
 """
-_NEVER_FAILS: Final = """
-any_value array_agg array_length array_to_json array_to_string ascii avg bit_length bool_and bool_or btrim char_length
-character_length concat concat_ws count cume_dist dense_rank every first_value initcap json_agg json_agg_strict
-json_build_array json_build_object jsonb_agg jsonb_agg_strict jsonb_build_array jsonb_build_object lag last_value lead
-left length lower ltrim max md5 min num_nonnulls num_nulls octet_length percent_rank position quote_ident quote_literal
-quote_nullable rank replace reverse right row_number row_to_json rtrim starts_with string_agg strpos sum to_json
-to_jsonb translate upper
-"""
 
 _TAKES_ROWS: Final = """
 any_value array_agg concat hash_record hstore json_agg json_agg_strict json_build_array jsonb_agg jsonb_agg_strict
@@ -109,8 +101,8 @@ jsonb_build_array max min pg_column_size quote_literal quote_nullable record_out
 to_jsonb
 """
 COMPUTES: Final = frozenset(_COMPUTES.split())
-NEVER_FAILS: Final = frozenset(_NEVER_FAILS.split())
-"""Of those: there is no value of an argument that they end in an error for, and they give one value for each."""
+JOINS_TEXT: Final = frozenset({"concat", "concat_ws"})
+"""Of those: they give all that they are given, and never fail."""
 TAKES_ROWS: Final = frozenset(_TAKES_ROWS.split())
 """Functions that take a row of any table as their only argument and tell of its values (by pg_proc's argument types:
 record, anyelement, "any"; and hstore's). PostgreSQL's documentation: "Using Composite Types in Queries"."""

@@ -8,21 +8,34 @@ from extproc.protocols.postgres.sql.facts import (
     Columns,
     Copy,
     Function,
+    Member,
     Object,
     Privileges,
     Relation,
     Setting,
     Statement,
+    whole,
 )
 from extproc.protocols.postgres.sql.script import UNKNOWN, Origins
 
-PLACES: Final = ("read", "written", "filtered", "sorted", "grouped", "joined")
+PLACES: Final = ("read", "written", "filtered", "sorted", "grouped", "joined", "parts")
 """The fields of `Columns`."""
+TEXT: Final = "text"
+"""The place of what is read as text, or joined to other text."""
 DECIDING: Final = "deciding"
-"""The place of what is read, and of which a result tells by how many rows it has, or by an error, too."""
+"""The place of what is read, and decides what is returned, how many rows, or whether there is an error."""
 COMPARED: Final = "compared"
-"""The place of what is read, and compared with that of other rows."""
-_MEANT: Final = {DECIDING: ("read", "filtered"), COMPARED: ("read", "grouped")}
+"""The place of what is read, decides, and is compared with that of other rows."""
+SCALAR: Final = "scalar"
+"""The place of what is read and decides, of a document's member only by what is no document itself."""
+_MEANT: Final = {
+    TEXT: ("read", "parts"),
+    DECIDING: ("read", "filtered", "parts"),
+    COMPARED: ("read", "filtered", "grouped", "parts"),
+    SCALAR: ("read", "filtered"),
+}
+
+_NAMED: Final = (Column, Member)
 
 
 class Draft:
@@ -40,6 +53,7 @@ class Draft:
         "objects",
         "privileges",
         "reads",
+        "scalars",
         "settings",
         "unknown",
         "where",
@@ -64,14 +78,17 @@ class Draft:
         self.privileges: Privileges | None = None
         self.name: str | None = None
         self.unknown: dict[str, None] = {}
+        self.scalars: dict[int, None] = {}
 
     def add(self, place: str, origins: Origins, name: str) -> None:
         """Columns at a place; `name` is what the text says where it does not tell which they are."""
         columns = (Column(None, None, name),) if origins is UNKNOWN else origins
         # What came round in a recursive CTE is no column yet.
-        named = dict.fromkeys(column for column in columns if type(column) is Column)
+        named = dict.fromkeys(one if one.name != "*" else whole(one) for one in columns if type(one) in _NAMED)
         for one in _MEANT.get(place, (place,)):
             self.columns[one].update(named)
+        if place == "read":
+            self.columns["parts"].update((whole(one), None) for one in columns if _is_part(one))
 
     def about(self, type_: str, schema: str | None, name: str) -> None:
         """An object that the statement is about."""
@@ -89,6 +106,7 @@ class Draft:
         self.functions.update(inner.functions)
         self.unknown.update(inner.unknown)
         self.settings += inner.settings
+        self.scalars.update(inner.scalars)
         self.locks = self.locks or inner.locks
 
     @classmethod
@@ -103,6 +121,7 @@ class Draft:
         draft.action = dict.fromkeys(statement.action)
         draft.unknown = dict.fromkeys(statement.unknown)
         draft.settings = list(statement.settings)
+        draft.scalars = dict.fromkeys(statement.scalars)
         draft.where, draft.limit, draft.locks = statement.where, statement.limit, statement.locks
         draft.copy, draft.privileges, draft.name = statement.copy, statement.privileges, statement.name
         return draft
@@ -126,7 +145,12 @@ class Draft:
             privileges=self.privileges,
             name=self.name,
             unknown=tuple(self.unknown),
+            scalars=tuple(self.scalars),
         )
+
+
+def _is_part(column: Column) -> bool:
+    return isinstance(column, Member) and column.name == "*"
 
 
 def union(many: Iterable[Origins], most: int = 64) -> Origins:

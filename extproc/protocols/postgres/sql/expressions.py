@@ -1,5 +1,9 @@
 """Expressions: which columns and functions they name, and which columns their value is made of.
 
+A short list of forms carries a value to where the expression stands without deciding anything by it: a column, a member
+of a document, a cast to text, concatenation, the results of CASE, a subquery of one value. Whatever else is done with
+a column may show in the result, in the number of rows or as an error, so the column is one that decides (`filtered`).
+
 Everything is walked with a list of what is left to do, so that no depth of an expression is a depth of calls. Only a
 query in a query is; their number is bounded.
 """
@@ -8,35 +12,44 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Final
 
-from extproc.protocols.postgres.sql.builtin import NEVER_FAILS, RUNS_TEXT, computes
+from extproc.protocols.postgres.sql.builtin import JOINS_TEXT, RUNS_TEXT, computes
 from extproc.protocols.postgres.sql.compare import only, text
 from extproc.protocols.postgres.sql.custom import BETWEEN, PLAIN, Custom
-from extproc.protocols.postgres.sql.draft import COMPARED, DECIDING, Draft, union
+from extproc.protocols.postgres.sql.draft import COMPARED, DECIDING, SCALAR, TEXT, Draft, union
 from extproc.protocols.postgres.sql.facts import Column, Function, Setting
+from extproc.protocols.postgres.sql.members import (
+    Access,
+    access,
+    asked,
+    inside,
+    is_document,
+    is_scalar,
+    members,
+    scalars,
+)
 from extproc.protocols.postgres.sql.names import parts, texts
 from extproc.protocols.postgres.sql.scope import Scope
 from extproc.protocols.postgres.sql.script import UNKNOWN, Origins, Output
 from extproc.protocols.postgres.sql.tree import Node
 
-_PLAIN_TAGS: Final = """
-A_ArrayExpr A_Indices A_Star BitString Boolean BooleanTest CoalesceExpr
-CollateClause CollateExpr ColumnDef Constraint DefElem Float FunctionParameter GroupingFunc GroupingSet IndexElem
-Integer JsonAggConstructor JsonArgument JsonArrayAgg JsonArrayConstructor JsonBehavior JsonFormat
-JsonIsPredicate JsonKeyValue JsonObjectAgg JsonObjectConstructor JsonOutput JsonReturning JsonScalarExpr
-JsonSerializeExpr JsonTableColumn JsonTablePathSpec JsonValueExpr List MergeSupportFunc MinMaxExpr MultiAssignRef
-NamedArgExpr NullTest ObjectWithArgs ParamRef PartitionBoundSpec PartitionElem PartitionRangeDatum PartitionSpec
-RangeTableFuncCol ResTarget RoleSpec RowExpr SQLValueFunction SetToDefault StatsElem String WindowDef
+_CARRYING: Final = frozenset({"CollateClause", "List", "ResTarget"})
+"""Nodes whose value is that of their part."""
+_DECIDING_TAGS: Final = """
+A_ArrayExpr A_Indices A_Star BitString Boolean BooleanTest CoalesceExpr CollateExpr ColumnDef Constraint DefElem Float
+FunctionParameter GroupingFunc GroupingSet IndexElem Integer JsonAggConstructor JsonArgument JsonArrayAgg
+JsonArrayConstructor JsonBehavior JsonFormat JsonIsPredicate JsonKeyValue JsonObjectAgg JsonObjectConstructor JsonOutput
+JsonReturning JsonScalarExpr JsonSerializeExpr JsonTableColumn JsonTablePathSpec JsonValueExpr MergeSupportFunc
+MinMaxExpr MultiAssignRef NamedArgExpr ObjectWithArgs ParamRef PartitionBoundSpec PartitionElem PartitionRangeDatum
+PartitionSpec RangeTableFuncCol RoleSpec RowExpr SQLValueFunction SetToDefault StatsElem String WindowDef
 """
-_PLAIN: Final = frozenset(_PLAIN_TAGS.split())
-"""Nodes that mean no more than their parts."""
+_DECIDES: Final = frozenset(_DECIDING_TAGS.split())
+"""Nodes that make something else of their parts."""
 _MEANINGLESS: Final = frozenset({"A_Const", "CurrentOfExpr", "TypeName", "typeName"})
 """Names no column, and calls no function."""
 _TYPED: Final = frozenset({"TypeName", "typeName"})
 _SCALARS: Final = (str, int, float, type(None))
-_JOINING: Final = frozenset({"||", "->", "->>", "#>", "#>>"})
-"""Operators that put values together or take them apart, and never fail."""
 _TEXTS: Final = frozenset({"text", "varchar", "bpchar"})
-"""Types that any value can be cast to."""
+"""Types that any value can be cast to; with a length they cut it."""
 _MOST: Final = 64
 """Columns that one value is made of, beyond which they are not named one by one."""
 
@@ -44,7 +57,8 @@ EQUAL: Final = [{"String": {"sval": "="}}]
 """What IN, CASE x WHEN, USING and NATURAL compare by."""
 
 Task = tuple[Any, str, bool]
-"""Something to walk, the place it is at, and whether its value is part of the result."""
+"""Something to walk, the place it is at, and whether its value is part of the result. Only what is at the place `read`
+is part of it as it is."""
 
 
 class Walk:
@@ -59,8 +73,10 @@ class Walk:
         self.found: dict[Column, None] = {}
         self.known = True
 
-    def flow(self, origins: Origins) -> None:
-        """More columns that the value is made of."""
+    def flow(self, origins: Origins, place: str = "read") -> None:
+        """More columns that the value is made of; at another place than `read` not as they are."""
+        if place != "read":
+            origins = inside(origins)
         if origins is UNKNOWN:
             self.known = False
         elif self.known:
@@ -96,10 +112,14 @@ class Expressions(ABC):
                 if special is not None:
                     special(self, walk, body, place, flows)
                 else:
-                    if name not in _PLAIN and name[:1].isupper():
-                        draft.doubt("node")
-                        walk.known = False
-                    walk.todo.append((body, place, flows))
+                    if name[:1].isupper() and name not in _CARRYING:
+                        place_of = _deciding(place)
+                        if name not in _DECIDES:
+                            draft.doubt("node")
+                            walk.known = False
+                    else:
+                        place_of = place
+                    walk.todo.append((body, place_of, flows))
         return tuple(walk.found) if walk.known else UNKNOWN
 
     def _column(self, walk: Walk, body: Node, place: str, flows: bool) -> None:
@@ -110,7 +130,7 @@ class Expressions(ABC):
         origins = walk.scope.column(names[0]) if "String" in body["fields"][0] else walk.scope.whole()
         walk.draft.add(place, origins, names[0])
         if flows:
-            walk.flow(origins)
+            walk.flow(origins, place)
 
     def _attribute(self, walk: Walk, schema: str | None, table: str, name: str, place: str, flows: bool) -> None:
         """`t.name` and `(t).name`: a column of that table, or all of them for `*`."""
@@ -123,23 +143,101 @@ class Expressions(ABC):
                 walk.known = walk.known and not flows
         walk.draft.add(place, origins, "*" if called else name)
         if flows:
-            walk.flow(origins)
+            walk.flow(origins, place)
 
     def _operator(self, walk: Walk, body: Node, place: str, flows: bool) -> None:
         names = body["name"]
         own = self.operates(walk.draft, names)
         if own:
             walk.known = walk.known and not flows
-        if own or text(names[-1]) not in _JOINING:
+        if own:
             place = _deciding(place)
+            walk.todo += [(body[side], place, flows) for side in ("rexpr", "lexpr") if side in body]
+            return
+        found = access({"A_Expr": body})
+        if found is not None and self._member(walk, found, place, flows):
+            return
+        found = asked(body)
+        if found is not None and self._member(walk, found, _deciding(place), flows, scalar=True):
+            return
+        if body["kind"] == "AEXPR_OP" and text(names[-1]) == "||":
+            place = _text(place)
+        else:
+            place = _deciding(place)
+            compared = scalars(body)
+            if compared is not None and self._scalar(walk, body.get("lexpr"), place, flows):
+                walk.draft.scalars.update(dict.fromkeys(compared))
+                return
         walk.todo += [(body[side], place, flows) for side in ("rexpr", "lexpr") if side in body]
+
+    def _member(self, walk: Walk, found: Access, place: str, flows: bool, scalar: bool = False) -> bool:
+        """Reads a member of a document in a column; false where it is in anything else. With `scalar` only a member
+        that is no document itself decides anything."""
+        origins = self._document(walk, found.document)
+        if origins is None or any(self._is_own(walk.draft, step) for step in found.steps):
+            return False
+        reached = members(origins[0], found.keys)
+        within = inside(origins[0])
+        if scalar and place in (DECIDING, COMPARED):
+            place = SCALAR
+        for key in found.keys or ["*"]:
+            walk.draft.add(place, reached, key)
+        if flows:
+            walk.flow(reached)
+        if place != "read" and not scalar:
+            walk.draft.add(place, within, "*")
+            if flows:
+                walk.flow(within)
+        return True
+
+    def _is_own(self, draft: Draft, step: Node) -> bool:
+        """Whether a node that reads a member may be an operator, a function or a cast of the database's own."""
+        tag, body = only(step)
+        if tag == "A_Expr":
+            return self.operates(draft, body["name"])
+        if tag == "FuncCall":
+            return self.own(draft, self.custom.function(*parts(body["funcname"])))
+        return tag == "TypeCast" and self.converts(draft, body["typeName"])
+
+    def _document(self, walk: Walk, node: Node) -> tuple[Origins] | None:
+        """What a column that holds a document is made of, in a tuple; None for what is no column."""
+        tag, body = only(node)
+        if tag != "ColumnRef" or any("String" not in one for one in body["fields"]):
+            return None
+        names = texts(body["fields"])
+        schema = names[-3] if len(names) > 2 else None
+        if len(names) == 1:
+            return None if walk.scope.is_row(names[0]) else (walk.scope.column(names[0]),)
+        if walk.scope.calls(schema, names[-2], names[-1]):
+            return None
+        return (walk.scope.qualified(schema, names[-2], names[-1]),)
+
+    def _scalar(self, walk: Walk, node: Node | None, place: str, flows: bool) -> bool:
+        """Reads a member of a document that is compared with, or cast to, what is no document: of one that is, nothing
+        shows. False for anything else."""
+        found = access(node) if node is not None else None
+        return found is not None and self._member(walk, found, place, flows, scalar=True)
+
+    def _null_test(self, walk: Walk, body: Node, place: str, flows: bool) -> None:
+        place = _deciding(place)
+        if not self._scalar(walk, body["arg"], place, flows):
+            walk.todo.append((body["arg"], place, flows))
 
     def _cast(self, walk: Walk, body: Node, place: str, flows: bool) -> None:
         of = body["typeName"]
-        plain = parts(of["names"])[1] in _TEXTS and "arrayBounds" not in of
-        if self.converts(walk.draft, of):
-            plain, walk.known = False, walk.known and not flows
-        walk.todo.append((body["arg"], place if plain else _deciding(place), flows))
+        own = self.converts(walk.draft, of)
+        if own:
+            walk.known = walk.known and not flows
+        elif is_scalar(of) and self._scalar(walk, body["arg"], _deciding(place), flows):
+            return
+        elif is_document(of) and place == "read" and (found := self._document(walk, body["arg"])) is not None:
+            # It may be an error, but what it gives has the same members.
+            walk.draft.add(DECIDING, found[0], "*")
+            if flows:
+                walk.flow(found[0])
+            return
+        plain = parts(of["names"])[1] in _TEXTS and "arrayBounds" not in of and "typmods" not in of
+        walk.todo.append((body["arg"], _text(place) if plain and not own else _deciding(place), flows))
 
     def _failing(self, walk: Walk, body: Node, place: str, flows: bool) -> None:
         """What is no document, or none of that type, is an error."""
@@ -194,9 +292,12 @@ class Expressions(ABC):
         own = self.own(walk.draft, self.custom.function(schema, name))
         if own or (schema is None and not self.custom.settled):
             walk.known = walk.known and not flows
-        given = place
-        if own or name not in NEVER_FAILS or schema not in (None, "pg_catalog"):
-            given = _deciding(place)
+        found = None if own else access({"FuncCall": body})
+        if found is not None and self._member(walk, found, place, flows):
+            args = []
+        given = _deciding(place)
+        if name in JOINS_TEXT and schema in (None, "pg_catalog") and "func_variadic" not in body and not own:
+            given = _text(place)
         elif place == "read" and "agg_distinct" in body:
             given = COMPARED
         over = body.get("over", {})
@@ -227,7 +328,9 @@ class Expressions(ABC):
         _, inner = only(body["subselect"])
         outputs = self.query(walk.draft, inner, walk.scope, walk.scope.ctes)
         if "testexpr" in body and self.operates(walk.draft, body.get("operName", EQUAL)):
-            walk.known, place = walk.known and not flows, _deciding(place)
+            walk.known = walk.known and not flows
+        if body["subLinkType"] != "EXPR_SUBLINK":
+            place = _deciding(place)
         if body["subLinkType"] != "EXISTS_SUBLINK":
             self._given_by(walk, outputs, place, flows)
         walk.todo.append((body.get("testexpr", []), place, flows))
@@ -236,7 +339,7 @@ class Expressions(ABC):
         """What a query gives is compared, sorted by, … here, whatever it is called inside."""
         made = union(output.origins for output in outputs)
         if flows:
-            walk.flow(made)
+            walk.flow(made, place)
         if place != "read":
             walk.draft.add(place, made, "*")
 
@@ -256,15 +359,28 @@ class Expressions(ABC):
                 self._attribute(walk, schema, names[-1], text(first), place, flows)
                 walk.todo.append((body["indirection"][1:], place, flows))
                 return
+        found = access({"A_Indirection": body})
+        if found is not None and self._member(walk, found, place, flows):
+            return
         # A row of whatever table: a parameter's, or what a function gives.
         for one in body["indirection"]:
             if "String" in one:
                 walk.draft.add(place, UNKNOWN, text(one))
+        names = [text(one) for one in body["indirection"] if "String" in one]
+        column = self._document(walk, body["arg"])
+        if column is not None and len(names) == len(body["indirection"]):
+            # A column of a composite type: its attributes are members.
+            reached = members(column[0], names)
+            walk.draft.add(place, reached, names[0])
+            if flows:
+                walk.flow(reached, place)
+            return
+        place = place if len(names) == len(body["indirection"]) else _deciding(place)
         walk.todo += [(body["indirection"], place, flows), (body["arg"], place, flows)]
 
     def _json_query(self, walk: Walk, body: Node, place: str, flows: bool) -> None:
         outputs = self.query(walk.draft, only(body["query"])[1], walk.scope, walk.scope.ctes)
-        self._given_by(walk, outputs, place, flows)
+        self._given_by(walk, outputs, _deciding(place), flows)
 
     _SPECIAL: Final[dict[str, Callable[["Expressions", Walk, Any, str, bool], None]]] = {
         "ColumnRef": _column,
@@ -273,6 +389,7 @@ class Expressions(ABC):
         "CaseExpr": _guard,
         "CaseWhen": _guard,
         "TypeCast": _cast,
+        "NullTest": _null_test,
         "JsonFuncExpr": _failing,
         "JsonParseExpr": _failing,
         "XmlExpr": _failing,
@@ -300,5 +417,10 @@ def _given(argument: Node) -> bool:
 
 
 def _deciding(place: str) -> str:
-    """Where what stands at a place decides how many rows there are, or whether there is an error."""
-    return DECIDING if place == "read" else place
+    """Where what stands at a place decides what is returned, how many rows, or whether there is an error."""
+    return DECIDING if place in ("read", TEXT) else place
+
+
+def _text(place: str) -> str:
+    """Where what stands at a place is read as text."""
+    return TEXT if place == "read" else place

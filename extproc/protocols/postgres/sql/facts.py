@@ -36,6 +36,38 @@ class Column:
     table: str | None
     name: str
 
+    @property
+    def is_star(self) -> bool:
+        """True for a whole row, or any column of it."""
+        return self.name == "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Member(Column):
+    """A member of what is in the column `document`: of JSON, hstore or a composite type. `name` is its key; `*` for any
+    of them, and "" for what has no key (elements of an array)."""
+
+    document: str
+
+    @property
+    def is_star(self) -> bool:
+        """True for something of a whole row."""
+        return self.document == "*"
+
+
+def whole(column: Column) -> Column:
+    """The column that a member is in; any other column itself."""
+    return Column(column.schema, column.table, column.document) if isinstance(column, Member) else column
+
+
+OPENING: Final = ("{", "[")
+"""What the text of a document begins with."""
+
+
+def is_scalar_value(value: JSON) -> bool:
+    """True for the text of what is no document, and for NULL."""
+    return value is None or (isinstance(value, str) and not value.lstrip().startswith(OPENING))
+
 
 @dataclass(frozen=True, slots=True)
 class Columns:
@@ -43,9 +75,14 @@ class Columns:
 
     `read`: in what is returned, stored or computed; `written`: assigned; `filtered`: WHERE, HAVING, FILTER, MERGE's
     WHEN; `sorted`: ORDER BY; `grouped`: GROUP BY, PARTITION BY, DISTINCT, UNION (but not ALL), INTERSECT, EXCEPT;
-    `joined`: ON, USING, NATURAL. What the number of rows or an error tells of is `filtered`, too: LIMIT, OFFSET,
-    TABLESAMPLE, a window's frame, arguments of functions in FROM, conditions of CASE, AND, OR and NOT, and what
-    functions, operators and casts are given, but for those that never fail (lower(), `||`, `->`, `::text`, …).
+    `joined`: ON, USING, NATURAL. `filtered` are also those on which it depends what is returned, how many rows, or
+    whether there is an error: LIMIT, OFFSET, TABLESAMPLE, a window's frame, arguments of functions in FROM, conditions
+    of CASE, AND, OR and NOT, and whatever an expression is given. Only these carry a value without deciding by it: the
+    column itself, renamed, a member of a document by a constant key, a cast to text without a length, `||`, concat(),
+    concat_ws(), the results of CASE, and a subquery of one value.
+
+    `parts` are those of `read` that are not read as they are: as text, joined to other text, or changed. Policy is not
+    told of them; where one is a document, each of its members is read.
     """
 
     read: tuple[Column, ...] = ()
@@ -54,6 +91,7 @@ class Columns:
     sorted: tuple[Column, ...] = ()
     grouped: tuple[Column, ...] = ()
     joined: tuple[Column, ...] = ()
+    parts: tuple[Column, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +157,9 @@ class Statement:
     `within` names what it is directly inside of. INSERT, COPY, DECLARE and CREATE … AS name what their query reads,
     too. What a statement changes is among `reads` where values of it are returned or stored.
 
-    `unknown` holds words of `UNKNOWNS`: it is empty when all of this can be told from the text.
+    `unknown` holds words of `UNKNOWNS`: it is empty when all of this can be told from the text. `scalars` are the
+    numbers of parameters that members of documents are compared with, and that are taken for no documents themselves;
+    policy is not told of them.
     """
 
     kind: str
@@ -138,6 +178,7 @@ class Statement:
     privileges: Privileges | None = None
     name: str | None = None
     unknown: tuple[str, ...] = ()
+    scalars: tuple[int, ...] = ()
 
     def document(self) -> dict[str, JSON]:
         """The statement as policy reads it: one item of `action.facts.statements`."""
@@ -194,4 +235,8 @@ UNKNOWNS: Final = {
 
 
 def _columns(columns: tuple[Column, ...]) -> list[JSON]:
-    return [{"schema": one.schema, "table": one.table, "name": one.name} for one in columns]
+    return [
+        {"schema": one.schema, "table": one.table, "name": one.name}
+        | ({"document": one.document} if isinstance(one, Member) else {})
+        for one in columns
+    ]

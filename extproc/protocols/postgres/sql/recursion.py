@@ -3,7 +3,7 @@
 from typing import Final
 
 from extproc.protocols.postgres.sql.draft import union
-from extproc.protocols.postgres.sql.facts import Column
+from extproc.protocols.postgres.sql.members import inside
 from extproc.protocols.postgres.sql.scope import ANYTHING, Back
 from extproc.protocols.postgres.sql.script import UNKNOWN, Origins, Output
 
@@ -40,6 +40,8 @@ def settled(outputs: tuple[Output, ...], cte: int) -> tuple[Output, ...]:
     if not any(ways):
         return outputs
     plain = [_plain(output.origins, cte) for output in outputs]
+    if any(isinstance(one, Back) and one.part for output in outputs for one in output.origins or ()):
+        plain = [union((origins, inside(origins))) for origins in plain]
     if len(outputs) > _WIDE:
         whole = union(plain)
         return tuple(Output(output.label, whole, output.star) for output in outputs)
@@ -52,7 +54,7 @@ def settled(outputs: tuple[Output, ...], cte: int) -> tuple[Output, ...]:
 def _plain(origins: Origins, cte: int) -> Origins:
     if origins is UNKNOWN:
         return UNKNOWN
-    return tuple(one for one in origins if type(one) is Column or (isinstance(one, Back) and one.cte != cte))
+    return tuple(one for one in origins if not isinstance(one, Back) or one.cte != cte)
 
 
 def _reached(place: int, ways: list[set[int]]) -> set[int]:

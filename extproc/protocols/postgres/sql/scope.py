@@ -23,6 +23,8 @@ class Back(Column):
 
     cte: int
     place: int
+    part: bool = False
+    """Whether what came round is not taken as it is."""
 
 
 def relation(schema: str | None, name: str) -> tuple[Output, ...]:
@@ -94,7 +96,7 @@ def widened(one: Output | None, other: Output) -> Output:
     if one.origins is UNKNOWN or other.origins is UNKNOWN:
         return ANYTHING
     every = (*one.origins, *other.origins)
-    fixed = tuple(column for column in every if column.name != "*")
+    fixed = tuple(column for column in every if not column.is_star)
     return Output(None, union((fixed, (Column(None, None, "*"),))), star=True)
 
 
@@ -150,7 +152,7 @@ class Scope:
             scope = scope.parent
         if rows:
             # A whole row already says "any column of that table".
-            covered = {(row.schema, row.table) for origins in rows for row in origins or () if row.name == "*"}
+            covered = {(row.schema, row.table) for origins in rows for row in origins or () if row.is_star}
             found = [one for one in found if one is UNKNOWN or {(each.schema, each.table) for each in one} - covered]
         if not found and not rows:
             return UNKNOWN
@@ -199,7 +201,7 @@ def _either(found: list[Origins], name: str) -> Origins:
     merged = union(found)
     if merged is UNKNOWN:
         return UNKNOWN
-    others = tuple(column for column in merged if column.name != name or isinstance(column, Back))
+    others = tuple(column for column in merged if column.name != name or type(column) is not Column)
     return merged if len(others) == len(merged) else (*others, Column(None, None, name))
 
 

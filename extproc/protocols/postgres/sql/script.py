@@ -8,7 +8,7 @@ from typing import Final
 
 from extproc.domain.json import JSON
 from extproc.protocols.postgres.sql.effects import Effects, effects_of, strays
-from extproc.protocols.postgres.sql.facts import Column, Function, Statement
+from extproc.protocols.postgres.sql.facts import Column, Function, Member, Statement, is_scalar_value, whole
 
 _FROM_CLIENT = ("in", "client")
 
@@ -35,7 +35,9 @@ class Output:
         """Of a star: the origins of the column with this name."""
         if self.origins is UNKNOWN:
             return UNKNOWN
-        return tuple(Column(one.schema, one.table, label) if one.name == "*" else one for one in self.origins)
+        return tuple(
+            Column(one.schema, one.table, label) if type(one) is Column and one.is_star else one for one in self.origins
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +98,15 @@ class Script:
             cursors=MappingProxyType({name: one.calling(names) for name, one in self.cursors.items()}),
         )
 
+    def bound(self, values: Sequence[JSON]) -> "Script":
+        """The same, bound to these values: a member of a document that is compared with a document, or with what nobody
+        can tell, is compared whole."""
+        if not any(one.scalars for one in self.statements):
+            return self
+        scalar = {number for number, value in enumerate(values, 1) if is_scalar_value(value)}
+        statements = tuple(one if scalar.issuperset(one.scalars) else _compared_whole(one) for one in self.statements)
+        return self if statements == self.statements else replace(self, statements=statements)
+
     @cached_property
     def document(self) -> list[JSON]:
         """`action.facts.statements`; not to be changed."""
@@ -137,7 +148,7 @@ def _match(outputs: tuple[Output, ...], labels: Sequence[str]) -> list[Origins]:
 def _one(output: Output, label: str) -> Origins:
     if output.origins is UNKNOWN or output.label not in (None, label):
         return UNKNOWN
-    return UNKNOWN if any(one.name == "*" for one in output.origins) else output.origins
+    return UNKNOWN if any(one.is_star for one in output.origins) else output.origins
 
 
 def _any(outputs: Iterable[Output], label: str) -> Origins:
@@ -151,6 +162,13 @@ def _any(outputs: Iterable[Output], label: str) -> Origins:
             return UNKNOWN
         found.update(dict.fromkeys(origins))
     return tuple(found)
+
+
+def _compared_whole(statement: Statement) -> Statement:
+    filtered = statement.columns.filtered
+    within = (whole(one) for one in filtered if isinstance(one, Member))
+    columns = replace(statement.columns, filtered=tuple(dict.fromkeys((*filtered, *within))))
+    return replace(statement, columns=columns, scalars=())
 
 
 def _calling(statement: Statement, names: Collection[str]) -> Statement:

@@ -98,7 +98,7 @@ class Tables(Expressions):
         if alias is None and calls:
             alias = parts(only(calls[0])[1]["funcname"])[1] if only(calls[0])[0] == "FuncCall" else label(calls[0])
         # A function may be given rows of a table: `*` of that is any of its columns.
-        if origins is not UNKNOWN and any(column.name == "*" for column in origins):
+        if origins is not UNKNOWN and any(column.is_star for column in origins):
             origins = UNKNOWN
         return Source(alias, (Output(None, origins, star=True),))
 
