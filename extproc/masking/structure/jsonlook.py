@@ -1,5 +1,6 @@
 """One look at many tokens of JSON: where there may be something to mask."""
 
+import re
 from collections.abc import Iterable
 
 from extproc.masking.engine._re2 import Pattern
@@ -22,6 +23,10 @@ _ENDS = bytes.maketrans(b'"' + QUOTE, b'\n"')
 
 # A number with an exponent: what it amounts to can be a card's number though its digits are not.
 _EXPONENT = Pattern(r"(?:\A|[^+.0-9A-Za-z])[0-9]+(?:\.[0-9]+)?[eE][-+]?[0-9]+(?:\z|[^-+.0-9A-Za-z])")
+
+
+# A string that may be a document itself, with names of its own; quotes inside it are no quotes here.
+_DOCUMENT = re.compile(rb'"[ \t\r\n]*[{\[][^"]*"?')
 
 
 class JsonLook:
@@ -58,6 +63,8 @@ class JsonLook:
         found += [(span.start, span.end) for span in scan(plan.detector, flat, NOTHING if wide else named)]
         if numbers is not None and self._beside:
             found += [(span.start, span.end) for span in scan(numbers[0], flat.translate(_NO_MARKS))]
+        if plan.keys:
+            found += [match.span() for match in _DOCUMENT.finditer(meant)]
         if plan.detector.any:
             found += _EXPONENT.spans(flat)
         if not found:

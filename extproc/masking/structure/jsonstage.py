@@ -6,6 +6,7 @@ walked token by token, except where they are clean.
 """
 
 import codecs
+import json
 import re
 from decimal import Decimal, InvalidOperation
 
@@ -15,7 +16,7 @@ from extproc.masking.engine.span import add, tally
 from extproc.masking.operators import Cover, mask_text
 from extproc.masking.plan import Plan
 from extproc.masking.stage import MaskError
-from extproc.masking.structure.escaped import EscapedMasker, mask_escaped, unescape, unfinished
+from extproc.masking.structure.escaped import EscapedMasker, mask_escaped, spelling, unescape, unfinished
 from extproc.masking.structure.jsonlook import JsonLook
 from extproc.masking.structure.jsontokens import Grammar, Token, body_end
 from extproc.masking.structure.names import names
@@ -26,6 +27,19 @@ LONG = 1 << 10
 
 _BOM = codecs.BOM_UTF8
 _Utf8 = codecs.getincrementaldecoder("utf-8")
+
+INNER = 256 << 10
+"""Bytes of a string that is a document itself, at most, where names are masked."""
+
+STRINGS = 4
+"""How many times a document may stand in a string of another one, where names are masked."""
+
+_DOCUMENT = re.compile(rb'"(?:[ \t\r\n]|\\[nrt]|\\u00(?:20|0[9aAdD]))*(?:[{\[]|\\u00[57][bB])')
+
+
+class TooDeep(MaskError):
+    """Documents in strings of documents, more often than we follow."""
+
 
 DROPPED = b'"[masked:drop]"'
 """What stands for a value whose member is to be left out; a DropStage behind leaves it out."""
@@ -46,16 +60,19 @@ def whole_number(token: bytes) -> bytes:
 
 
 class JsonStage:
-    """Masks JSON: one document, several, or NDJSON. Raises MaskError for what is not JSON in UTF-8, is nested deeper
-    than 128 or has a number over 1 KiB: what a reader downstream would make of it can't be known."""
+    """Masks JSON: one document, several, or NDJSON. Where names are masked, so is a string that is a document
+    itself. Raises MaskError for what is not JSON in UTF-8, is nested deeper than 128 or has a number over 1 KiB: what a
+    reader downstream would make of it can't be known; and for documents in strings that are too long, or too deep. It
+    stands in so many strings of other documents as `inside` says."""
 
     __slots__ = (
         "_plan", "_names", "_grammar", "_rest", "_counts", "_utf8", "_select", "_contexts", "_mute", "_long",
-        "_dropping", "_cover", "_begun", "_look",
+        "_dropping", "_cover", "_begun", "_look", "_inside",
     )  # fmt: skip
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, inside: int = 0) -> None:
         self._plan = plan
+        self._inside = inside  # how many strings of other documents it stands in
         self._names = names(plan)
         self._grammar = Grammar()
         self._rest = b""
@@ -118,7 +135,7 @@ class JsonStage:
                     break
             stop = self._pass(buffer, out, final)
             buffer = buffer[stop:]
-            if final or len(buffer) < LONG or buffer[0] != 34:
+            if final or len(buffer) < LONG or buffer[0] != 34 or self._may_be_document(buffer):
                 break
             self._open(out)
             buffer = buffer[1:]
@@ -244,6 +261,10 @@ class JsonStage:
     def _found(self, token: Token, raw: bytes) -> bytes | None:
         """A string, name or number with its values masked, or None where it has none."""
         if token in (Token.STRING, Token.KEY):
+            if token is Token.STRING and self._plan.keys and _DOCUMENT.match(raw):
+                document = self._document(raw)
+                if document is not None:
+                    return document
             named = self._named() if token is Token.STRING else NOTHING
             masked = mask_escaped(self._plan, raw[1:-1], self._counts, named)
             if masked is None:
@@ -263,6 +284,33 @@ class JsonStage:
                     tally(self._counts, span)
                 return self._whole(spans[0].kind, None, token)
         return None
+
+    def _may_be_document(self, raw: bytes) -> bool:
+        """Whether a string that has begun has to be kept until it ends, for names in it may be masked. Raises MaskError
+        for one that is too long for that."""
+        if not self._plan.keys or self._select is not None or self._mute is not None or self._grammar.expects_key:
+            return False
+        if not _DOCUMENT.match(raw):
+            return False
+        if len(raw) > INNER:
+            raise MaskError(f"a JSON document of more than {INNER} bytes in a string, where names are masked")
+        return True
+
+    def _document(self, raw: bytes) -> bytes | None:
+        """A string that is a document, with that masked; the string itself where nothing in it is, None where it is no
+        document. Raises MaskError for one in too many strings."""
+        text = unescape(raw[1:-1])
+        stage = JsonStage(self._plan, self._inside + 1)
+        try:
+            masked = stage.feed(text) + stage.finish()
+        except TooDeep:
+            raise
+        except MaskError:
+            return None
+        if self._inside >= STRINGS:
+            raise TooDeep(f"JSON in strings of JSON more than {STRINGS} times")
+        add(self._counts, stage.counts)
+        return raw if masked == text else _spelt_again(raw, text, masked)
 
     def _whole(self, kind: str, text: bytes | None, token: Token) -> bytes:
         """What stands in the place of a whole value; of a string, `text` is what it means."""
@@ -331,6 +379,29 @@ class JsonStage:
 def _plain(text: bytes) -> bytes:
     """Text of ours as it stands inside a string: names in it are the upstream's, or policy's."""
     return re.sub(rb"[\x00-\x1f]", b"?", text.replace(b"\\", b"\\\\").replace(b'"', b'\\"'))
+
+
+def _shared(one: bytes, other: bytes) -> int:
+    """How many bytes two texts begin with alike."""
+    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+
+
+def _continues(text: bytes, at: int) -> bool:
+    """Whether an offset lies inside a UTF-8 character."""
+    return at < len(text) and text[at] & 0xC0 == 0x80
+
+
+def _spelt_again(raw: bytes, text: bytes, masked: bytes) -> bytes:
+    """A string whose meaning was masked. What stands before and behind all that was masked keeps its bytes."""
+    same = _shared(text, masked)
+    while same and (_continues(text, same) or _continues(masked, same)):
+        same -= 1  # not inside a character
+    tail = _shared(text[same:][::-1], masked[same:][::-1])
+    while tail and _continues(text, len(text) - tail):
+        tail -= 1
+    start, end = spelling(raw[1:-1], [same, len(text) - tail])
+    inner = json.dumps(masked[same : len(masked) - tail].decode("utf-8", "surrogatepass"), ensure_ascii=False)
+    return raw[: start + 1] + inner.encode("utf-8", "surrogatepass")[1:-1] + raw[end + 1 :]
 
 
 def _quoted(text: bytes) -> bytes:
