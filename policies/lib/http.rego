@@ -36,19 +36,23 @@ bodiless if {
 # description: |
 #   The path as a list of words: decoded segments in lower case, cut again at encoded slashes and backslashes,
 #   without `;` parameters and trailing dots or spaces.
-words := [word |
-	some segment in input.action.facts.segments
-	some part in split(replace(lower(segment), "\\", "/"), "/")
-	word := trim_right(split(part, ";")[0], " .")
-	word != ""
-]
+words := [word | some word in split(plain, "/"); word != ""]
+
+# All segments at once: to work on each by itself takes ten times as long.
+plain := regex.replace(
+	regex.replace(replace(lower(joined), "\\", "/"), `;[^/]*`, ""),
+	`[ .]+(/|$)`,
+	"$1",
+)
+
+joined := concat("/", input.action.facts.segments)
 
 # METADATA
 # description: True while a segment still is encoded after one decoding, climbs, or has a control character.
-disguised if {
-	some segment in input.action.facts.segments
-	regex.match(`%[0-9a-fA-F]{2}|[\x00-\x1f\x7f]|(^|[/\\])\.\.?(;[^/\\]*)?($|[/\\])`, segment)
-}
+disguised if regex.match(
+	`%[0-9a-fA-F]{2}|[\x00-\x1f\x7f]|(^|[/\\])\.\.?(;[^/\\]*)?($|[/\\])`,
+	joined,
+)
 
 # METADATA
 # description: True when every fact that a refusing rule reads is there; without one its rules would be silent.

@@ -32,10 +32,7 @@ findings contains finding if {
 	}
 }
 
-sensitive if {
-	some word in http.words
-	word in settings.anywhere
-}
+sensitive if count({word | some word in settings.anywhere} & {word | some word in http.words}) > 0
 
 sensitive if strings.any_prefix_match(http.words, settings.starting_with)
 
