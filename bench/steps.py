@@ -63,7 +63,7 @@ class _Canned:
 
     answer: object = None
 
-    async def evaluate(self, document: Document) -> object:
+    async def evaluate(self, document: Document, principal: str) -> object:
         return self.answer
 
 

@@ -12,7 +12,8 @@ from extproc.config import Settings
 
 
 def engine(settings: Settings) -> OpaClient:
-    """A client of the engine that decides. Raises OSError where its token can't be read."""
+    """A client of the engine that decides. Raises OSError where its token, or the locks that it shares with other
+    workers, can't be had."""
     where = settings.policy.engine
     address: UnixAddress | TcpAddress
     if where is None:
@@ -21,7 +22,12 @@ def engine(settings: Settings) -> OpaClient:
         address = UnixAddress(where)
     else:
         address = TcpAddress(where.host, where.port)
-    return OpaClient(address, engine_token(settings), deadline_seconds=settings.policy.deadline_seconds)
+    return OpaClient(
+        address,
+        engine_token(settings),
+        deadline_seconds=settings.policy.deadline_seconds,
+        slots=Layout(settings.state).run,
+    )
 
 
 def engine_management(settings: Settings) -> Management:

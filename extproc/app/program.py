@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,10 +35,16 @@ Main = Callable[[asyncio.Event, Beat], Coroutine[Any, Any, None]]
 """A program: runs until the event is set."""
 
 
+_SWITCH_SECONDS = 0.0005
+"""For how long a thread at heavy work keeps the interpreter from the event loop: each wait of an exchange may cost as
+much, and it has a dozen."""
+
+
 def run(main: Main, beat: Path) -> None:
     """Run a program until it is told to stop."""
     logs.configure()
     os.umask(0o077)
+    sys.setswitchinterval(_SWITCH_SECONDS)
     uvloop.run(_until_told(main, Beat(beat)))
 
 

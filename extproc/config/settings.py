@@ -230,7 +230,8 @@ class PolicySettings:
         float,
         Setting(
             kinds.duration("1ms", "10s"),
-            "How long a decision may take. A later one is a block.",
+            "How long a decision may take. A later one is a block. A heavy one may wait ten times as long for its turn "
+            "before.",
             "500ms",
             default="250ms",
             key="deadline",

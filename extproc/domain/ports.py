@@ -10,7 +10,7 @@ from extproc.domain.principal import Principal
 
 
 class PolicyUnavailable(Exception):
-    """No decision could be had. `code` is one of: policy-timeout, policy-unreachable, policy-undefined,
+    """No decision could be had. `code` is one of: policy-timeout, policy-busy, policy-unreachable, policy-undefined,
     policy-malformed. The message is for the operator and never quotes payload."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -21,8 +21,9 @@ class PolicyUnavailable(Exception):
 class PolicyEngine(Protocol):
     """Evaluates one policy input (see policies/schemas/input.json)."""
 
-    async def evaluate(self, document: Document) -> object:
-        """The raw decision document. Raises PolicyUnavailable; never returns None."""
+    async def evaluate(self, document: Document, principal: str) -> object:
+        """The raw decision document; principals, by their keys, take turns. Raises PolicyUnavailable; never returns
+        None."""
         ...
 
 

@@ -164,3 +164,9 @@ class Connection(Protocol):
     def heavy(self, lane: Lane) -> bool:
         """Whether a step over more than a few KiB of this lane is more work than an event loop should do."""
         ...
+
+    @property
+    def load(self) -> int:
+        """Bytes that a step may have to work on beside those of its event: messages that are not whole, that wait for
+        their turn, or that are remembered."""
+        ...

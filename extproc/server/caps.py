@@ -39,8 +39,8 @@ class Account:
         self._limits = limits
         self.exchanges = 0
         self.held = 0
-        # Heavy work (reading, masking and deciding on large bodies) of one principal is done one after the other, so
-        # that others never wait for more than one piece of it.
+        # Heavy work (reading and masking large bodies) of one principal is done one after the other, so that others
+        # never wait for more than one piece of it.
         self.turn = asyncio.Lock()
 
     def hold(self, change: int) -> None:

@@ -42,8 +42,6 @@ from extproc.server.records import Asker
 
 # A larger step of work leaves the event loop, so that others' requests don't wait for it.
 INLINE_BYTES = 4 * 1024
-# Policy is asked about larger bodies of one principal one after the other.
-HEAVY_BYTES = 64 * 1024
 # A recording's write is this large at most before others have their turn: about half a millisecond.
 _RECORDED_AT_ONCE = 256 * 1024
 # How much of a peer's input is read ahead while people decide, only to notice its leaving.
@@ -271,8 +269,7 @@ class Driver:
     async def _decide(self, command: Decide) -> None:
         self._deciding = asyncio.current_task()
         try:
-            turn = self._account.turn if self._held > HEAVY_BYTES else None
-            outcome = await self._gate.decide(self._asker, command.action, command.wait_seconds, self._pend, turn)
+            outcome = await self._gate.decide(self._asker, command.action, command.wait_seconds, self._pend)
         except asyncio.CancelledError:
             if self._left and self._ended is None:
                 raise Aborted("peer-left") from None

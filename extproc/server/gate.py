@@ -4,7 +4,6 @@ Nothing else mints a Grant, and it is minted only after the decision's record is
 """
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -40,6 +39,7 @@ from extproc.server.metrics import Metrics
 from extproc.server.records import Asker, Records, new_id, now
 
 _LANES = frozenset(Lane)
+_UNDECIDED = {"policy-busy": "Deciding on this takes long, and others of yours came first"}
 # An approval, a changed policy that wants another one, and one more change under way: beyond that, refuse.
 _ROUNDS = 3
 # Longer than it takes a worker to learn of a freeze, which the process that cancels holds knows first.
@@ -107,14 +107,13 @@ class Gate:
         action: Action,
         wait_seconds: float,
         pending: Callable[[Hold], Awaitable[None]],
-        turn: asyncio.Lock | None = None,
     ) -> Grant | Refusal:
         """A Grant or a Refusal; never raises but for cancellation. `pending` is called with the hold once
-        people are waited for, `wait_seconds` long at most. With a `turn`, policy is asked when it is this one's."""
+        people are waited for, `wait_seconds` long at most."""
         granted = self.recall(asker, action)
         if granted is not None:
             return granted
-        ruling = _Ruling(self, asker, action, pending, turn)
+        ruling = _Ruling(self, asker, action, pending)
         try:
             return await ruling.run(wait_seconds)
         except JournalUnwritable:
@@ -149,10 +148,12 @@ class Gate:
             "history": history,
         }
         try:
-            decision = parse(decision_id, await self._policy.evaluate(document))
+            decision = parse(decision_id, await self._policy.evaluate(document, asker.principal.key))
         except PolicyUnavailable as error:
             self._metrics.engine_failure(error.code, str(error))
-            return unavailable(decision_id, error.code, "The policy engine gave no decision")
+            return unavailable(
+                decision_id, error.code, _UNDECIDED.get(error.code, "The policy engine gave no decision")
+            )
         except MalformedDecision as error:
             self._metrics.engine_failure("policy-malformed", str(error))
             return unavailable(decision_id, "policy-malformed", "The policy engine gave no valid decision")
@@ -239,9 +240,7 @@ class _Ruling:
         asker: Asker,
         action: Action,
         pending: Callable[[Hold], Awaitable[None]],
-        turn: asyncio.Lock | None,
     ) -> None:
-        self._turn = turn if turn is not None else contextlib.nullcontext()
         self._gate = gate
         self._asker = asker
         self._action = action
@@ -343,8 +342,7 @@ class _Ruling:
                 self._history = await self._gate.history.of(
                     asker.principal, asker.target.name, self._action.verb, asker.source
                 )
-            async with self._turn:
-                decision = await self._gate.evaluate(self._asker, self._action, approvals, self._history)
+            decision = await self._gate.evaluate(self._asker, self._action, approvals, self._history)
         except HistoryUnavailable as error:
             self._gate.metrics.engine_failure("history-unavailable", str(error))
             decision = unavailable(new_id(), "history-unavailable", "What policy reads of the past can't be told")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from extproc.protocols.http.edge import normalised, unfit
+from extproc.protocols.http.edge import LONGEST_PATH, MOST_SEGMENTS, normalised, unfit
 from extproc.protocols.session import Head
 
 NORMAL = (
@@ -51,3 +51,24 @@ def test_each_way_has_its_own() -> None:
     connect = Head(((":method", "CONNECT"), (":authority", "a:443")))
     assert unfit(connect, connect=True) is None
     assert unfit(connect) is not None
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/a" * MOST_SEGMENTS, None),
+        ("/a" * (MOST_SEGMENTS + 1), 414),
+        ("/a" * 14_000, 414),
+        ("/x?" + "/" * 1000, None),
+        ("/" + "a" * (LONGEST_PATH - 1), None),
+        ("/" + "a" * LONGEST_PATH, 414),
+        ("/x?" + "a" * LONGEST_PATH, 414),
+    ],
+)
+def test_a_path_has_so_many_bytes_and_segments_at_most(path: str, status: int | None) -> None:
+    """More is refused, whole, and told how much would be right; a query has no segments."""
+    found = unfit(Head(((":method", "GET"), (":path", path))))
+    assert (found.status if found else None) == status
+    if found is not None:
+        assert found.code == "path-too-long"
+        assert str(MOST_SEGMENTS) in found.detail or str(LONGEST_PATH) in found.detail

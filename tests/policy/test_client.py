@@ -1,13 +1,18 @@
 """The decision client against engines that answer, lie, stall, hang up and go away."""
 
 import asyncio
+import socket
+import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import orjson
 import pytest
+import uvloop
 
-from extproc.adapters.opa.client import OpaClient, UnixAddress
+from extproc.adapters.opa.client import LIGHT, OpaClient, UnixAddress, weight
 from extproc.domain.ports import PolicyUnavailable
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -237,7 +242,7 @@ def test_connections_are_bounded_and_kept(tmp_path: Path) -> None:
 
     async def scene() -> int:
         async with _engine(tmp_path, handler, connections=2) as client:
-            return len(await asyncio.gather(*(client.evaluate({}) for _ in range(20))))
+            return len(await asyncio.gather(*(client.evaluate({}, f"agent-{i}") for i in range(20))))
 
     assert asyncio.run(scene()) == 20
     assert connections == 2
@@ -262,3 +267,138 @@ def test_a_token_that_would_break_the_head_is_refused(token: str) -> None:
     """A token goes into a header line, so it must be able to stand in one."""
     with pytest.raises(ValueError):
         OpaClient(UnixAddress(Path("x")), token)
+
+
+HEAVY = {"values": list(range(2 * LIGHT))}
+
+
+def test_an_engine_that_does_not_stop_keeps_the_slot(tmp_path: Path) -> None:
+    """A late answer is read to its end and dropped, and then the slot is free: for the same principal, not before."""
+    release, asked = asyncio.Event(), 0
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        await _request(reader)
+        asked += 1
+        if asked == 1:
+            await release.wait()
+        writer.write(GOOD)
+        await reader.read()
+
+    async def scene() -> tuple[str, str, int, object]:
+        async with _engine(tmp_path, handler, deadline=0.1) as client:
+            with pytest.raises(PolicyUnavailable) as late:
+                await client.evaluate(HEAVY, "agent")
+            with pytest.raises(PolicyUnavailable) as busy:
+                await client.evaluate(HEAVY, "agent")
+            before = asked
+            release.set()
+            return late.value.code, busy.value.code, before, await client.evaluate(HEAVY, "agent")
+
+    assert asyncio.run(scene()) == ("policy-timeout", "policy-busy", 1, {"effect": "allow"})
+
+
+def test_light_evaluations_pass_by_heavy_ones(tmp_path: Path) -> None:
+    """While one principal's heavy evaluations have the slot and wait for it, another's light one is answered; and so
+    is one of the same principal, for half of the places are nobody's in particular."""
+    release = asyncio.Event()
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            if b"values" in await _request(reader):
+                await release.wait()
+            writer.write(GOOD)
+
+    async def scene() -> list[object]:
+        async with _engine(tmp_path, handler) as client:
+            heavy = [asyncio.create_task(client.evaluate(HEAVY, "eager")) for _ in range(20)]
+            await asyncio.sleep(0)
+            light = [await client.evaluate({}, "other"), await client.evaluate({}, "eager")]
+            assert not any(task.done() for task in heavy)
+            release.set()
+            return light + list(await asyncio.gather(*heavy))
+
+    assert asyncio.run(scene()) == [{"effect": "allow"}] * 22
+
+
+def test_one_principal_leaves_places_to_others(tmp_path: Path) -> None:
+    """Twenty light questions of one principal stand still; one of another's is answered."""
+    release = asyncio.Event()
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            if b"stuck" in await _request(reader):
+                await release.wait()
+            writer.write(GOOD)
+
+    async def scene() -> object:
+        async with _engine(tmp_path, handler) as client:
+            stuck = [asyncio.create_task(client.evaluate({"stuck": True}, "eager")) for _ in range(20)]
+            await asyncio.sleep(0)
+            answer = await client.evaluate({}, "other")
+            release.set()
+            await asyncio.gather(*stuck)
+            return answer
+
+    assert asyncio.run(scene()) == {"effect": "allow"}
+
+
+@pytest.mark.parametrize(
+    ("document", "heavy"),
+    [
+        ({"path": "/customers/7", "segments": ["customers", "7"]}, False),
+        ({"segments": ["a"] * 14_000}, True),
+        ({"json": {str(i): i for i in range(24_000)}}, True),
+        ({"columns": [{"schema": None, "table": None, "name": f"c{i}"} for i in range(1000)]}, True),
+        ({"text": "x" * 100_000}, True),
+        ({"text": "x" * 10_000}, False),
+    ],
+)
+def test_what_is_heavy(document: dict[str, object], heavy: bool) -> None:
+    """By values and bytes."""
+    assert (weight(orjson.dumps({"input": document})) > LIGHT) is heavy
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def test_an_answer_that_came_in_time_counts_though_the_loop_was_busy(
+    tmp_path: Path, run: Callable[..., object]
+) -> None:
+    """The engine keeps the deadline; the loop, kept from reading its answer beyond it, does not make it late."""
+
+    async def scene() -> object:
+        client = OpaClient(UnixAddress(tmp_path / "opa.sock"), None, deadline_seconds=0.05)
+        await client.evaluate({})
+        asking = asyncio.create_task(client.evaluate({}))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        # Until both the answer is there and the deadline has passed nothing else runs in this loop.
+        go.set()
+        assert answered.acquire(timeout=10)
+        time.sleep(0.1)  # noqa: ASYNC251 - the fault that is tested
+        answer = await asking
+        client.close()
+        await asyncio.sleep(0)
+        return answer
+
+    go, answered = threading.Event(), threading.Semaphore(0)
+
+    def serve(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection:
+            for number in range(2):
+                received = b""
+                while not received.endswith(b"{}}"):
+                    received += connection.recv(65536)
+                if number:
+                    go.wait(10)
+                connection.sendall(GOOD)
+                if number:
+                    answered.release()
+            connection.recv(1)
+
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "opa.sock"))
+        listening.listen()
+        engine = threading.Thread(target=serve, args=(listening,), daemon=True)
+        engine.start()
+        assert run(scene()) == {"effect": "allow"}

@@ -102,7 +102,7 @@ class Biting(Scripted):
 class Allow:
     """An engine that allows everything."""
 
-    async def evaluate(self, _: Document) -> object:
+    async def evaluate(self, _: Document, principal: str) -> object:
         """The decision."""
         return ALLOW
 

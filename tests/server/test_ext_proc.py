@@ -62,7 +62,7 @@ class Engine:
         self.let.set()
         self.asked = threading.Event()
 
-    async def evaluate(self, _: Document) -> object:
+    async def evaluate(self, _: Document, principal: str) -> object:
         """The decision."""
         self.asked.set()
         await asyncio.to_thread(self.let.wait, 30)

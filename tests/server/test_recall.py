@@ -32,7 +32,7 @@ class Engine:
         self.mask, self.answer = mask, settled
         self.asked = self.settling = 0
 
-    async def evaluate(self, _: Document) -> object:
+    async def evaluate(self, _: Document, principal: str) -> object:
         """The decision."""
         self.asked += 1
         duties = {"mask": list(self.mask), "approval": [], "record": "full"}

@@ -4,15 +4,21 @@ Small on purpose: a general client costs more than the decision does (docs/adr/0
 """
 
 import asyncio
+import os
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from types import TracebackType
 from typing import cast
 
 import orjson
 
 from extproc.adapters.opa import settling
 from extproc.adapters.opa.http1 import Nonsense, Response, ResponseReader
+from extproc.adapters.opa.places import Places
+from extproc.adapters.opa.slots import Slots
 from extproc.domain.json import Document
 from extproc.domain.ports import PolicyUnavailable, Settled
 
@@ -21,6 +27,20 @@ DECISION_PATH = "/v1/data/holdpoint/main/decision?strict-builtin-errors=true"
 SETTLE_PATH = "/v1/compile"
 # Nobody waits for it, and it takes twenty times what a decision takes.
 _SETTLE_SECONDS = 2.0
+_SETTLING = "settling"
+"""Whose slot that takes: nobody's in particular."""
+
+LIGHT = 512
+"""The weight up to which an evaluation is light: that takes the engine a few milliseconds at most."""
+
+_BYTES_PER_VALUE = 64
+"""Bytes that cost the engine about as much as one value does."""
+
+_PATIENCE = 10
+"""How many deadlines long a heavy evaluation waits for its slot."""
+
+# An engine at an address whose machine is gone says nothing; seconds and probes until its connections count as lost.
+_KEEPALIVE = ((socket.TCP_KEEPIDLE, 10), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 3))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +77,25 @@ class _Connection(asyncio.Protocol):
         self._reader: ResponseReader | None = None
         self._touched = False
         self._answer: asyncio.Future[Response] | None = None
+        # Given up, but the engine may still work on what it was asked.
+        self._leaving = False
+        self._stopped: list[Callable[[], None]] = []
         self.usable = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # Always a stream transport here; uvloop's own is no subclass of asyncio.Transport.
         self._transport = cast(asyncio.Transport, transport)
         self.usable = True
+        connected = transport.get_extra_info("socket")
+        if connected is not None and connected.family in (socket.AF_INET, socket.AF_INET6):
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for option, value in _KEEPALIVE:
+                connected.setsockopt(socket.IPPROTO_TCP, option, value)
 
     def data_received(self, data: bytes) -> None:
+        if self._leaving:
+            self._drop(data)
+            return
         if self._reader is None or self._answer is None or self._answer.done():
             # Nobody asked: whatever this is, it is not an answer to the next question.
             self.close()
@@ -82,13 +113,16 @@ class _Connection(asyncio.Protocol):
             self._answer.set_result(response)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.usable = False
+        self.usable = self._leaving = False
+        stopped, self._stopped = self._stopped, []
+        for each in stopped:
+            each()
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(_Gone(untouched=not self._touched))
 
     async def exchange(self, request: bytes) -> Response:
         """Send one request and await its response. Raises Nonsense or _Gone. Cancelled or failed, the connection is
-        closed, for what is still to come on it answers a question that nobody asks any more."""
+        left, for what is still to come on it answers a question that nobody asks any more."""
         if self._transport is None or not self.usable:
             raise _Gone(untouched=True)
         self._reader, self._touched = ResponseReader(), False
@@ -100,9 +134,40 @@ class _Connection(asyncio.Protocol):
             whole = True
             return response
         finally:
-            self._reader = self._answer = None
-            if not whole:
-                self.close()
+            self._answer = None
+            if whole:
+                self._reader = None
+            else:
+                self._leave()
+
+    def when_stopped(self, then: Callable[[], None]) -> None:
+        """Call this once the engine does nothing any more for what it was asked here: now, or when it closes the
+        connection that was left."""
+        if self._leaving:
+            self._stopped.append(then)
+        else:
+            then()
+
+    def _leave(self) -> None:
+        """Tell the engine that nobody waits for its answer. It ends the evaluation, and then the connection."""
+        if self._transport is None or not self.usable:
+            return
+        self.usable = False
+        if self._transport.get_write_buffer_size():
+            # It does not have the whole question, so it does not work on it.
+            self._transport.abort()
+            return
+        self._leaving = True
+        self._transport.write_eof()
+
+    def _drop(self, data: bytes) -> None:
+        """What comes after all. A whole answer says as well that the engine has stopped."""
+        try:
+            whole = self._reader is None or self._reader.feed(data) is not None
+        except Nonsense:
+            whole = True
+        if whole:
+            self.close()
 
     def close(self) -> None:
         """Close at once, dropping what was not sent."""
@@ -111,18 +176,66 @@ class _Connection(asyncio.Protocol):
             self._transport.abort()
 
 
+class _Within:
+    """asyncio.timeout, but what has come in time counts, also where the loop was too busy to read it in time: an
+    engine that kept the deadline is not made late by others' work here."""
+
+    __slots__ = ("_cancelling", "_due", "_loop", "_over", "_seconds", "_task")
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    async def __aenter__(self) -> None:
+        self._loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a deadline is a task's")
+        self._task, self._cancelling, self._over = task, task.cancelling(), False
+        self._due: asyncio.Handle = self._loop.call_later(self._seconds, self._look, 3)
+
+    def _look(self, rounds: int) -> None:
+        """Let the loop read what is there, and whoever waits for it go on, before it is over."""
+        if rounds:
+            self._due = self._loop.call_soon(self._look, rounds - 1)
+        else:
+            self._over = True
+            self._task.cancel()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._due.cancel()
+        # As asyncio.timeout: whoever else cancels the task meanwhile is not kept from it.
+        if self._over and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+            raise TimeoutError from error
+
+
 class OpaClient:
-    """A PolicyEngine and its Settler. `deadline_seconds` bounds an evaluation whole, waiting for a connection included;
-    `connections` bounds how many are open. Used from one event loop."""
+    """A PolicyEngine and its Settler. Used from one event loop.
+
+    `deadline_seconds` bounds an evaluation, which is light or heavy by the size of its input. Light ones take turns, by
+    principal, at `connections` places, and the deadline includes the wait for one. A heavy one waits for its
+    principal's slot first, `_PATIENCE` deadlines at most; `slots` is the folder of the locks that all workers share,
+    None where there is only this one. Places and slots are given back when the engine has stopped, whoever waits for
+    its answer. Raises OSError where the locks can't be had.
+    """
 
     def __init__(
-        self, address: Address, token: str | None, *, deadline_seconds: float = 0.25, connections: int = 8
+        self,
+        address: Address,
+        token: str | None,
+        *,
+        deadline_seconds: float = 0.25,
+        connections: int = 8,
+        slots: Path | None = None,
     ) -> None:
         if token is not None and not (token.isascii() and token.isprintable() and token and " " not in token):
             raise ValueError("the policy engine's token must be visible ASCII without spaces")
         self._address = address
         self._deadline = deadline_seconds
-        self._places = asyncio.Semaphore(connections)
+        # Half of the places are always left for others than the one who asks most.
+        self._places = Places(connections, max(1, connections // 2))
+        # Half of the cores are always left for what is light.
+        self._slots = Slots(slots, max(1, (os.cpu_count() or 1) // 2))
         self._idle: list[_Connection] = []
         host = f"{address.host}:{address.port}" if isinstance(address, TcpAddress) else "localhost"
         authorization = f"Authorization: Bearer {token}\r\n" if token is not None else ""
@@ -134,9 +247,10 @@ class OpaClient:
             for path in (DECISION_PATH, SETTLE_PATH)
         )
 
-    async def evaluate(self, document: Document) -> object:
-        """The raw decision for a policy input. Raises PolicyUnavailable."""
-        return _decision(await self._post(self._head, {"input": document}, self._deadline))
+    async def evaluate(self, document: Document, principal: str = "") -> object:
+        """See domain.ports.PolicyEngine. Raises PolicyUnavailable."""
+        body = _encoded({"input": document})
+        return _decision(await self._post(self._head, body, self._deadline, principal, weight(body) > LIGHT))
 
     async def settled(self, document: Document, unknown: Sequence[str]) -> Settled | None:
         """See domain.ports.Settler. Only the managed engine is asked: what is pushed to another has no revision."""
@@ -145,21 +259,25 @@ class OpaClient:
             "input": document,
             "unknowns": [f"input.{member}" for member in unknown],
         }
-        response = await self._post(self._settle_head, question, _SETTLE_SECONDS)
+        body = _encoded(question)
+        if weight(body) > LIGHT:
+            # It would take seconds, for what is hardly asked twice alike.
+            return None
+        response = await self._post(self._settle_head, body, _SETTLE_SECONDS, _SETTLING, heavy=True)
         try:
             return settling.read(orjson.loads(response.body)) if response.status == 200 else None
         except ValueError:
             return None
 
-    async def _post(self, head: bytes, question: Document, deadline: float) -> Response:
-        try:
-            body = orjson.dumps(question)
-        except (TypeError, ValueError) as error:
-            raise PolicyUnavailable("policy-malformed", "the policy input can't be written as JSON") from error
+    async def _post(self, head: bytes, body: bytes, deadline: float, principal: str, heavy: bool) -> Response:
         request = b"%b%d\r\n\r\n%b" % (head, len(body), body)
         try:
-            async with asyncio.timeout(deadline), self._places:
-                return await self._ask(request)
+            slot = await self._slot(principal, _PATIENCE * deadline) if heavy else None
+            async with _Within(deadline):
+                if slot is not None:
+                    return await self._ask(request, slot)
+                await self._places.take(principal)
+                return await self._ask(request, partial(self._places.give_back, principal))
         except TimeoutError as error:
             raise PolicyUnavailable("policy-timeout", f"no decision within {deadline * 1000:.0f} ms") from error
         except OSError as error:
@@ -171,30 +289,46 @@ class OpaClient:
         except Nonsense as error:
             raise PolicyUnavailable("policy-malformed", f"the engine's answer is not HTTP: {error}") from error
 
+    async def _slot(self, principal: str, seconds: float) -> Callable[[], None]:
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._slots.take(principal)
+        except TimeoutError as error:
+            raise PolicyUnavailable("policy-busy", f"no turn for a heavy evaluation within {seconds:.3g} s") from error
+
     def close(self) -> None:
         """Close the idle connections; those in use close with their evaluation."""
         while self._idle:
             self._idle.pop().close()
+        self._slots.close()
 
-    async def _ask(self, request: bytes) -> Response:
+    async def _ask(self, request: bytes, done: Callable[[], None]) -> Response:
+        connection = self._kept()
+        try:
+            if connection is not None:
+                try:
+                    return await connection.exchange(request)
+                except _Gone as gone:
+                    # The engine may close an idle connection as we write to it. Nothing was read, so ask once more.
+                    if not gone.untouched:
+                        raise
+                connection = None
+            connection = await self._connect()
+            return await connection.exchange(request)
+        finally:
+            if connection is None:
+                done()
+            else:
+                if connection.usable:
+                    self._idle.append(connection)
+                connection.when_stopped(done)
+
+    def _kept(self) -> _Connection | None:
         while self._idle:
             connection = self._idle.pop()
-            if not connection.usable:
-                continue
-            try:
-                return await self._exchange(connection, request)
-            except _Gone as gone:
-                # The engine may close an idle connection as we write to it. Nothing was read, so ask once more.
-                if not gone.untouched:
-                    raise
-                break
-        return await self._exchange(await self._connect(), request)
-
-    async def _exchange(self, connection: _Connection, request: bytes) -> Response:
-        response = await connection.exchange(request)
-        if connection.usable:
-            self._idle.append(connection)
-        return response
+            if connection.usable:
+                return connection
+        return None
 
     async def _connect(self) -> _Connection:
         loop = asyncio.get_running_loop()
@@ -204,6 +338,20 @@ class OpaClient:
         else:
             _, connection = await loop.create_connection(make, self._address.host, self._address.port)
         return connection
+
+
+def weight(body: bytes) -> int:
+    """What the engine has to do for an input, about: the values in its JSON, and bytes. An estimate from above, for a
+    comma in a string counts as one between values."""
+    values = body.count(b",") + body.count(b"[") + body.count(b"{")
+    return values + len(body) // _BYTES_PER_VALUE
+
+
+def _encoded(question: Document) -> bytes:
+    try:
+        return orjson.dumps(question)
+    except (TypeError, ValueError) as error:
+        raise PolicyUnavailable("policy-malformed", "the policy input can't be written as JSON") from error
 
 
 def _decision(response: Response) -> object:

@@ -46,6 +46,12 @@ MOST_HEADERS = 80
 """Header lines of a request, Host not counted. Envoy ends a request of more than 100 by itself, and counts its own and
 what a worker adds among them: a request that came close would fail after its decision."""
 
+LONGEST_PATH = 8 * 1024
+"""Bytes of a path with its query. Policy, detectors and records read all of it."""
+
+MOST_SEGMENTS = 256
+"""Segments of a path. Policy looks at each."""
+
 # What Envoy itself puts on a request before the processor sees it. The last three are traces' and meshes', on which
 # no router acts.
 _ENVOYS = frozenset(
@@ -81,6 +87,8 @@ def unfit(head: Head, *, tunnel: bool = False, connect: bool = False) -> Unfit |
     it has a ticket; a `connect` is a CONNECT, which has no path."""
     if sum(_clients(name) for name, _ in head.headers) > MOST_HEADERS:
         return Unfit("header-refused", f"Send {MOST_HEADERS} header lines at most.", 431)
+    if not connect and (fault := _oversized(next((value for name, value in head.headers if name == ":path"), ""))):
+        return fault
     for name, value in head.headers:
         if name == ":path" and not connect and not normalised(value):
             return Unfit("ambiguous-path", "Send the path in its normal form: no dot segments, no '//', no '%2f'.")
@@ -100,6 +108,17 @@ def normalised(path: str) -> bool:
     reads in one way."""
     path = path.partition("?")[0]
     return path[:1] == "/" and not _NOT_NORMALISED.search(path) and not _AMBIGUOUS.fullmatch(path)
+
+
+def _oversized(path: str) -> Unfit | None:
+    """Why a path is more than is decided on."""
+    if len(path) > LONGEST_PATH:
+        why = f"The path with its query has {len(path)} bytes, and may have {LONGEST_PATH}; send long values in a body."
+        return Unfit("path-too-long", why, 414)
+    segments = path.partition("?")[0].count("/")
+    if segments > MOST_SEGMENTS:
+        return Unfit("path-too-long", f"The path has {segments} segments, and may have {MOST_SEGMENTS}.", 414)
+    return None
 
 
 def _clients(name: str) -> bool:

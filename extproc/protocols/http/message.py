@@ -9,6 +9,10 @@ from extproc.protocols.http import headers, prefer
 from extproc.protocols.session import Head
 
 _LONGEST_TYPE = 256
+_MOST_FIELDS = 1000
+_MOST_NAMES = 256
+"""Fields of a query, and different names among them. Policy looks at each name."""
+
 # What some servers read as an escape and others as it stands: `%u002f`, `%zz`, `%` at the end.
 _NO_ESCAPE = re.compile("%(?![0-9a-fA-F]{2})")
 # Neither a user (`name@host`) nor a port that is no number: what stands before or behind them is read differently.
@@ -131,10 +135,14 @@ def _query(query: str) -> dict[str, list[str]]:
     if not query:
         return {}
     try:
-        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=1000, errors="strict")
+        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict")
     except ValueError as error:
-        raise MalformedRequest("the query is not UTF-8 or has more than 1000 fields") from error
+        raise MalformedRequest(f"the query is not UTF-8 or has more than {_MOST_FIELDS} fields") from error
     values: dict[str, list[str]] = {}
     for name, value in pairs:
         values.setdefault(name, []).append(value)
+    if len(values) > _MOST_NAMES:
+        raise MalformedRequest(
+            f"the query has {len(values)} different names, and may have {_MOST_NAMES}; send them in a body"
+        )
     return values

@@ -41,6 +41,10 @@ _ROUNDS = 20
 _MOST_STATEMENTS = 1000
 """Statements in one text: policy is asked about all of them together, and takes seconds for ten thousand."""
 
+_MOST_FACTS = 5000
+"""Relations, columns, functions and settings in the facts of one text: policy looks at each, for some 20 µs."""
+_FACTS_HINT = f"At most {_MOST_FACTS} of them are judged at once. Send several texts."
+
 _MOST_UNANSWERED = 2000
 """Messages that the server has not answered; no driver pipelines as many."""
 
@@ -111,6 +115,7 @@ class Asking:
         self._framer = Framer(limit, frozenset({common.CopyData.kind}))
         self._inbox: deque[Frame] = deque()
         self._bytes = 0
+        self._longest = 0
         self._fault: str | None = None
         self._asks = count(1)
         self._waiting: _Waiting | None = None
@@ -134,6 +139,13 @@ class Asking:
     def full(self) -> bool:
         """Whether enough waits for its turn."""
         return self._bytes > _ENOUGH
+
+    @property
+    def load(self) -> int:
+        """Bytes that wait to be whole or for their turn, and characters of the longest text that was read."""
+        # A COPY's data pass as they come.
+        pending = self._framer.pending if self._link.copying is None else 0
+        return self._bytes + pending + self._longest
 
     @property
     def waiting(self) -> int | None:
@@ -374,12 +386,18 @@ class Asking:
             link.refuse(step, errors.error(errors.TOO_LARGE, "The statement is too long to be read.", hint=_HINT))
             self._note("UNREADABLE", "too-long", "The statement is too long to be read", told)
             return None
+        self._longest = max(self._longest, len(sql))
         try:
             script = self._reader.read(sql, link.scripts, link.cursors)
             if len(script.statements) > _MOST_STATEMENTS:
                 said = errors.error(errors.TOO_LARGE, f"More than {_MOST_STATEMENTS} statements are in one text.")
                 link.refuse(step, said)
                 self._note("UNREADABLE", "too-many", "More statements than are judged are in one text", told)
+                return None
+            if script.names > _MOST_FACTS:
+                named = f"The text names {script.names} relations, columns, functions and settings."
+                link.refuse(step, errors.error(errors.TOO_LARGE, named, hint=_FACTS_HINT))
+                self._note("UNREADABLE", "too-many-names", "More names than are judged are in one text", told)
                 return None
             return script
         except Unparsable as error:

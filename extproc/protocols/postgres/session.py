@@ -111,6 +111,11 @@ class PostgresSession:
         first = self._link.pipeline.first
         return first is not None and first.work is not None and first.work.mask is not None
 
+    @property
+    def load(self) -> int:
+        """See protocols.connection.Connection: a short message may ask for a long text that was prepared."""
+        return self._asking.load
+
     def credit(self, lane: Lane) -> bool:
         """See protocols.connection.Connection."""
         return not (self._asking.full if lane is Lane.REQUEST else self._answering.full)

@@ -199,13 +199,25 @@ class ConnectionDriver:
     def _go_on(self) -> None:
         while self._events and not self._busy and not self._over.done():
             event = self._events.popleft()
-            if isinstance(event, Received) and len(event.data) > _INLINE_BYTES and self._session.heavy(event.lane):
+            if self._is_large(event):
                 self._busy = True
                 self._spawn(self._apart(event))
             else:
                 self._execute(self._session.handle(event))
         if not self._over.done():
             self._flow()
+
+    def _is_large(self, event: Event) -> bool:
+        """Whether a step may be more than others should wait for. What was asked about a long text is, too, when its
+        answer comes, and so may be the message behind it."""
+        if not isinstance(event, Received | Decided | Learned):
+            return False
+        load = self._session.load
+        if load > _INLINE_BYTES:
+            return True
+        return (
+            isinstance(event, Received) and load + len(event.data) > _INLINE_BYTES and self._session.heavy(event.lane)
+        )
 
     async def _apart(self, event: Event) -> None:
         """A large step, in a thread: a session's steps never run beside one another."""

@@ -180,6 +180,13 @@ class Statement:
     unknown: tuple[str, ...] = ()
     scalars: tuple[int, ...] = ()
 
+    @property
+    def names(self) -> int:
+        """How many relations, columns, functions, objects and settings there are; a column counts wherever it is."""
+        columns = self.columns
+        places = (columns.read, columns.written, columns.filtered, columns.sorted, columns.grouped, columns.joined)
+        return sum(map(len, (self.reads, self.writes, self.functions, self.objects, self.settings, *places)))
+
     def document(self) -> dict[str, JSON]:
         """The statement as policy reads it: one item of `action.facts.statements`."""
         columns, copy, privileges = self.columns, self.copy, self.privileges

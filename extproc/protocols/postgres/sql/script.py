@@ -112,6 +112,11 @@ class Script:
         """`action.facts.statements`; not to be changed."""
         return [one.document() for one in self.statements]
 
+    @cached_property
+    def names(self) -> int:
+        """How many relations, columns, functions, objects and settings its statements have in their facts, all told."""
+        return sum(one.names for one in self.statements)
+
     def lineage(self, labels: Sequence[str], result: int | None = None) -> list[Origins]:
         """The origins of each column of a result whose RowDescription names `labels`, None where they can't be told.
 
