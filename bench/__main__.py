@@ -8,7 +8,7 @@ from pathlib import Path
 
 import orjson
 
-from bench import machine, recording, trail
+from bench import fairness, machine, recording, trail
 from bench.cases import QUICK, Options
 from bench.children import BenchFailed
 from bench.figures import lines
@@ -52,7 +52,8 @@ def measure(options: Options) -> Report:
     kept = recording.measure(options, _say)
     with tempfile.TemporaryDirectory(prefix="hp-") as state:
         found = trail.measure(Path(state), options.records, _say)
-    return Report(options, facts, load, lines(run.samples), run, steps, kept, found)
+    fair = fairness.measure(options.seconds, options.rounds, _say)
+    return Report(options, facts, load, lines(run.samples), run, steps, kept, found, fair)
 
 
 def _say(text: str) -> None:

@@ -44,9 +44,9 @@ class Identity:
         public = orjson.loads(jwt.algorithms.ECAlgorithm.to_jwk(self._key.public_key()))
         return orjson.dumps({"keys": [{**public, "kid": "bench", "alg": "ES256", "use": "sig"}]})
 
-    def token(self) -> str:
+    def token(self, subject: str = "agent-1") -> str:
         """A token of one agent, good for hours."""
-        claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "agent-1", "exp": int(time.time()) + _TOKEN_SECONDS}
+        claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": subject, "exp": int(time.time()) + _TOKEN_SECONDS}
         return jwt.encode(claims, self._key, algorithm="ES256", headers={"kid": "bench"})
 
 

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench import fairness
 from bench.cases import Options, Payload, Way
+from bench.fairness import FairnessLine
 from bench.figures import Line
 from bench.recording import KeepingLine
 from bench.run import Run
@@ -37,6 +39,7 @@ class Report:
     stages: Stages
     keeping: Sequence[KeepingLine]
     trail: Trail
+    fairness: Sequence[FairnessLine]
 
     def text(self) -> str:
         """For a terminal."""
@@ -46,6 +49,7 @@ class Report:
             (_KEEPING_HEAD, self._keeping_cells()),
             (_TRAIL_HEAD, self._trail_cells()),
             (_SEARCH_HEAD, self._search_cells()),
+            (fairness.HEAD, self._fairness_cells()),
         )
         return "\n\n".join((*(aligned(head, cells) for head, cells in tables), self._notes()))
 
@@ -63,6 +67,7 @@ class Report:
             "stages": self.stages,
             "keeping": self.keeping,
             "trail": self.trail,
+            "fairness": self.fairness,
             "journal": {"requests": self.run.recorded, "taken_for_aborted": self.run.taken_for_aborted},
             "lag_before_seconds": self.run.lag_before_seconds,
             "worst_lag_seconds": self.run.worst_lag_seconds,
@@ -80,6 +85,7 @@ class Report:
                 "keeping": markdown(_KEEPING_HEAD, self._keeping_cells()),
                 "trail": markdown(_TRAIL_HEAD, self._trail_cells()) + "\n\n" + self._trail_notes(),
                 "search": markdown(_SEARCH_HEAD, self._search_cells()),
+                "fairness": markdown(fairness.HEAD, self._fairness_cells()),
             },
         )
 
@@ -122,6 +128,9 @@ class Report:
             )
             for line in self.keeping
         ]
+
+    def _fairness_cells(self) -> list[tuple[str, ...]]:
+        return [line.cells() for line in self.fairness]
 
     def _trail_cells(self) -> list[tuple[str, ...]]:
         return [

@@ -16,6 +16,7 @@ from bench.__main__ import PAGE
 from bench.cases import Options, Payload, Row, Way
 from bench.children import BenchFailed, Child, python
 from bench.envoys import without_processor
+from bench.fairness import FairnessLine
 from bench.figures import lines, percentile
 from bench.http1 import Answer, Malformed, read
 from bench.load import Cell, Result
@@ -138,7 +139,7 @@ def _kept() -> list[KeepingSample]:
 
 
 TRAIL = Trail({"append": Cost(1000, 2_000_000, 0.5, 0.25, 80_000_000)}, [Search("a rare word", 3, 0.5, 1.5)])
-MARKS = ["machine", "table", "stages", "keeping", "trail", "search"]
+MARKS = ["machine", "table", "stages", "keeping", "trail", "search", "fairness"]
 
 
 def test_ways_of_keeping_are_compared_within_a_round() -> None:
@@ -158,14 +159,18 @@ def test_the_trail_is_written_verified_indexed_and_searched(tmp_path: Path) -> N
     assert {s.question for s in found.searches if not s.rows} == {"a word that is not there"}
 
 
+FAIR = [FairnessLine("nothing", 100, 1.0, 2.0, 1.0, 0), FairnessLine("JSON of 24,000 members", 90, 1.5, 5.0, 2.5, 0)]
+
+
 def test_a_report_is_text_json_and_a_page(tmp_path: Path) -> None:
     """All three from one run; the page keeps what is outside its marks and can be refreshed again."""
     nothing = {payload.value: 1.0 for payload in Payload}
     stages = Stages({payload.value: {"a step": 2.0} for payload in Payload}, nothing, nothing)
     samples = _samples()
     run = Run(tuple(samples), {"heads": 3, "bodies": 2}, 0, 0.001, 0.004)
-    report = Report(Options(), {"CPU": "any"}, 0.5, lines(samples), run, stages, recording.lines(_kept()), TRAIL)
+    report = Report(Options(), {"CPU": "any"}, 0.5, lines(samples), run, stages, recording.lines(_kept()), TRAIL, FAIR)
     assert "Holdpoint, headers only" in report.text()
+    assert "JSON of 24,000 members" in report.text()
     document = orjson.loads(orjson.dumps(report.document()))
     assert [line["way"] for line in document["lines"][:3]] == list(Way)
     page = tmp_path / "page.md"
