@@ -17,6 +17,7 @@ from extproc.domain.target import Inspect, Protocol, Target
 from extproc.masking.shipped import knowledge
 from extproc.protocols.postgres.action import Asked, Scene, action_of, connecting
 from extproc.protocols.postgres.sql import read
+from extproc.protocols.postgres.surroundings import Surroundings
 from extproc.protocols.session import Decide, Head, HeadReceived
 from extproc.protocols.tunnel.session import TunnelSession
 from tests.approvals.rendering import code, hidden, texts
@@ -38,7 +39,10 @@ TEMPLATES = [
 def scene(**changes: Any) -> Scene:
     """Where a statement runs."""
     return Scene(
-        ALICE, DATABASE, **{"database": "crm", "user": "app", "role": "none", "search_path": "public"} | changes
+        ALICE,
+        DATABASE,
+        **{"database": "crm", "user": "app", "role": "none", "search_path": "public"} | changes,
+        around=Surroundings((), (), (), "0"),
     )
 
 

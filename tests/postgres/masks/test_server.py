@@ -324,6 +324,4 @@ def test_a_generated_column_is_what_it_is_made_of(either_postgres: Server, wire:
             found = origins(fields, lineage, catalogue, relations)
         finally:
             either_postgres.sql("DROP VIEW of_made; DROP TABLE made", "crm")
-        assert [
-            sorted((str(one.table), whole(one).name) for one in origin or ()) for origin in found
-        ] == SOURCES
+        assert [sorted((str(one.table), whole(one).name) for one in origin or ()) for origin in found] == SOURCES
