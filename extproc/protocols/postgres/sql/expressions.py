@@ -4,8 +4,7 @@ A short list of forms carries a value to where the expression stands without dec
 of a document, a cast to text, concatenation, the results of CASE, a subquery of one value. Whatever else is done with
 a column may show in the result, in the number of rows or as an error, so the column is one that decides (`filtered`).
 
-Everything is walked with a list of what is left to do, so that no depth of an expression is a depth of calls. Only a
-query in a query is; their number is bounded.
+Only a query in a query is a depth of calls; their number is bounded.
 """
 
 from abc import ABC, abstractmethod
@@ -14,14 +13,16 @@ from typing import Any, Final
 
 from extproc.protocols.postgres.sql.builtin import JOINS_TEXT, RUNS_TEXT, computes
 from extproc.protocols.postgres.sql.compare import only, text
-from extproc.protocols.postgres.sql.custom import BETWEEN, PLAIN, Custom
-from extproc.protocols.postgres.sql.draft import COMPARED, DECIDING, SCALAR, TEXT, Draft, union
-from extproc.protocols.postgres.sql.facts import Column, Function, Setting
+from extproc.protocols.postgres.sql.documents import EQUAL, Documents
+from extproc.protocols.postgres.sql.draft import COMPARED, DECIDING, Draft, union
+from extproc.protocols.postgres.sql.facts import Function, Setting
 from extproc.protocols.postgres.sql.members import (
-    Access,
+    ASKS_FOR_MEMBERS,
+    EXTRACTS_MEMBERS,
+    MEMBER_TAGS,
+    READS_MEMBERS,
     access,
     asked,
-    inside,
     is_document,
     is_scalar,
     members,
@@ -31,6 +32,7 @@ from extproc.protocols.postgres.sql.names import parts, texts
 from extproc.protocols.postgres.sql.scope import Scope
 from extproc.protocols.postgres.sql.script import UNKNOWN, Origins, Output
 from extproc.protocols.postgres.sql.tree import Node
+from extproc.protocols.postgres.sql.walk import Walk, as_text, deciding
 
 _CARRYING: Final = frozenset({"CollateClause", "List", "ResTarget"})
 """Nodes whose value is that of their part."""
@@ -50,46 +52,10 @@ _TYPED: Final = frozenset({"TypeName", "typeName"})
 _SCALARS: Final = (str, int, float, type(None))
 _TEXTS: Final = frozenset({"text", "varchar", "bpchar"})
 """Types that any value can be cast to; with a length they cut it."""
-_MOST: Final = 64
-"""Columns that one value is made of, beyond which they are not named one by one."""
-
-EQUAL: Final = [{"String": {"sval": "="}}]
-"""What IN, CASE x WHEN, USING and NATURAL compare by."""
-
-Task = tuple[Any, str, bool]
-"""Something to walk, the place it is at, and whether its value is part of the result. Only what is at the place `read`
-is part of it as it is."""
 
 
-class Walk:
-    """One walk over an expression: what is left to do, and what its value was found to be made of."""
-
-    __slots__ = ("draft", "found", "known", "scope", "todo")
-
-    def __init__(self, draft: Draft, scope: Scope, todo: list[Task]) -> None:
-        self.draft = draft
-        self.scope = scope
-        self.todo = todo
-        self.found: dict[Column, None] = {}
-        self.known = True
-
-    def flow(self, origins: Origins, place: str = "read") -> None:
-        """More columns that the value is made of; at another place than `read` not as they are."""
-        if place != "read":
-            origins = inside(origins)
-        if origins is UNKNOWN:
-            self.known = False
-        elif self.known:
-            self.found.update(dict.fromkeys(origins))
-            if len(self.found) > _MOST:
-                self.known = False
-
-
-class Expressions(ABC):
-    """Reads expressions into the facts of the statement that they are in. `custom` is what the database has beside
-    PostgreSQL's own operators and functions."""
-
-    custom: Custom = PLAIN
+class Expressions(Documents, ABC):
+    """Reads expressions into the facts of the statement that they are in."""
 
     @abstractmethod
     def query(self, draft: Draft, node: Node, scope: Scope | None, ctes: Any) -> tuple[Output, ...]:
@@ -113,7 +79,7 @@ class Expressions(ABC):
                     special(self, walk, body, place, flows)
                 else:
                     if name[:1].isupper() and name not in _CARRYING:
-                        place_of = _deciding(place)
+                        place_of = deciding(place)
                         if name not in _DECIDES:
                             draft.doubt("node")
                             walk.known = False
@@ -147,80 +113,34 @@ class Expressions(ABC):
 
     def _operator(self, walk: Walk, body: Node, place: str, flows: bool) -> None:
         names = body["name"]
-        own = self.operates(walk.draft, names)
-        if own:
+        if self.operates(walk.draft, names):
             walk.known = walk.known and not flows
-        if own:
-            place = _deciding(place)
+            place = deciding(place)
             walk.todo += [(body[side], place, flows) for side in ("rexpr", "lexpr") if side in body]
             return
-        found = access({"A_Expr": body})
-        if found is not None and self._member(walk, found, place, flows):
-            return
-        found = asked(body)
-        if found is not None and self._member(walk, found, _deciding(place), flows, scalar=True):
-            return
-        if body["kind"] == "AEXPR_OP" and text(names[-1]) == "||":
-            place = _text(place)
-        else:
-            place = _deciding(place)
-            compared = scalars(body)
-            if compared is not None and self._scalar(walk, body.get("lexpr"), place, flows):
-                walk.draft.scalars.update(dict.fromkeys(compared))
+        name = text(names[-1])
+        if name in READS_MEMBERS:
+            found = access({"A_Expr": body})
+            if found is not None and self.member(walk, found, place, flows):
                 return
+        elif name in ASKS_FOR_MEMBERS:
+            found = asked(body)
+            if found is not None and self.member(walk, found, deciding(place), flows, scalar=True):
+                return
+        if name == "||" and body["kind"] == "AEXPR_OP":
+            place = as_text(place)
+        else:
+            place = deciding(place)
+            if not MEMBER_TAGS.isdisjoint(body.get("lexpr", ())):
+                compared = scalars(body)
+                if compared is not None and self.scalar(walk, body["lexpr"], place, flows):
+                    walk.draft.scalars.update(dict.fromkeys(compared))
+                    return
         walk.todo += [(body[side], place, flows) for side in ("rexpr", "lexpr") if side in body]
 
-    def _member(self, walk: Walk, found: Access, place: str, flows: bool, scalar: bool = False) -> bool:
-        """Reads a member of a document in a column; false where it is in anything else. With `scalar` only a member
-        that is no document itself decides anything."""
-        origins = self._document(walk, found.document)
-        if origins is None or any(self._is_own(walk.draft, step) for step in found.steps):
-            return False
-        reached = members(origins[0], found.keys)
-        within = inside(origins[0])
-        if scalar and place in (DECIDING, COMPARED):
-            place = SCALAR
-        for key in found.keys or ["*"]:
-            walk.draft.add(place, reached, key)
-        if flows:
-            walk.flow(reached)
-        if place != "read" and not scalar:
-            walk.draft.add(place, within, "*")
-            if flows:
-                walk.flow(within)
-        return True
-
-    def _is_own(self, draft: Draft, step: Node) -> bool:
-        """Whether a node that reads a member may be an operator, a function or a cast of the database's own."""
-        tag, body = only(step)
-        if tag == "A_Expr":
-            return self.operates(draft, body["name"])
-        if tag == "FuncCall":
-            return self.own(draft, self.custom.function(*parts(body["funcname"])))
-        return tag == "TypeCast" and self.converts(draft, body["typeName"])
-
-    def _document(self, walk: Walk, node: Node) -> tuple[Origins] | None:
-        """What a column that holds a document is made of, in a tuple; None for what is no column."""
-        tag, body = only(node)
-        if tag != "ColumnRef" or any("String" not in one for one in body["fields"]):
-            return None
-        names = texts(body["fields"])
-        schema = names[-3] if len(names) > 2 else None
-        if len(names) == 1:
-            return None if walk.scope.is_row(names[0]) else (walk.scope.column(names[0]),)
-        if walk.scope.calls(schema, names[-2], names[-1]):
-            return None
-        return (walk.scope.qualified(schema, names[-2], names[-1]),)
-
-    def _scalar(self, walk: Walk, node: Node | None, place: str, flows: bool) -> bool:
-        """Reads a member of a document that is compared with, or cast to, what is no document: of one that is, nothing
-        shows. False for anything else."""
-        found = access(node) if node is not None else None
-        return found is not None and self._member(walk, found, place, flows, scalar=True)
-
     def _null_test(self, walk: Walk, body: Node, place: str, flows: bool) -> None:
-        place = _deciding(place)
-        if not self._scalar(walk, body["arg"], place, flows):
+        place = deciding(place)
+        if not self.scalar(walk, body["arg"], place, flows):
             walk.todo.append((body["arg"], place, flows))
 
     def _cast(self, walk: Walk, body: Node, place: str, flows: bool) -> None:
@@ -228,45 +148,21 @@ class Expressions(ABC):
         own = self.converts(walk.draft, of)
         if own:
             walk.known = walk.known and not flows
-        elif is_scalar(of) and self._scalar(walk, body["arg"], _deciding(place), flows):
+        elif is_scalar(of) and self.scalar(walk, body["arg"], deciding(place), flows):
             return
-        elif is_document(of) and place == "read" and (found := self._document(walk, body["arg"])) is not None:
+        elif is_document(of) and place == "read" and (found := self.document(walk, body["arg"])) is not None:
             # It may be an error, but what it gives has the same members.
             walk.draft.add(DECIDING, found[0], "*")
             if flows:
                 walk.flow(found[0])
             return
         plain = parts(of["names"])[1] in _TEXTS and "arrayBounds" not in of and "typmods" not in of
-        walk.todo.append((body["arg"], _text(place) if plain and not own else _deciding(place), flows))
+        walk.todo.append((body["arg"], as_text(place) if plain and not own else deciding(place), flows))
 
     def _failing(self, walk: Walk, body: Node, place: str, flows: bool) -> None:
         """What is no document, or none of that type, is an error."""
         parts_of = [one for one in body.values() if not isinstance(one, _SCALARS)]
-        walk.todo += [(one, _deciding(place), flows) for one in reversed(parts_of)]
-
-    def operates(self, draft: Draft, names: list[Node]) -> bool:
-        """Whether what an operator gives may be anything: by its name in a list of String nodes, or a form of BETWEEN.
-        What code it may run is among the facts then."""
-        if len(names) == 1 and text(names[0]) in self.custom.plain:
-            return False
-        schema, name = parts(names)
-        found = [self.custom.operator(schema, one) for one in BETWEEN.get(name, (name,))]
-        return self.own(draft, *found) or not self.custom.settled
-
-    def converts(self, draft: Draft, type_name: Node) -> bool:
-        """Whether it may run any code to make a value one of this type, a TypeName without its tag."""
-        if self.custom.settled and not self.custom.types:
-            return False
-        schema, name = parts(type_name.get("names", []))
-        return self.own(draft, self.custom.type(schema, name)) or (not self.custom.settled and schema != "pg_catalog")
-
-    def own(self, draft: Draft, *found: tuple[Function, ...]) -> bool:
-        """Whether code of the database's own may run, which is among the facts then."""
-        if not any(found):
-            return False
-        draft.functions.update(dict.fromkeys(one for each in found for one in each))
-        draft.doubt("function")
-        return True
+        walk.todo += [(one, deciding(place), flows) for one in reversed(parts_of)]
 
     def _guard(self, walk: Walk, body: Node, place: str, flows: bool) -> None:
         """AND, OR, NOT, CASE and WHEN: their conditions decide whether something else is computed, and fails."""
@@ -275,7 +171,7 @@ class Expressions(ABC):
         for part, one in reversed(body.items()):
             if not isinstance(one, _SCALARS):
                 guards = "boolop" in body or part in ("arg", "expr")
-                walk.todo.append((one, _deciding(place) if guards else place, flows))
+                walk.todo.append((one, deciding(place) if guards else place, flows))
 
     def _call(self, walk: Walk, body: Node, place: str, flows: bool) -> None:
         schema, name = parts(body["funcname"])
@@ -292,18 +188,18 @@ class Expressions(ABC):
         own = self.own(walk.draft, self.custom.function(schema, name))
         if own or (schema is None and not self.custom.settled):
             walk.known = walk.known and not flows
-        found = None if own else access({"FuncCall": body})
-        if found is not None and self._member(walk, found, place, flows):
+        found = access({"FuncCall": body}) if name in EXTRACTS_MEMBERS and not own else None
+        if found is not None and self.member(walk, found, place, flows):
             args = []
-        given = _deciding(place)
+        given = deciding(place)
         if name in JOINS_TEXT and schema in (None, "pg_catalog") and "func_variadic" not in body and not own:
-            given = _text(place)
+            given = as_text(place)
         elif place == "read" and "agg_distinct" in body:
             given = COMPARED
         over = body.get("over", {})
         walk.todo += [
-            (over.get("startOffset", []), _deciding(place), False),
-            (over.get("endOffset", []), _deciding(place), False),
+            (over.get("startOffset", []), deciding(place), False),
+            (over.get("endOffset", []), deciding(place), False),
             (over.get("orderClause", []), "sorted", False),
             (over.get("partitionClause", []), "grouped", False),
             (body.get("agg_filter", []), "filtered", False),
@@ -330,7 +226,7 @@ class Expressions(ABC):
         if "testexpr" in body and self.operates(walk.draft, body.get("operName", EQUAL)):
             walk.known = walk.known and not flows
         if body["subLinkType"] != "EXPR_SUBLINK":
-            place = _deciding(place)
+            place = deciding(place)
         if body["subLinkType"] != "EXISTS_SUBLINK":
             self._given_by(walk, outputs, place, flows)
         walk.todo.append((body.get("testexpr", []), place, flows))
@@ -360,14 +256,14 @@ class Expressions(ABC):
                 walk.todo.append((body["indirection"][1:], place, flows))
                 return
         found = access({"A_Indirection": body})
-        if found is not None and self._member(walk, found, place, flows):
+        if found is not None and self.member(walk, found, place, flows):
             return
         # A row of whatever table: a parameter's, or what a function gives.
         for one in body["indirection"]:
             if "String" in one:
                 walk.draft.add(place, UNKNOWN, text(one))
         names = [text(one) for one in body["indirection"] if "String" in one]
-        column = self._document(walk, body["arg"])
+        column = self.document(walk, body["arg"])
         if column is not None and len(names) == len(body["indirection"]):
             # A column of a composite type: its attributes are members.
             reached = members(column[0], names)
@@ -375,12 +271,12 @@ class Expressions(ABC):
             if flows:
                 walk.flow(reached, place)
             return
-        place = place if len(names) == len(body["indirection"]) else _deciding(place)
+        place = place if len(names) == len(body["indirection"]) else deciding(place)
         walk.todo += [(body["indirection"], place, flows), (body["arg"], place, flows)]
 
     def _json_query(self, walk: Walk, body: Node, place: str, flows: bool) -> None:
         outputs = self.query(walk.draft, only(body["query"])[1], walk.scope, walk.scope.ctes)
-        self._given_by(walk, outputs, _deciding(place), flows)
+        self._given_by(walk, outputs, deciding(place), flows)
 
     _SPECIAL: Final[dict[str, Callable[["Expressions", Walk, Any, str, bool], None]]] = {
         "ColumnRef": _column,
@@ -414,13 +310,3 @@ def _given(argument: Node) -> bool:
     while tag == "TypeCast":
         tag, body = only(body["arg"])
     return tag in ("A_Const", "ParamRef")
-
-
-def _deciding(place: str) -> str:
-    """Where what stands at a place decides what is returned, how many rows, or whether there is an error."""
-    return DECIDING if place in ("read", TEXT) else place
-
-
-def _text(place: str) -> str:
-    """Where what stands at a place is read as text."""
-    return TEXT if place == "read" else place

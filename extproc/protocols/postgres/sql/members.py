@@ -18,9 +18,15 @@ from extproc.protocols.postgres.sql.tree import Node
 _STEP: Final = frozenset({"->", "->>"})
 _PATH: Final = frozenset({"#>", "#>>"})
 _EXISTS: Final = frozenset({"?", "?|", "?&"})
-_EXTRACT: Final = frozenset(
+READS_MEMBERS: Final = _STEP | _PATH
+ASKS_FOR_MEMBERS: Final = _EXISTS | {"@>"}
+"""Operators that read a member of a document, and that ask which it has."""
+EXTRACTS_MEMBERS: Final = frozenset(
     {"json_extract_path", "json_extract_path_text", "jsonb_extract_path", "jsonb_extract_path_text"}
 )
+"""Functions that read one."""
+MEMBER_TAGS: Final = frozenset({"A_Expr", "FuncCall", "A_Indirection"})
+"""Nodes that may read one."""
 _DOCUMENTS: Final = frozenset({"json", "jsonb"})
 _SCALARS: Final = frozenset(
     {
@@ -80,7 +86,7 @@ def _operator(body: Node) -> tuple[Node, list[str] | None] | None:
 def _function(body: Node) -> tuple[Node, list[str] | None] | None:
     schema, name = parts(body["funcname"])
     args = body.get("args", [])
-    if name not in _EXTRACT or schema not in (None, "pg_catalog") or not args or "func_variadic" in body:
+    if name not in EXTRACTS_MEMBERS or schema not in (None, "pg_catalog") or not args or "func_variadic" in body:
         return None
     found = [_key(one) for one in args[1:]]
     return args[0], None if None in found else [key for one in found for key in one or ()]

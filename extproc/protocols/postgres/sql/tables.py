@@ -4,8 +4,9 @@ from abc import abstractmethod
 from typing import Any, Final
 
 from extproc.protocols.postgres.sql.compare import only, text
+from extproc.protocols.postgres.sql.documents import EQUAL
 from extproc.protocols.postgres.sql.draft import DECIDING, Draft, union
-from extproc.protocols.postgres.sql.expressions import EQUAL, Expressions
+from extproc.protocols.postgres.sql.expressions import Expressions
 from extproc.protocols.postgres.sql.facts import Column, Relation
 from extproc.protocols.postgres.sql.names import alias_of, label, parts, relation_name, texts
 from extproc.protocols.postgres.sql.scope import ANYTHING, Cte, Ctes, Scope, Source, relation, renamed
