@@ -2,28 +2,25 @@
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import partial
-from itertools import count
+from dataclasses import replace
 
-from extproc.domain.grant import Grant, Lane, Refusal, RefusalKind
-from extproc.protocols.connection import Cancel, Conclude, Learn, Refuse, Withdraw
-from extproc.protocols.postgres import context, errors, look, settling, values
-from extproc.protocols.postgres.action import Asked, action_of, told_of
+from extproc.domain.grant import Grant, Lane, Refusal
+from extproc.protocols.connection import Cancel, Learn
+from extproc.protocols.postgres import errors, look, settling, values
+from extproc.protocols.postgres.action import Asked
+from extproc.protocols.postgres.judging import Judging
 from extproc.protocols.postgres.link import BY_NAME, Link
-from extproc.protocols.postgres.masks.catalogue import Answer, CatalogueError
+from extproc.protocols.postgres.masks.catalogue import Answer
 from extproc.protocols.postgres.masks.defined import Defined
 from extproc.protocols.postgres.masks.question import Question
 from extproc.protocols.postgres.pipeline import Sent, Step
 from extproc.protocols.postgres.sql import Script, Unparsable
 from extproc.protocols.postgres.summary import Told
-from extproc.protocols.postgres.surroundings import Settling
 from extproc.protocols.postgres.wire import common, frontend
 from extproc.protocols.postgres.wire.fields import Malformed
 from extproc.protocols.postgres.wire.frame import Frame, Framer, Unframed
 from extproc.protocols.postgres.wire.frontend import Of
 from extproc.protocols.postgres.work import Portal, Prepared, Work
-from extproc.protocols.session import Decide
 
 _JUDGED = frozenset({frontend.Query.kind, frontend.Parse.kind, frontend.Bind.kind})
 _COPY = frozenset({common.CopyData.kind, common.CopyDone.kind, frontend.CopyFail.kind})
@@ -34,9 +31,6 @@ _ENOUGH = 256 << 10
 _LONGEST = 256 << 10
 """Characters of a text of SQL: 1 MiB of the worst there is takes the parser five seconds."""
 _HINT = f"At most {_LONGEST} characters are read. Give long values as parameters, or use COPY."
-
-_ROUNDS = 20
-"""Questions about what is behind one text."""
 
 _MOST_STATEMENTS = 1000
 """Statements in one text: policy is asked about all of them together, and takes seconds for ten thousand."""
@@ -56,72 +50,18 @@ _FRAME_BYTES = 200
 """What a message costs beside its bytes: a Sync has five."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    """A question that is not answered yet, the message that it is about, and what to do once it is granted. `asked` is
-    what it is about, `rounds` how often it was settled what an approval of it binds; `settled`: it is now."""
-
-    ask: int
-    step: Step
-    then: Callable[[Grant], None]
-    asked: Asked
-    rounds: int
-    settled: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Settled:
-    """What was found out, or is being found out, that an approval binds; `rounds` is how often it was."""
-
-    settling: Settling | None = None
-    rounds: int = 0
-    unbound: str = ""
-
-    @property
-    def why(self) -> str:
-        """Why nothing can be bound; empty where it can, or nothing was asked for."""
-        return self.unbound or ("" if self.settling is None else settling.untold(self.settling))
-
-
-@dataclass(frozen=True, slots=True)
-class _Settling:
-    """The server is being asked what an approval would bind, before this is decided again."""
-
-    settled: _Settled
-    waiting: _Waiting
-
-    @property
-    def step(self) -> Step:
-        """The message that it is about."""
-        return self.waiting.step
-
-
-@dataclass(frozen=True, slots=True)
-class _Learning:
-    """What is to be found out before there is a question, what message that will be about, and what follows."""
-
-    question: Question
-    step: Step
-    then: Callable[[], None]
-
-
 class Asking:
     """Reads what the client sends. `limit` is the longest message that may come at once (bytes), `key` keys digests."""
 
     def __init__(self, link: Link, key: bytes, limit: int) -> None:
         self._link = link
         self._reader = link.reader
-        self._key = key
         self._framer = Framer(limit, frozenset({common.CopyData.kind}))
         self._inbox: deque[Frame] = deque()
         self._bytes = 0
         self._longest = 0
         self._fault: str | None = None
-        self._asks = count(1)
-        self._waiting: _Waiting | None = None
-        self._learning: _Learning | None = None
-        self._settling: _Settling | None = None
-        self._approved = False
+        self._judging = Judging(link, key)
         self._defining: Defined | None = None
         self._steps: dict[int, Callable[[Frame], None]] = {
             frontend.Query.kind: self._query,
@@ -147,11 +87,6 @@ class Asking:
         pending = self._framer.pending if self._link.copying is None else 0
         return self._bytes + pending + self._longest
 
-    @property
-    def waiting(self) -> int | None:
-        """The question that a decision is waited for, if one is."""
-        return self._waiting.ask if self._waiting is not None else None
-
     def receive(self, data: bytes) -> None:
         """Bytes came."""
         try:
@@ -166,9 +101,7 @@ class Asking:
         """Take what can be taken now."""
         link = self._link
         while not link.ended:
-            if self._settling is not None and not self._settle_done(self._settling):
-                return
-            if self._waiting is not None or self._learning is not None or self._defining is not None:
+            if self._judging.busy() or self._defining is not None:
                 return
             if not self._inbox:
                 if self._fault is not None:
@@ -185,60 +118,15 @@ class Asking:
 
     def decided(self, ask: int, outcome: Grant | Refusal) -> None:
         """The answer to a question."""
-        link, waiting = self._link, self._waiting
-        if waiting is None or waiting.ask != ask:
-            link.end("unexpected-decision", errors.fatal(errors.OPERATOR_INTERVENTION, "A decision nobody asked for."))
-            return
-        self._waiting = None
-        # What went before it in the same pipeline failed meanwhile: the server would skip it.
-        skipped = link.pipeline.skipping and waiting.step is not Step.QUERY
-        if isinstance(outcome, Refusal):
-            if outcome.kind is RefusalKind.UNSETTLED and not skipped:
-                self._settle(waiting)
-            elif not skipped:
-                link.refuse(waiting.step, errors.refused(outcome), f"decision {outcome.decision.id}")
-        elif skipped:
-            link.do(Conclude(outcome, "aborted:skipped"))
-        else:
-            self._approved = waiting.settled
-            waiting.then(outcome)
-        self.go_on()
-
-    def _settle(self, waiting: _Waiting) -> None:
-        """Find out what an approval of this binds, as far as that can be, and have it decided with that."""
-        link, rounds = self._link, waiting.rounds + 1
-        why = settling.unbound(link, waiting.asked, waiting.step, waiting.rounds)
-        if why:
-            self._judge(waiting.asked, waiting.step, waiting.then, 0, _Settled(None, rounds, why))
-            return
-        asked = replace(waiting.asked, script=link.behind.facts(waiting.asked.script))
-        asking = settling.ask(link, asked)
-        self._settling = _Settling(_Settled(asking, rounds), waiting)
-
-    def _settle_done(self, settling: _Settling) -> bool:
-        """Whether it is found out what an approval binds: then it is decided anew."""
-        settled, waiting = settling.settled, settling.waiting
-        if settled.settling is None or not settled.settling.done:
-            return False
-        self._settling = None
-        if not settled.settling.lost:
-            self._judge(waiting.asked, waiting.step, waiting.then, 0, settled)
-        # Else what went before it failed, and the server skips it.
-        return True
+        if self._judging.decided(ask, outcome):
+            self.go_on()
 
     def learned(self, question: Question, answer: Answer | None) -> bool:
         """What had to be found out is known, or can't be. Whether it was this that was asked here."""
-        learning = self._learning
-        if learning is None or learning.question is not question:
-            return False
-        self._learning = None
-        try:
-            self._link.catalogue.learn(question, answer)
-        except CatalogueError:
-            self._link.catalogue.learn(question, None)
-        learning.then()
-        self.go_on()
-        return True
+        found = self._judging.learned(question, answer)
+        if found:
+            self.go_on()
+        return found
 
     def defined(self, question: Defined, answer: Answer | None) -> None:
         """What the database defines itself is known, or can't be."""
@@ -249,12 +137,8 @@ class Asking:
 
     def cancel(self) -> None:
         """The client gave up what it waits for: a decision, or the server."""
-        link, waiting = self._link, self._waiting or self._learning or self._settling
-        if waiting is not None:
-            if isinstance(waiting, _Waiting):
-                link.do(Withdraw(waiting.ask))
-            self._waiting = self._learning = self._settling = None
-            link.refuse(waiting.step, errors.error(errors.CANCELLED, "canceling statement due to user request"))
+        link = self._link
+        if self._judging.cancel():
             self.go_on()
         elif link.pipeline.first is not None and not link.pipeline.first.silent:
             link.do(Cancel())
@@ -319,72 +203,13 @@ class Asking:
         if not self._link.pipeline.flushed:
             self._link.flush(_FLUSH)
 
-    def _pinned(self, asked: Asked, step: Step) -> bool:
-        """Whether it was refused because it would change what the gateway chose for this session."""
-        name = self._link.pins.touched(asked.script)
-        if name is None:
-            return self._astray(step)
-        said = errors.error(errors.INSUFFICIENT_PRIVILEGE, f"{name} is not for this session to change.")
-        self._link.refuse(step, said)
-        told = told_of(asked, self._link.scene, self._link.known)
-        self._note("SET", "pinned", "A setting that the gateway chose is not for the session to change", told)
-        return True
-
-    def _astray(self, step: Step) -> bool:
-        """Whether it was refused because nobody can tell as which role it would run, and the role was chosen."""
-        link = self._link
-        if not link.strayed or link.scene.transaction == "E":
-            return False
-        why = "What ran before it in this pipeline could have changed the role that was chosen for this session."
-        link.refuse(step, errors.error(errors.INSUFFICIENT_PRIVILEGE, why, hint="Send a Sync in between."))
-        return True
-
-    def _decide(self, asked: Asked, step: Step, then: Callable[[Grant], None]) -> None:
-        if not self._pinned(asked, step):
-            self._link.believe()
-            self._judge(asked, step, then, 0)
-
-    def _judge(
-        self, asked: Asked, step: Step, then: Callable[[Grant], None], rounds: int, settled: _Settled | None = None
-    ) -> None:
-        """Have it decided, once it is known what is behind the views that it names; views behind views are found one
-        after the other."""
-        link = self._link
-        asked = replace(asked, script=asked.script.bound(asked.values))
-        question = link.behind.missing(asked.script)
-        if question is not None and rounds == _ROUNDS:
-            # It changes faster than it can be asked for, or has no end: nothing is known of it.
-            link.catalogue.forget()
-        elif question is not None:
-            self._learning = _Learning(question, step, partial(self._judge, asked, step, then, rounds + 1, settled))
-            link.do(Learn(question))
-            return
-        settled = settled or _Settled()
-        waiting = _Waiting(next(self._asks), step, then, asked, settled.rounds, settled.settling is not None)
-        self._waiting = waiting
-        script = link.behind.facts(asked.script)
-        asked = replace(asked, script=script, behind=link.named(asked.script), unbound=asked.unbound or settled.why)
-        scene = look.unsure(link.scene) if asked.script.strays(link.moved) else link.scene
-        if settled.settling is not None and settled.settling.found is not None:
-            scene = replace(scene, around=settled.settling.found)
-        action = action_of(asked, scene, link.known, self._key)
-        trace = context.of_statement(asked.sql, link.scene.application)
-        link.do(Decide(waiting.ask, action, link.scene.target.wait_seconds, trace))
-
-    def _note(self, verb: str, code: str, title: str, told: Told) -> None:
-        """Have a refusal recorded that nothing was decided for."""
-        link = self._link
-        trace = context.of_statement(told.sql, link.scene.application)
-        summary = told.under(told.document(), link.granted.decision.masks)
-        link.do(Refuse(verb, link.scene.database, code, title, summary, trace))
-
     def _read(self, sql: str, step: Step) -> Script | None:
         """What a text says; None where it was refused because nobody can tell."""
         link = self._link
         told = Told(link.scene.facts("execute" if step is Step.QUERY else "prepare"), link.known, sql)
         if len(sql) > _LONGEST:
             link.refuse(step, errors.error(errors.TOO_LARGE, "The statement is too long to be read.", hint=_HINT))
-            self._note("UNREADABLE", "too-long", "The statement is too long to be read", told)
+            self._judging.note("UNREADABLE", "too-long", "The statement is too long to be read", told)
             return None
         self._longest = max(self._longest, len(sql))
         try:
@@ -392,19 +217,19 @@ class Asking:
             if len(script.statements) > _MOST_STATEMENTS:
                 said = errors.error(errors.TOO_LARGE, f"More than {_MOST_STATEMENTS} statements are in one text.")
                 link.refuse(step, said)
-                self._note("UNREADABLE", "too-many", "More statements than are judged are in one text", told)
+                self._judging.note("UNREADABLE", "too-many", "More statements than are judged are in one text", told)
                 return None
             if script.names > _MOST_FACTS:
                 named = f"The text names {script.names} relations, columns, functions and settings."
                 link.refuse(step, errors.error(errors.TOO_LARGE, named, hint=_FACTS_HINT))
-                self._note("UNREADABLE", "too-many-names", "More names than are judged are in one text", told)
+                self._judging.note("UNREADABLE", "too-many-names", "More names than are judged are in one text", told)
                 return None
             return script
         except Unparsable as error:
             # As the server would say it, for that would not have parsed it either.
             position = None if error.position is None else error.position + 1
             link.refuse(step, errors.error(errors.SYNTAX_ERROR, error.message, position=position))
-            self._note("UNREADABLE", "unparsable", "PostgreSQL's parser can't read the statement", told)
+            self._judging.note("UNREADABLE", "unparsable", "PostgreSQL's parser can't read the statement", told)
             return None
 
     def _query(self, frame: Frame) -> None:
@@ -421,7 +246,7 @@ class Asking:
             link.entering = work if script.copies_in else None
             link.send(Lane.REQUEST, frame.data, grant)
 
-        self._decide(Asked(sql, script), Step.QUERY, granted)
+        self._judging.decide(Asked(sql, script), Step.QUERY, granted)
 
     def _parse(self, frame: Frame) -> None:
         link = self._link
@@ -442,7 +267,7 @@ class Asking:
         def granted(grant: Grant) -> None:
             self._prepare(frame, parse.statement, prepared, link.begin(Work(grant, parse.text, script)), final=True)
 
-        self._decide(Asked(parse.text, script, types=parse.types, prepared=True), Step.PARSE, granted)
+        self._judging.decide(Asked(parse.text, script, types=parse.types, prepared=True), Step.PARSE, granted)
 
     def _full_of_names(self, step: Step) -> bool:
         """Whether it was refused because the session has as many statements and portals as are remembered."""
@@ -508,9 +333,9 @@ class Asking:
             work = link.begin(Work(grant, prepared.sql, script, raw=frame.data))
             if parse is not None:
                 self._prepare(parse, bind.statement, prepared, work)
-            elif self._approved and prepared.changes != link.changes:
+            elif self._judging.approved and prepared.changes != link.changes:
                 self._prepare_again(bind.statement, prepared, work)
-            work.changes = link.changes if self._approved else None
+            work.changes = link.changes if self._judging.approved else None
             portal = Portal(work, asked)
             # A cursor has the same names.
             link.cursors.pop(bind.portal, None)
@@ -518,7 +343,7 @@ class Asking:
             link.send(Lane.REQUEST, frame.data, grant)
 
         # The portal's name is the client's own business; what it is bound to is what matters.
-        self._decide(asked, Step.BIND, granted)
+        self._judging.decide(asked, Step.BIND, granted)
 
     def _describe(self, frame: Frame) -> None:
         link, describe = self._link, frontend.Describe.decode(frame.body)
@@ -545,7 +370,7 @@ class Asking:
         if portal is None:
             self._nothing(Step.EXECUTE, errors.NO_PORTAL, "portal", execute.portal)
             return
-        if self._astray(Step.EXECUTE):
+        if self._judging.astray(Step.EXECUTE):
             return
         if portal.work.changes not in (None, link.changes):
             why = "Settings may have changed since this was approved."
@@ -560,7 +385,7 @@ class Asking:
             self._run(frame, execute, portal)
 
         # It came to its end, and what was granted with it: to begin again is to act again.
-        self._decide(portal.bound, Step.EXECUTE, granted)
+        self._judging.decide(portal.bound, Step.EXECUTE, granted)
 
     def _run(self, frame: Frame, execute: frontend.Execute, portal: Portal) -> None:
         link, work = self._link, portal.work
@@ -598,7 +423,7 @@ class Asking:
         )
         self._link.refuse(Step.QUERY, said)
         told = Told(self._link.scene.facts("execute"), self._link.known)
-        self._note("CALL", "fast-path", "Function calls by the fast path are not let through", told)
+        self._judging.note("CALL", "fast-path", "Function calls by the fast path are not let through", told)
 
     def _copy(self, work: Work, frame: Frame) -> None:
         """Data for the COPY that the server waits for ("COPY Operations")."""

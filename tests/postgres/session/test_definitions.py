@@ -40,12 +40,12 @@ VIEW: list[str | None] = [
     "public",
     "v",
     "v",
-    '[[1,"mail",25,null]]',
+    '[[1,"mail",25,null,false]]',
     "[]",
     "SELECT customers.city AS mail FROM customers",
 ]
 CHANGED = [*VIEW[:-1], "SELECT customers.email AS mail FROM customers"]
-CUSTOMERS: list[str | None] = ["8", "public", "customers", "r", '[[1,"email",25,null],[2,"city",25,null]]', "[]", None]
+CUSTOMERS: list[str | None] = ["8", "public", "customers", "r", '[[1,"email",25,null,false],[2,"city",25,null,false]]', "[]", None]
 IN_TRANSACTION = ReadyForQuery(Transaction.OPEN)
 FAILING = ReadyForQuery(Transaction.FAILED)
 
