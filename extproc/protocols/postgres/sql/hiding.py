@@ -16,7 +16,8 @@ from extproc.protocols.postgres.sql.facts import Unparsable
 from extproc.protocols.postgres.sql.renaming import Named, Names, speaks
 from extproc.protocols.postgres.sql.tree import parse, tokens
 
-_CONSTANTS: Final = frozenset({"SCONST", "USCONST", "BCONST", "XCONST", "ICONST", "FCONST", "TRUE_P", "FALSE_P"})
+_LITERALS: Final = frozenset({"SCONST", "USCONST", "BCONST", "XCONST", "ICONST", "FCONST"})
+_CONSTANTS: Final = _LITERALS | {"TRUE_P", "FALSE_P"}
 _EXPRESSIONS: Final = frozenset(
     {
         *("A_Expr", "FuncCall", "CaseExpr", "SubLink", "NullTest", "CoalesceExpr", "MinMaxExpr", "RowExpr"),
@@ -54,8 +55,9 @@ def cover(sql: str, named: Named, instead: str, *, strict: bool = False) -> Cove
     try:
         nodes = parse(sql)
     except Unparsable:
-        constants = [(start, end) for start, end, kind in tokens(sql) if kind in _CONSTANTS]
-        return Covered(_replaced(sql, constants, instead) if constants else instead, None)
+        scanned = tokens(sql)
+        constants = [(start, end) for start, end, kind in scanned if kind in _LITERALS]
+        return Covered(_replaced(sql, constants, instead) if scanned else instead, None)
     walk = _Walk(named, Names(named, nodes) if strict else None)
     walk.take(nodes)
     if not walk.offsets:
