@@ -73,8 +73,8 @@ CASES: list[tuple[str, CopyOptions, list[Mask], list[bytes], list[bytes]]] = [
         TEXT,
         [
             b"1\t[masked:key:name]\tto " + EMAIL + b"\n",
-            TEXT[1],
-            TEXT[2],
+            b"2\t[masked:key:name]\ta\\tb\\\\c\\n\n",
+            b"3\t[masked:key:name]\tnothing\n",
             b"\\N\t[masked:key:name]\t" + CARD + b"\n",
         ],
     ),
@@ -97,7 +97,13 @@ CASES: list[tuple[str, CopyOptions, list[Mask], list[bytes], list[bytes]]] = [
         CopyOptions("csv", header=True),
         [KEY],
         CSV,
-        [CSV[0], b"1,[masked:key:name],to " + EMAIL + b"\n", *CSV[2:4], b",[masked:key:name],y\n"],
+        [
+            CSV[0],
+            b"1,[masked:key:name],to " + EMAIL + b"\n",
+            b'2,[masked:key:name],"a,""b""\nc"\n',
+            b'3,[masked:key:name],"' + EMAIL + b',"\n',
+            b",[masked:key:name],y\n",
+        ],
     ),
     (
         "csv with its own marks",
@@ -125,7 +131,11 @@ CASES: list[tuple[str, CopyOptions, list[Mask], list[bytes], list[bytes]]] = [
         CopyOptions("binary"),
         [KEY],
         BINARY,
-        [HEADER + row(b"\0\0\0\1", b"[masked:key:name]", EMAIL), *BINARY[1:]],
+        [
+            HEADER + row(b"\0\0\0\1", b"[masked:key:name]", EMAIL),
+            row(b"\0\0\0\2", b"[masked:key:name]", b""),
+            BINARY[2],
+        ],
     ),
 ]
 
@@ -162,7 +172,7 @@ def test_types_that_nobody_knows_are_read_as_what_they_look_like() -> None:
     columns = [("a", 0), ("b", 0), ("name", 0)]
     given = [b'{"a": "jane.doe\\\\u0040example.com", "name": 1}\t{a,%s}\tAda\n' % EMAIL]
     assert through(masker([ALL, KEY], CopyOptions(), columns), messages(given)) == [
-        b'{"a": "[masked:email]", "name": null}\t{a,"[masked:email]"}\t\\N\n'
+        b'{"a": "[masked:email]", "name": "[masked:key:name]"}\t{a,"[masked:email]"}\t\\N\n'
     ]
 
 
@@ -239,5 +249,13 @@ def test_csv_stays_what_it_was(table: list[tuple[str | None, str | None]]) -> No
     masking = masker([KEY], CopyOptions("csv"))
     out = b"".join(through(masking, messages([line.encode() for line in lines]))).decode()
     assert list(csv.reader(io.StringIO(out, newline=""))) == [
-        ["1", "[masked:key:name]" if name else "", note or ""] for name, note in table
+        ["1", "[masked:key:name]", note or ""] for _, note in table
     ]
+
+
+@pytest.mark.parametrize("value", [b"", b'""', b'"4111, 1111"', b"4111", b'"4111"'])
+def test_quotes_do_not_tell_of_a_masked_value(value: bytes) -> None:
+    """A server quotes an empty value, one with a delimiter, and with FORCE_QUOTE each that is not NULL."""
+    masking = masker([KEY], CopyOptions("csv"))
+    assert masking is not None
+    assert through(masking, messages([b"1,%s,x\n" % value])) == [b"1,[masked:key:name],x\n"]

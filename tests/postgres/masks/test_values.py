@@ -197,6 +197,15 @@ def test_json_in_text_is_masked_by_the_names_of_its_members() -> None:
     wanted = b' {"ssn": "[masked:key:ssn]", "a": [{"ssn": "[masked:key:ssn]"}], "n": null, "k": 1.10}'
     assert masked(keyed, [field("t")], [value]) == [wanted]
     assert masked(keyed, [field("t")], [b"{not json, " + CARD]) == [b"{not json, [masked:card]"]
+    member = [(Member("public", "t", "bill", "doc"),)]
+    assert masked(keyed, [field("t")], [b"[" * 200 + b"]" * 200], member) == [None]
+
+
+@pytest.mark.parametrize("value", [b'"x"', b'""', b"NULL"])
+def test_values_of_an_hstore_are_masked_alike(value: bytes) -> None:
+    """NULL, too."""
+    wanted = [b'"a"=>NULL, "ssn"=>"[masked:key:ssn]", "b"=>"2"']
+    assert masked([mask(keys=["ssn"])], [field("h", 70000)], [b'"a"=>NULL, "ssn"=>%s, "b"=>"2"' % value]) == wanted
 
 
 def test_members_of_json_are_named_as_in_any_json() -> None:

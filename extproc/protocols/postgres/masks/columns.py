@@ -6,7 +6,6 @@ depend on which rows came together.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import cached_property
 from typing import TypeVar
 
@@ -149,14 +148,18 @@ class Columns:
             self._put(flat, at, value, changed)
 
     def _documents_in_text(self, flat: list[Value], column: int, changed: set[int]) -> None:
-        """Mask JSON in a column of text; what only begins like it is text."""
+        """Mask JSON in a column of text. What only begins like it is text, but NULL where it is a document's member."""
         plan, counts = self.masking.plan, self.masking.counts
         for at, value in zip(range(column, len(flat), self.width), flat[column :: self.width], strict=True):
             if value and value[0] in _FIRST and value.lstrip(_BLANK)[:1] in _OPENING:
                 own: dict[str, int] = {}
-                with suppress(MaskError):
+                try:
                     self._put(flat, at, mask_whole(value, plan, own), changed)
                     add(counts, own)
+                except MaskError:
+                    if self._of_members[column]:
+                        self.masking.count(UNREADABLE)
+                        self._put(flat, at, None, changed)
 
     def _look(self, flat: list[Value], named: frozenset[int], columns: list[int], changed: set[int]) -> None:
         """Mask the columns whose names are context for the same rules."""

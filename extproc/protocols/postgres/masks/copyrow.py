@@ -161,14 +161,15 @@ class CsvFormat:
         ]
 
     def join(self, row: bytes, values: list[Value], changed: set[int]) -> bytes:
-        """See Format. What was in quotes stays in quotes."""
+        """See Format. Whether a changed value stands in quotes does not depend on what it was: of a masked one that
+        would tell."""
         line = row.removesuffix(b"\n")
         raws = self._raw(line)
         for at in changed:
             value = values[at]
             if value is None:
                 raws[at] = self._null
-            elif self._quote in raws[at] or value == self._null or self._special.search(value):
+            elif value == self._null or self._special.search(value):
                 doubled = value if self._escape == self._quote else value.replace(self._escape, self._escape * 2)
                 raws[at] = self._quote + doubled.replace(self._quote, self._escape + self._quote) + self._quote
             else:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from extproc.masking.engine.scanner import NOTHING
 from extproc.masking.engine.span import add
+from extproc.masking.operators import mask_text
 from extproc.masking.stage import MaskError
 from extproc.masking.structure.llm.whole import mask_whole
 from extproc.masking.structure.names import names
@@ -159,13 +160,15 @@ class OwnCell:
         masking, asking = self.masking, names(self.masking.plan)
         out: list[tuple[Item, bytes]] = []
         for item in items:
-            if item.value is None:
-                continue
             asked = asking.asked(item.name.decode("utf-8", "replace"))
             if asked.kind is not None and item.name:
+                # Alike for NULL, empty and other values.
                 masking.count(asked.kind)
                 covering = masking.plan.cover(asked.kind)
-                masked: bytes | None = covering.feed(item.value) + covering.end()
+                masked: bytes | None = (covering.feed(item.value) if item.value else b"") + covering.end()
+                masked = masked or mask_text(asked.kind).encode()
+            elif item.value is None:
+                continue
             else:
                 masked = TextCell(masking, self.named | asked.named).mask(item.value)
             if masked != item.value:

@@ -19,7 +19,7 @@ _ITEM = re.compile(rb'"((?:[^"\\]|\\.)*+)"|((?:[^{},"\\\s]|\\.)++)', re.DOTALL)
 _FIELD = re.compile(rb'((?:[^(),"\\]|\\.|"(?:[^"\\]|""|\\.)*+")*+)([,)])', re.DOTALL)
 _FIELD_PART = re.compile(rb'"((?:[^"\\]|""|\\.)*+)"|\\(.)', re.DOTALL)
 _IN_QUOTES = re.compile(rb'"(")|\\(.)', re.DOTALL)
-_PAIR = re.compile(rb'"((?:[^"\\]|\\.)*+)"=>(?:"((?:[^"\\]|\\.)*+)"|NULL)(?:, |\Z)', re.DOTALL)
+_PAIR = re.compile(rb'"((?:[^"\\]|\\.)*+)"=>(?:"((?:[^"\\]|\\.)*+)"|(NULL))(?:, |\Z)', re.DOTALL)
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 _DEEPEST = 6  # MAXDIM
 _INT = struct.Struct(">i")
@@ -114,6 +114,8 @@ def hstore_items(text: bytes) -> list[Item] | None:
         items.append(Item(name, found.start(1) - 1, found.end(1) + 1))
         if found[2] is not None:
             items.append(Item(_ESCAPED.sub(rb"\1", found[2]), found.start(2) - 1, found.end(2) + 1, name=name))
+        else:
+            items.append(Item(None, found.start(3), found.end(3), name=name))
         at = found.end()
     return items if items and at == len(text) and not text.endswith(b", ") else None
 
