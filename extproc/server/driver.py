@@ -25,6 +25,7 @@ from extproc.protocols.session import (
     Decide,
     Decided,
     Event,
+    Head,
     HeadReceived,
     Lost,
     Pending,
@@ -35,6 +36,7 @@ from extproc.protocols.session import (
     Session,
     Stopped,
     TimedOut,
+    TrailersReceived,
 )
 from extproc.server.caps import Account, Capped
 from extproc.server.gate import Gate
@@ -202,10 +204,9 @@ class Driver:
             yield Received(event.lane, event.data[at : at + size], event.end and last)
 
     async def _step(self, event: Event) -> list[Command]:
-        size = len(event.data) if isinstance(event, Received) else 0
         try:
-            self._hold(size)
-            if self._session.held_bytes + size > INLINE_BYTES:
+            self._hold(len(event.data) if isinstance(event, Received) else 0)
+            if self._session.held_bytes + self._work(event) > INLINE_BYTES:
                 async with self._account.turn:
                     self._stepping = True
                     commands = await asyncio.get_running_loop().run_in_executor(self._pool, self._session.handle, event)
@@ -217,6 +218,18 @@ class Driver:
         except Capped as error:
             return self._session.handle(Stopped(Cause.LIMIT, error.code, str(error)))
         return commands
+
+    def _work(self, event: Event) -> int:
+        """Bytes that the session looks at for an event. A decision has it read the request's head once more, for what
+        the masks change there."""
+        match event:
+            case Received(_, data):
+                return len(data)
+            case HeadReceived(_, head) | TrailersReceived(_, head):
+                return _size(head)
+            case Decided() if (request := self._heads.get(Lane.REQUEST)) is not None:
+                return _size(request.head)
+        return 0
 
     def _hold(self, change: int) -> None:
         self._account.hold(change)
@@ -337,3 +350,8 @@ class Driver:
             for lane, counts in masked.items():
                 self._gate.metrics.masked(self._asker.target.name, lane, counts)
         self._gate.records.delivered(self._asker, self._decision_id, facts, self._recording)
+
+
+def _size(head: Head) -> int:
+    """Characters of a head's names and values."""
+    return sum(len(name) + len(value) for name, value in head.headers)

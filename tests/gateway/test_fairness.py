@@ -37,6 +37,8 @@ ATTACKS: dict[str, Send] = {
     "small values, as many as may be": post(orjson.dumps(list(range(49_000)))),
     "small objects": post(orjson.dumps([{"_method": "x", "a": [1]} for _ in range(12_000)])),
     "a text that looks like a form": post(b"_method x_http_method a=;" * 30_000, "text/plain"),
+    "a value of thousands of fields": post(b"x=_method" + b";=" * 14_000, "application/x-www-form-urlencoded"),
+    "long heads": lambda agent: agent.get("/x", headers={f"x-{i}": "a@b.c 10.0.0.1 " * 50 + "z" for i in range(70)}),
     "a form": post(b"&".join(b"_%d=;x" % i for i in range(1000)), "application/x-www-form-urlencoded"),
 }
 

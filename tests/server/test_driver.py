@@ -1,6 +1,7 @@
 """The driver on its own, with a wire and a session that a test scripts."""
 
 import asyncio
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import cast
@@ -25,6 +26,7 @@ from extproc.protocols.session import (
     Received,
     Send,
     SendHead,
+    TrailersReceived,
 )
 from extproc.server.caps import Account, Limits
 from extproc.server.driver import Aborted, Driver
@@ -122,14 +124,14 @@ class Paper:
         return len(self.kinds)
 
 
-def drive(session: Scripted, journal: Paper, folder: Path, *events: Event) -> Wire:
+def drive(session: Scripted, journal: Paper, folder: Path, *events: Event, first: HeadReceived = FIRST) -> Wire:
     """Drive one exchange, recorded below `folder`; raises what the driver raises."""
     wire, metrics = Wire(*events), Metrics(CollectorRegistry())
     gate = Gate(Allow(), cast(Holds, None), journal, metrics, NoHistory(), Checks(), recorder(folder))
     account = Account(Limits(1, 1000))
     asker = Asker(ALICE, target(), "s1", "r1", "127.0.0.1", {})
     with ThreadPoolExecutor(1) as pool, pytest.raises(Aborted):
-        asyncio.run(Driver(wire, session, gate, asker, account, pool, ("GET", "/x")).run(FIRST))
+        asyncio.run(Driver(wire, session, gate, asker, account, pool, ("GET", "/x")).run(first))
     return wire
 
 
@@ -169,3 +171,31 @@ def test_a_session_takes_a_body_in_bites(data: bytes, parts: list[bytes], tmp_pa
     drive(session, Paper(), tmp_path, Received(Lane.RESPONSE, data, True))
     ends = [False] * (len(parts) - 1) + [True]
     assert [(r.data, r.end) for r in session.taken] == list(zip(parts, ends, strict=True))
+
+
+class Threaded(Scripted):
+    """Notes which events it handles in the thread of the event loop."""
+
+    def __init__(self) -> None:
+        super().__init__(Grant)
+        self.inline: list[type[Event]] = []
+        self.handled: list[type[Event]] = []
+
+    def handle(self, event: Event) -> list[Command]:
+        """The script for the request, nothing for the response."""
+        self.handled.append(type(event))
+        if threading.current_thread() is threading.main_thread():
+            self.inline.append(type(event))
+        of_response = isinstance(event, HeadReceived | TrailersReceived) and event.lane is Lane.RESPONSE
+        return [] if of_response else super().handle(event)
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_long_heads_are_read_beside_the_event_loop(large: bool, tmp_path: Path) -> None:
+    """A principal's long heads and trailers, and a decision on one, keep no other exchange waiting."""
+    head = Head(((":method", "GET"), (":path", "/x"), *((f"x-{n}", "v" * 80) for n in range(60 if large else 1))))
+    session = Threaded()
+    events = HeadReceived(Lane.RESPONSE, head, False), TrailersReceived(Lane.RESPONSE, head)
+    drive(session, Paper(), tmp_path, *events, first=HeadReceived(Lane.REQUEST, head, True))
+    assert session.handled == [HeadReceived, Decided, HeadReceived, TrailersReceived]
+    assert session.inline == ([] if large else session.handled)
