@@ -24,8 +24,8 @@ from enum import StrEnum
 from typing import Any
 
 from extproc.approvals import people
-from extproc.approvals.display import is_plain
 from extproc.domain.decision import Approval, Decision
+from extproc.domain.display import is_plain
 from extproc.domain.hold import Hold, HoldState, Vote
 from extproc.domain.json import JSON, Document
 from extproc.domain.principal import Principal

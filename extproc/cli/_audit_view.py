@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from extproc.approvals.display import visible
 from extproc.cli._holds_view import Screen
 from extproc.cli._sessions_view import EFFECTS, ID_LENGTH, decision_id, effect_of, objects, part
 from extproc.cli._terminal import fit, widths_of
+from extproc.domain.display import visible
 
 # Columns that give way, the last first: the least that they need and the most that they get.
 _FLEXIBLE = {4: (12, 400), 6: (8, 48), 5: (8, 32), 2: (8, 28), 3: (5, 24)}

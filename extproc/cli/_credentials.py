@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from extproc.approvals.display import visible
 from extproc.cli._common import CommandError
+from extproc.domain.display import visible
 
 if TYPE_CHECKING:
     from extproc.adapters.login import Client, Login

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from extproc.approvals.display import visible, visible_lines
+from extproc.domain.display import visible, visible_lines
 
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
 _STATES = {"pending": "yellow", "approved": "green", "used": "green", "denied": "red"}

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from extproc.approvals.display import visible
 from extproc.cli._common import CommandError
+from extproc.domain.display import visible
 
 if TYPE_CHECKING:
     from extproc.config import Settings, SettingsError

@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-from extproc.approvals.display import visible
 from extproc.cli._terminal import fit, width, widths_of
+from extproc.domain.display import visible
 from extproc.masking.checks import describe
 from extproc.masking.explain import written
 from extproc.masking.rules.model import WORD, Family, Rule

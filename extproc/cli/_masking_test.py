@@ -4,11 +4,11 @@ import argparse
 import json
 import textwrap
 
-from extproc.approvals.display import visible
 from extproc.cli._common import OK, PROBLEMS
 from extproc.cli._masking_list import folded
 from extproc.cli._masking_rules import rules_of, shipped_rules
 from extproc.cli._terminal import columns
+from extproc.domain.display import visible
 from extproc.masking.advice import advice
 from extproc.masking.trial import Failure, tried
 

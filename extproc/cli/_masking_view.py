@@ -3,9 +3,9 @@
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 
-from extproc.approvals.display import visible
 from extproc.cli._holds_view import Screen
 from extproc.cli._terminal import fit, width
+from extproc.domain.display import visible
 from extproc.masking.checks import describe
 from extproc.masking.engine.span import Span
 from extproc.masking.explain import Candidate, Verdict, beginning, needs, written

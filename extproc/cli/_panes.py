@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from extproc.approvals.display import visible, visible_lines
 from extproc.cli._holds_view import Screen
 from extproc.cli._terminal import fit, size, wrap
+from extproc.domain.display import visible, visible_lines
 
 NARROW = 90
 """Columns below which panes are stacked."""

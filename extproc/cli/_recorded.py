@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from typing import Any
 
-from extproc.approvals.display import visible, visible_lines
 from extproc.cli._common import CommandError
 from extproc.cli._panes import MOST_BYTES, NARROW, Pane, body
 from extproc.cli._sessions_source import Source
 from extproc.cli._sessions_view import decision_id, objects, part
 from extproc.cli._terminal import size
+from extproc.domain.display import visible, visible_lines
 
 LANES = ("request", "response")
 POSTGRES = "application/vnd.postgresql"

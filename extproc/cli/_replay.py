@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from extproc.approvals.display import visible
 from extproc.cli._holds_view import Screen
 from extproc.cli._panes import draw
 from extproc.cli._recorded import Recorded
 from extproc.cli._sessions_source import Source
 from extproc.cli._sessions_view import effect_of, ended, head, moment, part, title
 from extproc.cli._terminal import columns, span
+from extproc.domain.display import visible
 
 SHORTEST_SECONDS = 0.02
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from extproc.approvals.display import visible
+from extproc.domain.display import visible
 
 DAY = 86400
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from extproc.approvals.display import visible, visible_lines
 from extproc.cli._holds_view import Screen
 from extproc.cli._terminal import fit, size, span, widths_of
+from extproc.domain.display import visible, visible_lines
 
 EFFECTS = {"allow": "green", "mask": "yellow", "hold": "yellow", "block": "red"}
 ID_LENGTH = 10

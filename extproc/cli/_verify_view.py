@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from extproc.approvals.display import visible
+from extproc.domain.display import visible
 
 if TYPE_CHECKING:
     from extproc.audit.verify import Report, StreamReport, Upto

@@ -6,9 +6,9 @@ import sys
 from typing import Any
 from urllib.parse import urlencode
 
-from extproc.approvals.display import visible
 from extproc.cli._common import OK, CommandError, Subparsers, add_command
 from extproc.cli._control_client import add_access, administrator, print_json
+from extproc.domain.display import visible
 
 _NAMES = (
     "A principal is named by its subject, whoever issued it, or by issuer and subject with a space between. What acts\n"

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from extproc.approvals.display import visible
 from extproc.cli._common import OK, PROBLEMS, Subparsers, add_command
 from extproc.cli._control_client import add_access, approver, print_json
 from extproc.cli._holds_view import Screen, detail, table, utc_now
+from extproc.domain.display import visible
 
 POLL_SECONDS = 1.0
 

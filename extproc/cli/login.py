@@ -11,10 +11,10 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from extproc.approvals.display import visible
 from extproc.cli import _credentials as credentials
 from extproc.cli import passwords
 from extproc.cli._common import OK, PROBLEMS, CommandError, Subparsers, add_command, add_config, load_settings
+from extproc.domain.display import visible
 
 if TYPE_CHECKING:
     from extproc.adapters.login import Asked, Client, Login

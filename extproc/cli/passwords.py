@@ -7,9 +7,9 @@ import shlex
 import sys
 from typing import Any
 
-from extproc.approvals.display import visible
 from extproc.cli._common import OK, Subparsers, add_command
 from extproc.cli._control_client import add_access, administrator, approver, print_json
+from extproc.domain.display import visible
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 _FORMATS = ("text", "env", "pgpass")

@@ -12,7 +12,6 @@ from extproc.adapters.opa import bundle, library
 from extproc.adapters.opa.binary import OpaFailed, OpaMissing, find_opa
 from extproc.adapters.opa.check import Checked, check, evaluate, unformatted
 from extproc.adapters.opa.refused import PolicyRefused
-from extproc.approvals.display import visible
 from extproc.cli._common import (
     DEFAULT_CONFIG,
     OK,
@@ -26,6 +25,7 @@ from extproc.cli._common import (
 from extproc.cli._control_client import add_access
 from extproc.cli._sessions_source import source
 from extproc.domain.decision import Decision, Effect, MalformedDecision, Mode, Reason, parse
+from extproc.domain.display import visible
 from extproc.domain.mask import EVERY, GROUPS, Mask, Operator
 
 _LARGEST_INPUT = 16 << 20

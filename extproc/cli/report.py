@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from extproc.approvals.display import visible
 from extproc.cli._common import OK, PROBLEMS, CommandError, Subparsers, add_command, add_config
 from extproc.cli._in_force import settings_in_force
 from extproc.cli._times import record_time
+from extproc.domain.display import visible
 
 if TYPE_CHECKING:
     from extproc.audit.export.gaps import Trail

@@ -9,12 +9,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from extproc.approvals.display import visible
 from extproc.cli._common import OK, PROBLEMS, CommandError, Subparsers, add_command
 from extproc.cli._control_client import add_access, print_json
 from extproc.cli._retention_source import source
 from extproc.cli._retention_view import counts, hold_lines, report_lines
 from extproc.cli._times import record_time
+from extproc.domain.display import visible
 
 if TYPE_CHECKING:
     from extproc.cli._retention_source import Source

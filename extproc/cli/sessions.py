@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from extproc.approvals.display import visible
 from extproc.cli._common import INTERRUPTED, OK, CommandError, Subparsers, add_command
 from extproc.cli._control_client import add_access, print_json
 from extproc.cli._export import register_export
@@ -19,6 +18,7 @@ from extproc.cli._sessions_source import catch_up, folder, jaeger, source
 from extproc.cli._sessions_view import entry, head, table
 from extproc.cli._terminal import columns, size
 from extproc.cli._trail_query import add_filters, pages, query_of
+from extproc.domain.display import visible
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 

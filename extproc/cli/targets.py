@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from extproc.approvals.display import visible
 from extproc.cli._common import OK, PROBLEMS, CommandError, Subparsers, add_command
 from extproc.cli._control_client import add_access, administrator, print_json
+from extproc.domain.display import visible
 
 _MOST_BYTES = 64 * 1024
 # Option, setting, and whether it names a file.

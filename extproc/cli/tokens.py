@@ -6,9 +6,9 @@ import sys
 from typing import Any
 from urllib.parse import urlencode
 
-from extproc.approvals.display import visible
 from extproc.cli._common import OK, CommandError, Subparsers, add_command
 from extproc.cli._control_client import add_access, administrator, print_json
+from extproc.domain.display import visible
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from aiohttp import web
 
-from extproc.approvals.display import is_plain
 from extproc.console.problem import BadRequest
+from extproc.domain.display import is_plain
 
 MAX_BODY_BYTES = 16_384
 LIST_LENGTH = 64

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.approvals.display import is_plain, visible, visible_lines
+from extproc.domain.display import is_plain, visible, visible_lines
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,12 @@ HOSTILE = "<script>alert(1)</script><img src=x onerror=y>\"' &amp; \x1b[31m \u20
 SHOWN = (
     ("a < b & c", "a &lt; b &amp; c"),
     ("\"quoted' ", "&quot;quoted&#x27; "),
-    ("\x1b[31m", "⟨U+001B⟩[31m"),
-    ("pay\u202eload", "pay⟨U+202E⟩load"),
-    ("zero\u200bwidth\u3164", "zero⟨U+200B⟩width⟨U+3164⟩"),
+    ("\x1b[31m", "&lt;U+001B&gt;[31m"),
+    ("pay\u202eload", "pay&lt;U+202E&gt;load"),
+    ("zero\u200bwidth\u3164", "zero&lt;U+200B&gt;width&lt;U+3164&gt;"),
     ("two\nlines\tand é", "two\nlines\tand é"),
+    ("DROP\u0336 x\n\u0301", "DROP&lt;U+0336&gt; x\n&lt;U+0301&gt;"),
+    ("a\ufffcb\u2d7f", "a&lt;U+FFFC&gt;b&lt;U+2D7F&gt;"),
 )
 TAGS = (
     *(

@@ -3,28 +3,23 @@
 Everything that comes from a record goes through `shown` (or through what calls it): records hold what agents wrote.
 """
 
+import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from html import escape
 
+from extproc.domain.display import visible
+
 _NAMES = {"allow": "allowed", "mask": "allowed, masked", "hold": "held", "block": "blocked"}
 EFFECTS = tuple(_NAMES)
-# Characters that Unicode calls printable though nothing is drawn for them: fillers, joiners, variation selectors.
-_UNSEEN = frozenset(
-    {0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0}
-    | {*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)}
-)
+_BREAKS = re.compile("([\n\t])")
 
 
 def shown(value: object) -> str:
-    """Text for HTML, in an element or a quoted attribute. What can't be seen, or moves what can, is spelled out."""
-    text = str(value)
-    if not (text.isascii() and text.isprintable()):
-        text = "".join(
-            c if (c.isprintable() and ord(c) not in _UNSEEN) or c in "\n\t" else f"⟨U+{ord(c):04X}⟩" for c in text
-        )
-    return escape(text)
+    """Text for HTML, in an element or a quoted attribute. What can't be seen, or covers or moves what can, is spelled
+    out, as approvers see it."""
+    return escape("".join(part if part in "\n\t" else visible(part) for part in _BREAKS.split(str(value))))
 
 
 def code(value: object) -> str:
