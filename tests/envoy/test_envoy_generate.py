@@ -23,6 +23,7 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v
 from envoy_data_plane.google.protobuf import Any
 
 from extproc.adapters.ca import ensure_ca, ensure_leaf
+from extproc.adapters.envoy.clusters import QUEUED_FRAMES
 from extproc.adapters.envoy.destinations import intercepted
 from extproc.adapters.envoy.files import command, write
 from extproc.adapters.envoy.generate import Resources, documents, generate
@@ -86,6 +87,14 @@ def test_write_replaces_what_differs(tmp_path: Path) -> None:
     modes = {stat.S_IMODE(path.stat().st_mode) for path in directory.rglob("*") if path.is_file()}
     assert (modes, stat.S_IMODE(directory.stat().st_mode)) == ({0o600}, 0o700)
     assert sorted(path.name for path in directory.iterdir() if path.name.startswith(".")) == []
+
+
+def test_a_worker_may_be_sent_many_resets() -> None:
+    """Envoy resets at a worker what a client resets: no number of that may end the connection that all share."""
+    workers = json.loads(documents(generate(PLAN))["cds.json"])["resources"][0]
+    [protocol] = workers["typed_extension_protocol_options"].values()
+    options = protocol["explicit_http_config"]["http2_protocol_options"]
+    assert options["max_outbound_frames"] == options["max_outbound_control_frames"] == QUEUED_FRAMES
 
 
 def test_drain_outlasts_every_hold() -> None:

@@ -49,6 +49,11 @@ WORKERS = "workers"
 HELD_AT_ONCE = 10_000
 """Streams to the processors at one time, over all workers. Held requests count, so Envoy's 1,024 would be too few."""
 
+QUEUED_FRAMES = 1 << 20
+"""Frames that may wait for a worker to read them. Each stream that a client resets is reset at the worker as well. With
+Envoy's 1,000, which are meant for peers that flood, a client that resets many would end the connection to the worker,
+and the exchanges of all others with it. A worker that reads nothing is given up after two seconds anyway."""
+
 WORKER_CONNECTION_WINDOW = 4 * WINDOW
 """Of one connection to a worker, which all requests of an Envoy thread share. It bounds throughput and memory; a client
 that stalls does not use it up, because Envoy reads what the processor sends and stops reading the upstream instead."""
@@ -91,6 +96,8 @@ def workers_cluster(plan: EnvoyPlan) -> Cluster:
                     initial_stream_window_size=WINDOW,
                     initial_connection_window_size=WORKER_CONNECTION_WINDOW,
                     max_concurrent_streams=HELD_AT_ONCE,
+                    max_outbound_frames=QUEUED_FRAMES,
+                    max_outbound_control_frames=QUEUED_FRAMES,
                     # In full duplex there is no message timeout. A worker that is stopped answers no ping, and its
                     # requests end with its connection; one whose loop hangs is ended by its supervisor.
                     connection_keepalive=KeepaliveSettings(interval=seconds(1), timeout=seconds(2)),
