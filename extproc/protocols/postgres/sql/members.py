@@ -27,7 +27,6 @@ EXTRACTS_MEMBERS: Final = frozenset(
 """Functions that read one."""
 MEMBER_TAGS: Final = frozenset({"A_Expr", "FuncCall", "A_Indirection"})
 """Nodes that may read one."""
-_DOCUMENTS: Final = frozenset({"json", "jsonb"})
 _SCALARS: Final = frozenset(
     {
         *("bool", "int2", "int4", "int8", "float4", "float8", "numeric", "money", "uuid", "inet", "cidr", "macaddr"),
@@ -37,6 +36,9 @@ _SCALARS: Final = frozenset(
 """Types of which no value is written as a document is: a cast of one to these is an error, whatever it holds."""
 _ARRAY: Final = re.compile(r'\{(?:[^{}",\\]*|"[^"\\{}]*")(?:,(?:[^{}",\\]*|"[^"\\{}]*"))*\}')
 _WILD: Final = ("%", "_", "\\")
+_DOCUMENTS: Final = frozenset({"json", "jsonb"})
+_PLAIN: Final = frozenset({"text", "varchar"})
+_CUTTING: Final = frozenset({"typmods", "arrayBounds", "setof", "pct_type"})
 _MOST: Final = 64
 """Keys of one constant that are named one by one, and steps of one path."""
 
@@ -118,18 +120,31 @@ def _keys(node: Node) -> list[str] | None:
     if tag == "A_ArrayExpr":
         found = [_constant(one) for one in body.get("elements", [])]
         return None if None in found else [one for one in found if one is not None]
-    said = _constant(node)
+    said = _constant(_element_wise(node))
     if said is None or _ARRAY.fullmatch(said) is None:
         return None
     return [one.strip().strip('"') for one in said[1:-1].split(",")]
 
 
-def _constant(node: Node) -> str | None:
-    """The text of a constant, whatever it is cast to."""
+def _constant(node: Node, types: frozenset[str] = _PLAIN) -> str | None:
+    """The text of a constant. A cast to one of these types leaves it as it is; to any other, or with a length, it may
+    be another text."""
     tag, body = only(node)
     while tag == "TypeCast":
+        of = body["typeName"]
+        schema, name = parts(of["names"])
+        if schema not in (None, "pg_catalog") or name not in types or not of.keys().isdisjoint(_CUTTING):
+            return None
         tag, body = only(body["arg"])
     return str(body["sval"].get("sval", "")) if tag == "A_Const" and "sval" in body else None
+
+
+def _element_wise(node: Node) -> Node:
+    """What is cast to an array of text."""
+    tag, body = only(node)
+    of = body.get("typeName", {})
+    plain = tag == "TypeCast" and "arrayBounds" in of and parts(of["names"])[1] in _PLAIN and "typmods" not in of
+    return body["arg"] if plain else node
 
 
 def asked(body: Node) -> Access | None:
@@ -139,7 +154,7 @@ def asked(body: Node) -> Access | None:
         return None
     found = None
     if name == "@>":
-        found = _contained(_constant(body["rexpr"]))
+        found = _contained(_constant(body["rexpr"], _PLAIN | _DOCUMENTS))
     elif name in _EXISTS:
         one = _constant(body["rexpr"]) if name == "?" else None
         found = _keys(body["rexpr"]) if name != "?" else None if one is None else [one]
