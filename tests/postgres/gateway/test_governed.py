@@ -38,7 +38,8 @@ TELLS = [
     "('[52:52]={x}'::text[])[ascii(left(card_number,1))]", "coalesce(card_number, 'none')", "count(card_number)",
     "doc->>'card_number' = '4111'", "doc::text LIKE '%4111%'", "left(doc->>'bill', 12)", "jsonb_pretty(doc)",
     "v::text > ''", "pin IS NULL AND card_number > ''", "doc @> '{\"bill\": {\"iban\": \"x\"}}'",
-    "jsonb_path_exists(doc, '$.card_number')",
+    "jsonb_path_exists(doc, '$.card_number')", "(card_number).length", "(doc).jsonb_each_text", "(v).doc.jsonb_send",
+    "doc->>'card_number!'::varchar(11)", "doc #>> '{card_number!}'::varchar(11)[]",
 ]  # fmt: skip
 
 
@@ -47,6 +48,35 @@ def test_what_tells_of_a_governed_value_is_held_in_production(gateway: DatabaseG
     """In the results already, before anything is compared in a condition."""
     with Client(gateway.dsn()) as client:
         assert "Filtering, sorting, grouping or joining" in becomes(client, f"SELECT {expression} FROM vault v")
+
+
+UNNAMED = [
+    "SELECT (SELECT card_number AS x) FROM vault WHERE id < 9 ORDER BY x",
+    "SELECT o.*, card_number FROM (SELECT 1 AS a) o, vault WHERE id < 9 ORDER BY 2",
+    "SELECT 1 FROM ((SELECT id, card_number AS x FROM vault) a JOIN vault b USING (id)) j WHERE x LIKE '4%'",
+    (
+        "WITH RECURSIVE r AS (SELECT id, card_number FROM vault WHERE id < 9 UNION ALL SELECT id, card_number FROM r "
+        "WHERE false) SEARCH BREADTH FIRST BY card_number SET place SELECT id FROM r ORDER BY place"
+    ),
+    (
+        "WITH RECURSIVE r AS (SELECT card_number, 0 AS n FROM vault WHERE id = 1 UNION ALL SELECT '4111', n + 1 FROM r "
+        "WHERE n < 1) CYCLE card_number SET again USING way SELECT 1 FROM r WHERE again"
+    ),
+]
+
+
+@pytest.mark.parametrize("sql", UNNAMED)
+def test_what_decides_under_another_name_is_held(gateway: DatabaseGateway, sql: str) -> None:
+    """Also where the text does not tell which name that is."""
+    with Client(gateway.dsn()) as client:
+        assert "Filtering, sorting, grouping or joining" in becomes(client, sql)
+
+
+@pytest.mark.parametrize("sql", ["SELECT ('f'::text).pg_read_file", "SELECT g.pg_sleep FROM generate_series(1, 1) g"])
+def test_a_function_written_as_an_attribute_is_a_call(gateway: DatabaseGateway, sql: str) -> None:
+    """Of which policy knows."""
+    with Client(gateway.dsn()) as client:
+        assert "reaches beyond the database's tables" in becomes(client, sql)
 
 
 def test_what_only_shows_them_is_masked_alike(gateway: DatabaseGateway) -> None:

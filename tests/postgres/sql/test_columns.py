@@ -24,7 +24,7 @@ def said(columns: tuple[Column, ...] | None) -> str | None:
         ("SELECT a FROM t, u", "read", "?.a"),
         ("SELECT c FROM customers c", "read", "customers.*"),
         ("SELECT row_to_json(c), c::text FROM customers c", "read", "customers.*"),
-        ("SELECT (c).email FROM customers c", "read", "customers.email"),
+        ("SELECT (c).email FROM customers c", "read", "customers.c->email customers.email"),
         ("SELECT s.e FROM (SELECT email AS e FROM customers) s", "read", "customers.email"),
         ("SELECT 1 FROM (SELECT * FROM customers) s WHERE ssn = 'x'", "filtered", "customers.ssn"),
         ("SELECT 1 FROM a JOIN b USING (id)", "joined", "a.id b.id"),
@@ -47,7 +47,7 @@ def said(columns: tuple[Column, ...] | None) -> str | None:
         ("COPY t (a, b) TO STDOUT", "read", "t.a t.b"),
         ("COPY t FROM STDIN WHERE a > 1", "filtered", "t.a"),
         ("SELECT c.to_json FROM customers c", "read", "customers.* customers.to_json"),
-        ("SELECT (c).row_to_json FROM customers c", "read", "customers.* customers.row_to_json"),
+        ("SELECT (c).row_to_json FROM customers c", "read", "customers.c customers.* customers.row_to_json"),
         ("SELECT crm.customers.jsonb_agg FROM crm.customers", "read", "customers.* customers.jsonb_agg"),
         ("SELECT 1 FROM customers c WHERE c.to_json->>'x' LIKE 'a'", "filtered", "customers.* customers.to_json"),
         ("SELECT 1 FROM (SELECT email FROM customers) s WHERE s.mine = 'x'", "filtered", "customers.email"),
@@ -97,6 +97,51 @@ def said(columns: tuple[Column, ...] | None) -> str | None:
             "",
         ),
         ("SELECT a, b AS x, t.c, d::text, e || f FROM t", "parts", "t.d t.e t.f"),
+        ("SELECT (SELECT email AS e) FROM c ORDER BY e", "sorted", "c.email c.e"),
+        ("SELECT (SELECT email AS e) FROM c GROUP BY e", "grouped", "c.e c.email"),
+        ("SELECT DISTINCT ON (e) (SELECT email AS e) FROM c", "grouped", "c.email c.e"),
+        ("SELECT n.*, c.email FROM n, c ORDER BY 3", "sorted", "n.* c.email"),
+        ("SELECT n.*, c.email FROM n, c GROUP BY 3", "grouped", "n.* c.email"),
+        (
+            "SELECT 1 FROM ((SELECT email AS x, id FROM c) a JOIN c b USING (id)) j WHERE j.x = 'a'",
+            "filtered",
+            "c.email c.id c.x",
+        ),
+        ("SELECT 1 FROM (SELECT (c).* FROM c) s (a, b) WHERE b = 'a'", "filtered", "c.* ?.b ?.*"),
+        ("SELECT 1 FROM (SELECT * FROM c UNION ALL SELECT * FROM d) s WHERE a = 1", "filtered", "?.a ?.*"),
+        (
+            (
+                "WITH RECURSIVE r AS (SELECT id, email FROM c UNION ALL SELECT id, email FROM r) "
+                "SEARCH DEPTH FIRST BY email SET o SELECT id FROM r ORDER BY o"
+            ),
+            "sorted",
+            "c.id c.email",
+        ),
+        (
+            (
+                "WITH RECURSIVE r AS (SELECT email FROM c UNION ALL SELECT 'x' FROM r) "
+                "CYCLE email SET again USING way SELECT 1 FROM r WHERE again"
+            ),
+            "filtered",
+            "c.email",
+        ),
+        (
+            (
+                "WITH RECURSIVE r AS (SELECT email FROM c UNION ALL SELECT 'x' FROM r) "
+                "CYCLE email SET again USING way SELECT 1 FROM r"
+            ),
+            "grouped",
+            "c.email",
+        ),
+        (
+            "SELECT 1 FROM (n CROSS JOIN (SELECT email AS id FROM c) a) JOIN b USING (id)",
+            "joined",
+            "n.id c.email b.id",
+        ),
+        ("SELECT doc->>'as'::varchar(1), doc->'b'::text FROM c", "filtered", "c.doc"),
+        ("SELECT doc #>> '{as}'::varchar(1)[], doc #> '{b}'::text[] FROM c", "filtered", "c.doc"),
+        ("SELECT doc->>'a '::bpchar FROM c", "filtered", "c.doc"),
+        ("SELECT doc @> '{\"a\": 1}'::jsonb FROM c", "filtered", "c.doc->a"),
         (
             "SELECT doc->'a'->>'b', doc#>>'{c,d}', doc['e'], (p).f, jsonb_extract_path_text(doc, 'g') FROM t",
             "filtered",
@@ -249,3 +294,10 @@ def test_a_reader_keeps_what_is_the_texts_alone() -> None:
     first = reader.read("PREPARE p AS TABLE a").prepared
     second = reader.read("PREPARE p AS TABLE b").prepared
     assert reader.read("EXECUTE p", first) != reader.read("EXECUTE p", second)
+
+
+def test_a_value_that_is_made_of_too_many_columns_may_be_of_any() -> None:
+    """They are not named one by one."""
+    many = ", ".join(f"u.c{number}" for number in range(70))
+    sql = f"SELECT 1 FROM (SELECT concat(c.email, {many}) AS x FROM c, u) s WHERE x LIKE 'a%'"
+    assert said(read(sql).statements[0].columns.filtered) == "?.x ?.*"

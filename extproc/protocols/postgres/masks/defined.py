@@ -100,6 +100,12 @@ _SQL = """WITH RECURSIVE member AS (
     AND (p.pronargs OPERATOR(pg_catalog.-) p.pronargdefaults) OPERATOR(pg_catalog.<) '2'::pg_catalog.int2
     AND t.typtype OPERATOR(pg_catalog.=) ANY ('{{c,d,p}}'::pg_catalog."char"[])
     AND t.typname OPERATOR(pg_catalog.<>) ALL ('{{cstring,internal}}'::pg_catalog.name[])
+  UNION ALL
+  SELECT 'u'::pg_catalog.text, 'any'::pg_catalog.name, p.proname, NULL::pg_catalog.name, NULL::pg_catalog.name
+  FROM pg_catalog.pg_proc AS p, pg_catalog.pg_type AS t
+  WHERE t.oid OPERATOR(pg_catalog.=) p.proargtypes[0] AND p.oid OPERATOR(pg_catalog.>=) '16384'::pg_catalog.oid
+    AND (p.pronargs OPERATOR(pg_catalog.-) p.pronargdefaults) OPERATOR(pg_catalog.<) '2'::pg_catalog.int2
+    AND t.typname OPERATOR(pg_catalog.<>) ALL ('{{cstring,internal}}'::pg_catalog.name[])
 )
 SELECT DISTINCT a.kind, a.schema::pg_catalog.text, a.name::pg_catalog.text, a.type_schema::pg_catalog.text,
   a.type_name::pg_catalog.text

@@ -4,7 +4,7 @@ Which operator a name means is decided by the types of its operands, which a tex
 PostgreSQL's own only where nobody has given it to other code ("Operator Type Resolution", "Value Storage").
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
@@ -13,6 +13,7 @@ from extproc.protocols.postgres.sql.builtin import computes
 from extproc.protocols.postgres.sql.draft import Draft
 from extproc.protocols.postgres.sql.effects import LATER
 from extproc.protocols.postgres.sql.facts import Function, Statement
+from extproc.protocols.postgres.sql.unary import is_unary
 
 _NAMES: Final = """
 !! !~ !~* !~~ !~~* # ## #- #> #>> % & && &< &<| &> * *< *<= *<> *= *> *>= + - -> ->> -|- / < <-> << <<= <<| <= <>
@@ -39,7 +40,8 @@ class Custom:
     `functions`: of functions that may run any code, and have a name of PostgreSQL's own. `types`: of types that values
     are converted to by such a function, or checked by it. `relations`: of tables and views with columns of a type whose
     casts call such a function, and the types as (schema, name). `calls`: names of functions that take a row, so that
-    `t.f` may be a call. Without `told` the server did not say, so that any name may be that of any code. Without
+    `t.f` may be a call. `unary`: names of functions that one value of any type is enough for, so that `(x).f` may be a
+    call. Without `told` the server did not say, so that any name may be that of any code. Without
     `settled` there may be more of all of them, which nobody can tell: what an operator or a cast gives may then be
     anything.
     """
@@ -50,6 +52,7 @@ class Custom:
     types: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     relations: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     calls: frozenset[str] = frozenset()
+    unary: frozenset[str] = frozenset()
     told: bool = True
     settled: bool = True
 
@@ -81,17 +84,22 @@ class Custom:
         """The code that runs where a value becomes one of this type."""
         return _in(self.types, schema, name)
 
+    def applies(self, name: str) -> bool:
+        """Whether `(x).name` may be a call of a function that is not known to compute and do nothing else."""
+        return not (self.told and self.settled) or name in self.unary or is_unary(name)
+
     def relation(self, name: str) -> tuple[Function, ...]:
         """The code that may run wherever a value of a relation of this name is used as one of another type."""
         return tuple(Function(*one) for one in self.relations.get(name, ()))
 
-    def defining(self, operators: Iterable[str], functions: Iterable[str], types: Iterable[str]) -> "Custom":
+    def defining(self, operators: Iterable[str], functions: Collection[str], types: Iterable[str]) -> "Custom":
         """The same with some that were just defined, in whatever schema."""
         return replace(
             self,
             operators={**self.operators, **_anywhere(operators)},
             functions={**self.functions, **_anywhere(name for name in functions if computes(None, name))},
             types={**self.types, **_anywhere(types)},
+            unary=self.unary.union(functions),
         )
 
     def joined(self, more: "Custom") -> "Custom":
@@ -103,6 +111,7 @@ class Custom:
             operators={**self.operators, **more.operators},
             functions={**self.functions, **more.functions},
             types={**self.types, **more.types},
+            unary=self.unary | more.unary,
             settled=self.settled and more.settled,
         )
 
@@ -116,7 +125,7 @@ UNTOLD: Final = Custom(told=False)
 def custom_of(rows: Sequence[Sequence[str | None]]) -> Custom:
     """From the answer to masks.question.Defined: rows of kind, schema, name and, of a relation, schema and name of a
     type. Raises ValueError for rows that are none."""
-    found: dict[str, dict[str, dict[str, None]]] = {kind: {} for kind in "ohftc"}
+    found: dict[str, dict[str, dict[str, None]]] = {kind: {} for kind in "ohftcu"}
     relations: dict[str, dict[tuple[str, str], None]] = {}
     for row in rows:
         kind, schema, name, type_schema, type_name = row
@@ -136,6 +145,7 @@ def custom_of(rows: Sequence[Sequence[str | None]]) -> Custom:
         types,
         {name: tuple(types_of) for name, types_of in relations.items()},
         frozenset(found["c"]),
+        frozenset(found["u"]),
     )
 
 

@@ -35,6 +35,8 @@ _MEANT: Final = {
     SCALAR: ("read", "filtered"),
 }
 
+_TELLING: Final = frozenset({"filtered", "sorted", "grouped", "joined"})
+"""Places where a column shows by what it decides, whatever masks do to values."""
 _NAMED: Final = (Column, Member)
 
 
@@ -87,6 +89,9 @@ class Draft:
         named = dict.fromkeys(one if one.name != "*" else whole(one) for one in columns if type(one) in _NAMED)
         for one in _MEANT.get(place, (place,)):
             self.columns[one].update(named)
+            if origins is UNKNOWN and one in _TELLING:
+                # It may be any column of what the statement reads, under whatever name.
+                self.columns[one][Column(None, None, "*")] = None
         if place == "read":
             self.columns["parts"].update((whole(one), None) for one in columns if _is_part(one))
 

@@ -15,7 +15,7 @@ from extproc.protocols.postgres.sql.builtin import JOINS_TEXT, RUNS_TEXT, comput
 from extproc.protocols.postgres.sql.compare import only, text
 from extproc.protocols.postgres.sql.documents import EQUAL, Documents
 from extproc.protocols.postgres.sql.draft import COMPARED, DECIDING, Draft, union
-from extproc.protocols.postgres.sql.facts import Function, Setting
+from extproc.protocols.postgres.sql.facts import Column, Function, Setting
 from extproc.protocols.postgres.sql.members import (
     ASKS_FOR_MEMBERS,
     EXTRACTS_MEMBERS,
@@ -23,6 +23,7 @@ from extproc.protocols.postgres.sql.members import (
     READS_MEMBERS,
     access,
     asked,
+    inside,
     is_document,
     is_scalar,
     members,
@@ -32,6 +33,7 @@ from extproc.protocols.postgres.sql.names import parts, texts
 from extproc.protocols.postgres.sql.scope import Scope
 from extproc.protocols.postgres.sql.script import UNKNOWN, Origins, Output
 from extproc.protocols.postgres.sql.tree import Node
+from extproc.protocols.postgres.sql.unary import TYPES
 from extproc.protocols.postgres.sql.walk import Walk, as_text, deciding
 
 _CARRYING: Final = frozenset({"CollateClause", "List", "ResTarget"})
@@ -101,6 +103,8 @@ class Expressions(Documents, ABC):
     def _attribute(self, walk: Walk, schema: str | None, table: str, name: str, place: str, flows: bool) -> None:
         """`t.name` and `(t).name`: a column of that table, or all of them for `*`."""
         origins = walk.scope.qualified(schema, table, name)
+        if walk.scope.is_value(schema, table, name) and self._applies(walk, name, flows):
+            place = deciding(place)
         called = walk.scope.calls(schema, table, name)
         if called:
             walk.draft.functions[Function(None, name)] = None
@@ -252,16 +256,26 @@ class Expressions(Documents, ABC):
             names = texts(inner["fields"])
             schema = names[-2] if len(names) > 1 else None
             if walk.scope.sources_of(schema, names[-1]) and (len(names) > 1 or walk.scope.is_row(names[-1])):
+                before = walk.scope.before_row(names[0]) if len(names) == 1 else ()
+                if before != ():
+                    called = self._applies(walk, text(first), flows)
+                    own = inside(before) if called else members(before, [text(first)])
+                    walk.draft.add(deciding(place) if called else place, own, text(first))
+                    if flows:
+                        walk.flow(own)
+                if self._applies_any(walk, body["indirection"][1:], flows):
+                    place = deciding(place)
                 self._attribute(walk, schema, names[-1], text(first), place, flows)
                 walk.todo.append((body["indirection"][1:], place, flows))
                 return
+        applied = self._applies_any(walk, body["indirection"], flows)
         found = access({"A_Indirection": body})
         if found is not None and self.member(walk, found, place, flows):
             return
         # A row of whatever table: a parameter's, or what a function gives.
         for one in body["indirection"]:
             if "String" in one:
-                walk.draft.add(place, UNKNOWN, text(one))
+                walk.draft.add(place, (Column(None, None, text(one)),), text(one))
         names = [text(one) for one in body["indirection"] if "String" in one]
         column = self.document(walk, body["arg"])
         if column is not None and len(names) == len(body["indirection"]):
@@ -270,9 +284,27 @@ class Expressions(Documents, ABC):
             walk.draft.add(place, reached, names[0])
             if flows:
                 walk.flow(reached, place)
-            return
-        place = place if len(names) == len(body["indirection"]) else deciding(place)
+            if not applied:
+                return
+        place = place if not applied and len(names) == len(body["indirection"]) else deciding(place)
         walk.todo += [(body["indirection"], place, flows), (body["arg"], place, flows)]
+
+    def _applies_any(self, walk: Walk, indirection: list[Node], flows: bool) -> bool:
+        found = [self._applies(walk, text(one), flows) for one in indirection if "String" in one]
+        return True in found
+
+    def _applies(self, walk: Walk, name: str, flows: bool) -> bool:
+        """Whether `(x).name` may be `name(x)`, of whatever x is: a call, which is among the facts then, or a cast."""
+        if name in TYPES or self.converts(walk.draft, {"names": [{"String": {"sval": name}}]}):
+            return True
+        known = computes(None, name)
+        if not known and not self.custom.applies(name):
+            return False
+        walk.draft.functions[Function(None, name)] = None
+        if self.own(walk.draft, self.custom.function(None, name)) or not known:
+            walk.draft.doubt("function")
+            walk.known = walk.known and not flows
+        return True
 
     def _json_query(self, walk: Walk, body: Node, place: str, flows: bool) -> None:
         outputs = self.query(walk.draft, only(body["query"])[1], walk.scope, walk.scope.ctes)

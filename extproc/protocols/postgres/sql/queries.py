@@ -9,7 +9,7 @@ from extproc.protocols.postgres.sql.facts import Unparsable
 from extproc.protocols.postgres.sql.names import texts
 from extproc.protocols.postgres.sql.recursion import combined, provisional, settled
 from extproc.protocols.postgres.sql.scope import ANYTHING, Cte, Ctes, Scope, renamed
-from extproc.protocols.postgres.sql.script import UNKNOWN, Origins, Output
+from extproc.protocols.postgres.sql.script import Origins, Output
 from extproc.protocols.postgres.sql.tables import Tables, is_star, labelled, star
 from extproc.protocols.postgres.sql.tree import Node
 from extproc.protocols.postgres.sql.truth import where
@@ -25,17 +25,22 @@ _WEAKER: Final = ("none", "always", "some")
 class Named:
     """The output columns of a query, to be found by label and by number."""
 
-    __slots__ = ("_outputs", "_plain", "labels")
+    __slots__ = ("_behind", "_outputs", "_plain", "labels", "unlabelled")
 
     def __init__(self, outputs: tuple[Output, ...]) -> None:
         self._outputs = outputs
         self._plain = next((place for place, output in enumerate(outputs) if output.star), len(outputs))
         self.labels = {one.label: one for one in reversed(outputs) if not one.star and one.label is not None}
+        self.unlabelled = union(one.origins for one in outputs if not one.star and one.label is None)
+        behind = outputs[self._plain :]
+        self._behind = Output(None, union(one.origins for one in behind), star=True) if behind else None
 
     def at(self, number: int) -> Output | None:
-        """The column of this number, from 1; or the first star, which it may be one of."""
-        place = min(number - 1, self._plain)
-        return self._outputs[place] if 0 <= place < len(self._outputs) else None
+        """The column of this number, from 1; behind the first star, any from there on."""
+        place = number - 1
+        if place < self._plain:
+            return self._outputs[place] if place >= 0 else None
+        return self._behind
 
 
 class Queries(Tables):
@@ -163,7 +168,11 @@ class Queries(Tables):
         if tag == "A_Const" and "ival" in body:
             found = outputs.at(body["ival"].get("ival", 0))
         elif tag == "ColumnRef" and len(body["fields"]) == 1:
-            found = outputs.labels.get(text(body["fields"][0]))
+            name = text(body["fields"][0])
+            found = outputs.labels.get(name)
+            if found is None and outputs.unlabelled != ():
+                # What PostgreSQL calls them the text does not tell.
+                draft.add(place, outputs.unlabelled, name)
         if found is None:
             self.value(draft, scope, item, place)
         else:
@@ -215,7 +224,11 @@ class Queries(Tables):
                 ("cycle_clause", "cycle_path_column"),
             )
         ]
-        cte.outputs = (*renamed(outputs, names), *(Output(one, UNKNOWN) for one in extra if one))
+        found = renamed(outputs, names)
+        if "cycle_clause" in cte.body:
+            _compare(draft, found)
+        made = union(one.origins for one in found)
+        cte.outputs = (*found, *(Output(one, made) for one in extra if one))
         return cte.outputs
 
     def _again(self, draft: Draft, cte: Cte, node: Node, ctes: Ctes, names: list[str]) -> tuple[Output, ...]:

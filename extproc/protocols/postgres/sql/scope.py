@@ -47,16 +47,18 @@ def renamed(outputs: tuple[Output, ...], names: list[str]) -> tuple[Output, ...]
 class Source:
     """One FROM item: a name and columns."""
 
-    __slots__ = ("alias", "named", "open", "outputs", "qualified", "schema")
+    __slots__ = ("alias", "named", "of_function", "open", "outputs", "qualified", "schema")
 
     def __init__(
         self, alias: str | None, outputs: tuple[Output, ...], schema: str | None = None, qualified: bool = False
     ) -> None:
-        """`schema` is that of a table without alias. With `qualified` its columns have to be named with the alias."""
+        """`schema` is that of a table without alias. With `qualified` its columns have to be named with the alias.
+        `of_function`: of a function in FROM, whose row may be a value of any type, the names that are columns of it."""
         self.alias = alias
         self.schema = schema
         self.outputs = outputs
         self.qualified = qualified
+        self.of_function: frozenset[str] | None = None
         self.named: dict[str, Origins] = {}
         self.open: Output | None = None
         for output in outputs:
@@ -164,6 +166,13 @@ class Scope:
         """True when a name without a table can only be a FROM item's: a whole row."""
         return name in self.items and name not in self.named
 
+    def before_row(self, name: str) -> Origins:
+        """The column that a name without a table, which a FROM item has too, may be of this query or of one around it:
+        a column goes before a row."""
+        found = self.column(name)
+        own = self.open.named(name) if self.open is not None and self.open.origins is not UNKNOWN else ()
+        return own if found is UNKNOWN else union((tuple(one for one in found if not one.is_star), own))
+
     def whole(self) -> Origins:
         """What a row of all FROM items is made of."""
         if self._whole is None:
@@ -182,6 +191,11 @@ class Scope:
     def calls(self, schema: str | None, table: str, name: str) -> bool:
         """Whether that is, or may be, no column but a function of a row."""
         return name != "*" and any(source.calls(name) for source in self.sources_of(schema, table))
+
+    def is_value(self, schema: str | None, table: str, name: str) -> bool:
+        """Whether `table.name` may be a function of a value that is no row: of what a function in FROM gives."""
+        sources = self.sources_of(schema, table)
+        return any(one.of_function is not None and name not in one.of_function for one in sources)
 
     def sources_of(self, schema: str | None, table: str) -> list[Source]:
         """The FROM items of this name in the nearest scope that has one."""

@@ -101,7 +101,11 @@ class Tables(Expressions):
         # A function may be given rows of a table: `*` of that is any of its columns.
         if origins is not UNKNOWN and any(column.is_star for column in origins):
             origins = UNKNOWN
-        return Source(alias, (Output(None, origins, star=True),))
+        source = Source(alias, (Output(None, origins, star=True),))
+        listed = [*body.get("coldeflist", []), *(one for item in items for part in item[1:] for one in _listed(part))]
+        columns = (only(one)[1].get("colname", "") for one in listed)
+        source.of_function = frozenset((alias or "", "ordinality", *alias_of(body)[1], *columns))
+        return source
 
     def _lateral(self, scope: Scope, beside: list[Joined]) -> Scope:
         """The scope of a FROM item that sees those in front of it."""
@@ -140,10 +144,17 @@ class Tables(Expressions):
         return joined, outputs
 
 
+def _listed(definitions: Node) -> list[Node]:
+    """The column definitions of one function in ROWS FROM."""
+    return [one for one in definitions.get("List", {}).get("items", []) if "ColumnDef" in one]
+
+
 def _side(side: Joined, name: str) -> Origins:
-    """A column of USING on one side of the join; where several tables could have it, it is not told which."""
+    """A column of USING on one side of the join; where several tables could have it, it is any of them."""
     having = [one for one in side[0] if not one.qualified and (name in one.named or one.open is not None)]
-    return having[0].column(name) if len(having) == 1 else (Column(None, None, name),)
+    if all(name not in one.named for one in having) and len(having) != 1:
+        return (Column(None, None, name),)
+    return union(one.column(name) for one in having)
 
 
 def _merged(left: tuple[Output, ...], right: tuple[Output, ...], using: list[str], natural: bool) -> tuple[Output, ...]:
@@ -152,10 +163,8 @@ def _merged(left: tuple[Output, ...], right: tuple[Output, ...], using: list[str
     if not using and not natural:
         return outputs
     if natural or any(output.star for output in outputs):
-        # Where which column stands is not told; what it is called is, where all are stars.
-        if all(output.star for output in outputs):
-            return (Output(None, union(output.origins for output in outputs), star=True),)
-        return (ANYTHING,)
+        # Where which column stands is not told; of which table one of a star is, its name tells.
+        return (Output(None, union(output.origins for output in outputs), star=True),)
     front = [Output(name, union(one.origins for one in outputs if one.label == name)) for name in using]
     return (*front, *(output for output in outputs if output.label not in using))
 
