@@ -115,3 +115,11 @@ def test_members_are_not_copied_to_where_they_have_no_name(gateway: DatabaseGate
     """In every environment."""
     with Client(gateway.dsn("owner", LAB)) as client:
         assert "person's approval" in becomes(client, f"CREATE TABLE copied AS SELECT {column} AS x FROM vault")
+
+
+@pytest.mark.parametrize("value", ["('\"' || note || card_number || '\"')::int", "(doc->>'bill')::int"])
+def test_errors_repeat_no_governed_value(gateway: DatabaseGateway, value: str) -> None:
+    """Whatever quotes stand in it or are put around it."""
+    with Client(gateway.dsn("owner", LAB)) as client:
+        word = becomes(client, f"SELECT {value} FROM vault WHERE id = 1")
+    assert word == '22P02 invalid input syntax for type integer: "[masked:column]"'

@@ -38,7 +38,21 @@ TEXTS: list[tuple[str, str, list[Mask], str]] = [
     ("M", "index 97 out of valid range, 0..2", [KEY], f"index {X} out of valid range, {X}"),
     ("D", "date field value out of range: 97-99-01", [KEY], f"date field value out of range: {X}"),
     ("q", "SELECT 'Jane'", [KEY], f"SELECT '{X}'"),
-    ("H", "Say 'Jane''s' or \"a\"\"b\".", [KEY], f"Say '{X}' or \"{X}\"."),
+    ("H", "Say 'Jane''s' or \"a\"\"b\".", [KEY], f"Say '{X}\"."),
+    ("M", 'invalid input syntax for type integer: ""Jane""', [KEY], f'invalid input syntax for type integer: "{X}"'),
+    (
+        "M",
+        'invalid input syntax for type integer: "{"a": "Jane"}"',
+        [KEY],
+        f'invalid input syntax for type integer: "{X}"',
+    ),
+    ("M", 'relation "a"Jane"b" does not exist', [KEY], f'relation "{X}" does not exist'),
+    (
+        "M",
+        'invalid byte sequence for encoding "UTF8": 0xe1 0x75',
+        [KEY],
+        f'invalid byte sequence for encoding "{X}": {X} {X}',
+    ),
 ]
 
 
@@ -94,3 +108,16 @@ def test_names_that_somebodys_function_says_are_words() -> None:
     wanted = (("C", "P0001"), ("M", X), ("c", X), ("n", X), ("R", "exec_stmt_raise"))
     assert mask_notice(fields, [KEY], KNOWN, SQL) == (wanted, {"column": 3})
     assert mask_notice(fields, [ALL], KNOWN, SQL)[0][2] == ("c", "[masked:email]")
+
+
+def test_lines_of_an_xml_document_are_masked() -> None:
+    """The detail of an error has them as they are."""
+    fields = (("C", "2200M"), ("M", "invalid XML document"), ("D", "line 1: Start tag expected\nJane\n^"))
+    assert mask_notice(fields, [KEY], KNOWN, None)[0][2] == ("D", X)
+
+
+def test_numbers_of_objects_are_masked_where_a_row_may_have_told_them() -> None:
+    """An error that was found in the statement has those that stand there."""
+    fields = (("C", "42P01"), ("M", "relation with OID 99 does not exist"))
+    assert mask_notice(fields, [KEY], KNOWN, None)[0][1] == ("M", f"relation with OID {X} does not exist")
+    assert mask_notice((*fields, ("P", "8")), [KEY], KNOWN, "SELECT 99")[0][1] == fields[1]

@@ -24,6 +24,8 @@ _RAISED = re.compile(r"exec_stmt_raise|PLy_|plperl|pltcl|exec_stmt_assert")
 _ANYTHING = _NAMES | frozenset("MDH")
 """Fields that may say anything then."""
 
+# From the first quote to the last: a value may have quotes in it, its own or such as an expression put around a part.
+_BETWEEN = re.compile(r"[\"«“„'](.*)[\"»”“']", re.DOTALL)
 # What is quoted, whatever the language of the messages.
 _QUOTED = re.compile(r"\"((?:[^\"]|\"\")*+)\"|«([^»]*+)»|“([^”]*+)”|„([^“”]*+)[“”]|'((?:[^']|'')*+)'")
 # `Key (email)=(jane@example.com) already exists.` and `Failing row contains (1, Jane, jane@example.com).`: to the last
@@ -32,10 +34,14 @@ _VALUE = re.compile(r"(?<=\)=)\((.*)\)", re.DOTALL)
 _ROW = re.compile(r"(?<!\S)\((?!.*\)=\()(.*)\)", re.DOTALL)
 _BEHIND = re.compile(r"(?<=: )(.+)$", re.MULTILINE)  # `JSON data, line 1: {"email": ...`
 
-# Numbers that were computed: `requested character too large for encoding: 1200097`.
-_NUMBER = re.compile(r"(?<!\w)([-+]?\d(?:[\d.:-]*\d)?)(?!\w)")
+# Numbers that were computed: `requested character too large for encoding: 1200097`, `encoding "UTF8": 0xe1 0x75`.
+_NUMBER = re.compile(r"(?<!\w)([-+]?\d(?:[\w.:+-]*\w)?)(?!\w)")
 _OF_DATA = ("22", "23")
 """Classes of SQLSTATE (Appendix A) whose words are about values."""
+_OF_OBJECTS = ("42", "XX")
+"""Those that have one where it was read from a row: `relation with OID 99 does not exist`."""
+_OF_XML = "2200"
+"""The start of those whose detail has lines of the document."""
 
 _PATTERNS = {"D": (_VALUE, _ROW, _QUOTED), "W": (_BEHIND, _QUOTED)}
 
@@ -60,7 +66,9 @@ def mask_notice(
     # An error with a position was found before a row was read. Any other may quote a value, and a statement that lists
     # all that it could be would have it told.
     said = sql or "" if any(code == "P" for code, _ in fields) else ""
-    numbers = (_NUMBER,) if any(code == "C" and text.startswith(_OF_DATA) for code, text in fields) else ()
+    about = _OF_DATA if said else _OF_DATA + _OF_OBJECTS
+    numbers = (_NUMBER,) if any(code == "C" and text.startswith(about) for code, text in fields) else ()
+    xml = any(code == "C" and text.startswith(_OF_XML) for code, text in fields)
     raised = any(code == "R" and _RAISED.match(text) for code, text in fields)
     # Whoever raises an error says what these are, too (RAISE, "USING").
     words = _WORDS | _NAMES if raised else _WORDS
@@ -82,6 +90,11 @@ def mask_notice(
                     text = mask_text(COLUMN)
                     masking.count(COLUMN)
             elif masking.plan.keys:
+                if not said and not _all_words(text, own):
+                    text = _BETWEEN.sub(covered, text)
+                if xml and code == "D":
+                    text = mask_text(COLUMN)
+                    masking.count(COLUMN)
                 for pattern in (*_PATTERNS.get(code, (_VALUE, _QUOTED)), *(numbers if code in "MDH" else ())):
                     text = pattern.sub(covered, text)
             text, found = mask_whole(plan, text)
@@ -94,3 +107,9 @@ def mask_notice(
 def _is_word(text: str, own: str) -> bool:
     """Whether a text stands somewhere, not as a part of a longer word."""
     return not text or re.search(rf"(?<!\w){re.escape(text)}(?!\w)", own) is not None
+
+
+def _all_words(text: str, own: str) -> bool:
+    """Whether all that is quoted in a message is a name that another field has: no value is quoted then."""
+    names = set(own.split("\n")) - {""}
+    return all(max(found) in names for found in _QUOTED.findall(text))
