@@ -118,6 +118,12 @@ copies(statement) if {
 	thing.type == "trigger"
 }
 
+# What keeps a value, or hands it on, under a name that nothing governs.
+copies(statement) if {
+	some function in statement.functions
+	lower(function.name) in {"pg_notify", "setval"}
+}
+
 stores(statement) if statement.within in {"create", "insert"}
 
 # What is written to governed columns alone stays governed.

@@ -123,3 +123,11 @@ test_reading_is_not_copying if {
 		found(testing.select("customers", ["email"], {"within": within})) == set()
 	}
 }
+
+test_a_sequence_or_a_notification_is_a_copy if {
+	every name in ["setval", "pg_notify"] {
+		calls := {"functions": [testing.named(name)]}
+		found(testing.select("customers", ["email"], calls)) == {["governed-copy", "hold"]}
+		found(testing.select("customers", ["city"], calls)) == set()
+	}
+}
