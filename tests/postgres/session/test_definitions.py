@@ -45,7 +45,8 @@ VIEW: list[str | None] = [
     "SELECT customers.city AS mail FROM customers",
 ]
 CHANGED = [*VIEW[:-1], "SELECT customers.email AS mail FROM customers"]
-CUSTOMERS: list[str | None] = ["8", "public", "customers", "r", '[[1,"email",25,null,false],[2,"city",25,null,false]]', "[]", None]
+COLUMNS = '[[1,"email",25,null,false],[2,"city",25,null,false]]'
+CUSTOMERS: list[str | None] = ["8", "public", "customers", "r", COLUMNS, "[]", None]
 IN_TRANSACTION = ReadyForQuery(Transaction.OPEN)
 FAILING = ReadyForQuery(Transaction.FAILED)
 
