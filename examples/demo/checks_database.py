@@ -42,7 +42,7 @@ def database_checks(seen: Seen) -> list[Check]:
 
 def check_read(seen: Seen) -> Check:
     """The server ran the query; what the agent got has masks where governed columns are, whatever they were called."""
-    claim = "a SELECT's governed columns come back masked, under another name and backwards as well"
+    claim = "a SELECT's governed columns come back masked, under another name and joined to text as well"
     rows = rows_of(seen.answer(script.READ))
     if len(rows) != 2 or not seen.ran(script.READ):
         return Check(claim, False, f"the agent read: {short(seen.answer(script.READ)) or 'nothing'}")

@@ -3,7 +3,7 @@
 TOOL, SHELL = "run_sql", "shell"
 """The tool's name, and whose messages say what came of a script."""
 
-# Card number and SSN are governed columns: here one has another name, and the other is spelled backwards.
+# Card number and SSN are governed columns: here one has another name, and the other is joined to text.
 READ = (
     "SELECT id, name, card_number AS reference, 'no. ' || ssn AS code, note FROM customers "
     "WHERE id IN (1042, 1043) ORDER BY id"
