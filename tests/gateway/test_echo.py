@@ -123,6 +123,23 @@ def test_an_echo_in_a_header_is_masked(gateway: Gateway) -> None:
     assert leaks(shown(reply)) == []
 
 
+def as_header_name(seen: Seen) -> Iterable[bytes]:
+    token = told(seen).split()[1]
+    coded = "".join(f"%{byte:02X}" for byte in token.encode())
+    more = [f"{token}: 1", f"x-{token.encode().hex()}: 1", f"location: /next?token={coded}", "x-plain: kept"]
+    return answer(b"ok", "text/plain", *more)
+
+
+def test_an_echo_as_a_headers_name(gateway: Gateway) -> None:
+    """Envoy writes it in lower case; the header stays behind, and what else the head says stays."""
+    gateway.upstream.answer = as_header_name
+    with gateway.client("listener") as agent:
+        reply = agent.get("/name")
+    assert (reply.status_code, reply.text, reply.headers["x-plain"]) == (200, "ok", "kept")
+    assert reply.headers["location"] == f"/next?token={MASK}"
+    assert not [form for form in spellings(CREDENTIAL) if form.lower() in shown(reply).lower()]
+
+
 def test_an_agent_that_has_it_may_not_send_it(gateway: Gateway) -> None:
     """Whoever shows what only the gateway should have is blocked."""
     with gateway.client("thief") as agent:

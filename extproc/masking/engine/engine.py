@@ -8,12 +8,12 @@ other kinds it selects, for each rule finds its own values.
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-from extproc.masking.engine._re2 import PatternSet
 from extproc.masking.engine.context import FieldNames
+from extproc.masking.engine.credentials import CredentialSearch
+from extproc.masking.engine.escapes import Text
 from extproc.masking.engine.finder import Finder
 from extproc.masking.engine.fingerprint import CREDENTIAL, NONE, Fingerprints
 from extproc.masking.engine.gate import Gate
-from extproc.masking.engine.needles import Needles
 from extproc.masking.rules.model import Family, Rule
 from extproc.masking.rules.text import in_text
 
@@ -21,7 +21,7 @@ from extproc.masking.rules.text import in_text
 class Engine:
     """Rules, compiled; make one and keep it. Raises ValueError for a rule that RE2 refuses."""
 
-    __slots__ = ("rules", "kinds", "gate", "families", "needles", "_names", "_views")
+    __slots__ = ("rules", "kinds", "gate", "families", "search", "_names", "_views")
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self.rules = tuple(rules)
@@ -31,7 +31,7 @@ class Engine:
         """Every kind that a rule has."""
         self._names = FieldNames(self.rules)
         # Compiled once for all views: it takes some 25 ms.
-        self.needles = lru_cache(maxsize=4)(Needles)
+        self.search = lru_cache(maxsize=4)(CredentialSearch)
         self._views = lru_cache(maxsize=64)(self._view)
 
     def detector(
@@ -59,13 +59,12 @@ class Detector:
         "engine",
         "finders",
         "kinds",
-        "needles",
+        "search",
         "credentials",
         "_wanted",
         "_keys",
         "_own",
         "_blind",
-        "_gate",
         "_known",
     )
 
@@ -78,8 +77,7 @@ class Detector:
         self.finders = engine.gate.finders + self._keys.finders
         self.credentials = len(self.finders)
         self._wanted = frozenset(i for i, rule in enumerate(engine.rules) if rule.kind in kinds)
-        self.needles = engine.needles(known) if known else None
-        self._gate = PatternSet([self.needles.gate]) if self.needles is not None else None
+        self.search = engine.search(known) if known else None
         self._blind = not self._wanted
 
     @property
@@ -90,25 +88,29 @@ class Detector:
     @property
     def any(self) -> bool:
         """Whether anything at all is looked for."""
-        return bool(self._wanted or self._keys.finders or self.needles is not None)
+        return bool(self._wanted or self._keys.finders or self.search is not None)
 
-    def opens(self, data: bytes) -> list[int]:
+    def texts(self, data: bytes, at: int, end: int, final: bool) -> list[Text]:
+        """data[at:end] in the readings that credentials are looked for in; none where none are looked for."""
+        return [] if self.search is None else self.search.texts(data, at, end, final)
+
+    def opens(self, data: bytes, texts: list[Text] | None = None) -> list[int]:
         """Indexes of the finders that may have a match in the data, `credentials` among them; the data begins with
-        what stands before the text, or at a boundary."""
+        what stands before the text, or at a boundary. `texts` are those of the data, where there are any yet."""
         found = [] if self._blind else [i for i in self.engine.gate.opens(data) if i in self._wanted]
         if self._keys.finders:
             found += [self._own + i for i in self._keys.opens(data)]
-        if self._gate is not None and self._gate.match(data):
+        if self.search is not None and self.search.opens(texts or self.search.texts(data, 0, len(data), True)):
             found.append(self.credentials)
         return found
 
-    def hold(self, data: bytes, at: int, active: Iterable[int]) -> int:
+    def hold(self, data: bytes, at: int, active: Iterable[int], texts: list[Text]) -> int:
         """The first offset from `at` on from which a match may still be unfinished at the end of the data; `active` as
-        `opens` said of the same data, and `named` of its name."""
+        `opens` said of the same data, and `named` of its name; `texts` are those of the data from `at` on."""
         hold = len(data) if self._blind else self.engine.gate.hold(data, at, [i for i in active if i < self._own])
         if self._keys.finders:
             hold = min(hold, self._keys.hold(data, at, ()))
-        return hold if self.needles is None else self.needles.hold(data, at, hold, len(data))
+        return hold if self.search is None else self.search.hold(texts, hold, len(data))
 
     def named(self, name: str) -> frozenset[int]:
         """Indexes of the finders for which a field's name (a member, a column, an element) is context."""

@@ -28,7 +28,7 @@ WINDOW = 1024
 """Bytes of a spelling that one fingerprint covers; a longer one has several. No more is ever held back for it."""
 
 DIGEST_BYTES = 16
-_VERSION = 1
+_VERSION = 2
 _ANCHOR = 4
 
 
@@ -36,6 +36,8 @@ class Alphabet(StrEnum):
     """What a spelling is made of: the narrowest that fits. Text outside it ends a candidate early."""
 
     HEX = "hex"
+    UPPER = "upper"
+    LOWER = "lower"
     WORD = "word"
     TOKEN = "token"  # noqa: S105 - the name of an alphabet
     GRAPHIC = "graphic"
@@ -44,6 +46,8 @@ class Alphabet(StrEnum):
 
 MEMBERS: dict[Alphabet, str] = {
     Alphabet.HEX: "0-9A-Fa-f",
+    Alphabet.UPPER: "2-7A-Z",
+    Alphabet.LOWER: "2-7a-z",
     Alphabet.WORD: "0-9A-Za-z",
     Alphabet.TOKEN: "0-9A-Za-z._~+/=%-",
     Alphabet.GRAPHIC: r"\x21-\x7e",
@@ -149,11 +153,18 @@ def _spellings(piece: bytes, shown: int) -> Iterator[tuple[bytes, int]]:
         coded = base64.b64encode(bytes(skipped) + piece)[first:last]
         for spelling in dict.fromkeys((coded, coded.replace(b"+", b"-").replace(b"/", b"_"))):
             yield spelling, anchor
+    for skipped in range(5):
+        first, last = -(-8 * skipped // 5), 8 * (skipped + len(piece)) // 5
+        anchor = (8 * (skipped + shown) - 5 * first) // 5
+        coded = base64.b32encode(bytes(skipped) + piece)[first:last]
+        for spelling in (coded, coded.lower()):
+            yield spelling, anchor
 
 
 def _plain(piece: bytes) -> Iterator[bytes]:
     """The piece as it is, percent-encoded, and escaped for JSON and HTML."""
     yield piece
+    yield piece.lower()  # as Envoy writes names of headers
     for safe in ("", "/", "!'()*", "/:"):
         coded = quote(piece, safe=safe).encode()
         yield coded

@@ -10,6 +10,8 @@ _RUN = 12
 
 _IN = {
     Alphabet.HEX: b"0123456789ABCDEFabcdef",
+    Alphabet.UPPER: b"234567ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+    Alphabet.LOWER: b"234567abcdefghijklmnopqrstuvwxyz",
     Alphabet.WORD: b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
     Alphabet.TOKEN: b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz._~+/=%-",
     Alphabet.GRAPHIC: bytes(range(0x21, 0x7F)),
@@ -36,6 +38,10 @@ class Needles:
         self._candidate = Pattern(self.gate).search
         self._anchor = Pattern("|".join(map(_exactly, sorted(self._shapes)))).search
 
+    def opens(self, data: bytes) -> bool:
+        """Whether there may be a credential in the data."""
+        return self._candidate(data, 0, len(data)) is not None
+
     def hold(self, data: bytes, at: int, hold: int, end: int) -> int:
         """The first offset in [at, hold) from which a credential may still be unfinished at `end`, or `hold`."""
         for width in range(min(self._widths[-1] - 1, end - at), 0, -1):
@@ -52,17 +58,6 @@ class Needles:
                 return start
             at = start + 1
         return hold
-
-    def begun(self, data: bytes, seen: int) -> Iterator[tuple[int, int]]:
-        """Where a credential may begin whose anchor ends beyond `seen`, as (start, length), by start."""
-        at = max(0, seen - self._widths[-1] + 1)
-        while found := self._anchor(data, at, len(data)):
-            start = found[0]
-            for width in self._widths:
-                if seen < start + width <= len(data):
-                    for length, _, _ in self._shapes.get(data[start : start + width], ()):
-                        yield start, length
-            at = start + 1
 
     def find(self, data: bytes, at: int, hold: int, end: int) -> Iterator[tuple[int, int]]:
         """The credentials in data[:end] that start in [at, hold), as (start, end), by start; of those that start

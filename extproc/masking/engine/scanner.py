@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from extproc.masking.engine.context import WINDOW
 from extproc.masking.engine.engine import Detector
+from extproc.masking.engine.escapes import Text
 from extproc.masking.engine.finder import Track
 from extproc.masking.engine.span import Span, counted
 
@@ -104,15 +105,21 @@ class Scanner:
             if track.open:
                 track.swallow(buffer, end, shift)
                 self._cover(track)
+        texts: list[Text] = []
         if active is None:
-            active = detector.opens(buffer)
+            texts = detector.texts(buffer, WINDOW, end, final)
+            active = detector.opens(buffer, texts)
         if named:
             active = sorted(named.union(active))
-        hold = end if final else detector.hold(buffer, WINDOW, active)
+        hold = end if final else detector.hold(buffer, WINDOW, active, texts)
         found = self._pending
         if found:
             self._pending = []
         for index in active:
+            if index == detector.credentials:
+                texts = texts or detector.texts(buffer, WINDOW, end, final)
+                found += self._credentials(texts, hold, final, shift)
+                continue
             found += self._find(index, buffer, hold, end + 1 if final else end, end, shift)
         spans = self._merge(found, hold + shift) if found or self._covered > self.settled else []
         self._context, self._held, self.settled = buffer[hold - WINDOW : hold], buffer[hold:end], hold + shift
@@ -131,8 +138,6 @@ class Scanner:
 
     def _find(self, index: int, data: bytes, hold: int, limit: int, end: int, shift: int) -> list[_Found]:
         """What one rule finds that starts before `hold`."""
-        if index == self._detector.credentials:
-            return self._credentials(data, hold, end, shift)
         finder = self._detector.finders[index]
         track = self._tracks.get(index)
         if track is not None and track.open:
@@ -154,12 +159,12 @@ class Scanner:
                 break
         return values
 
-    def _credentials(self, data: bytes, hold: int, end: int, shift: int) -> list[_Found]:
+    def _credentials(self, texts: list[Text], hold: int, final: bool, shift: int) -> list[_Found]:
         """Credentials that start before `hold`, without those inside another one (of `user:password` the password).
         Unlike the values of a rule they may overlap: whatever is part of one is covered."""
-        needles, index = self._detector.needles, self._detector.credentials
+        search, index = self._detector.search, self._detector.credentials
         values: list[_Found] = []
-        for start, stop in needles.find(data, WINDOW, hold, end) if needles is not None else ():
+        for start, stop in search.find(texts, hold, final) if search is not None else ():
             if stop + shift > self._credential:
                 self._credential = stop + shift
                 values.append((start + shift, -1, -1.0, 0, index, stop + shift))

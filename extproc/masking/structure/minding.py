@@ -12,8 +12,10 @@ from extproc.masking.rules.pattern import has, members, writable
 @lru_cache(maxsize=256)
 def taking(plan: Plan, marks: bytes) -> frozenset[int]:
     """Indexes of the rules that may take one of these marks for part of a value: where they stand between two fields,
-    such a rule may find too long a value, refuse it, and never see the short one."""
-    return frozenset(index for index, rule in _rules(plan) if _any(_inside(rule), marks))
+    such a rule may find too long a value, refuse it, and never see the short one. And that of credentials, which may be
+    written in lines."""
+    credentials = frozenset([plan.detector.credentials] if plan.detector.search is not None else [])
+    return credentials | frozenset(index for index, rule in _rules(plan) if _any(_inside(rule), marks))
 
 
 @lru_cache(maxsize=256)
