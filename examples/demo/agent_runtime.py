@@ -132,6 +132,9 @@ def cache_directory(owner: Owner | None) -> Path:
         raise DemoFailed(
             f"{cache} must be a directory of this user that nobody else can write to; set {CACHE_VARIABLE} to another"
         )
+    if owner is not None and found.st_mode & 0o055 != 0o055:
+        # Made under a strict umask; the agent's user has to enter it.
+        cache.chmod(0o755)
     return cache
 
 

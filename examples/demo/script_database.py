@@ -5,7 +5,7 @@ TOOL, SHELL = "run_sql", "shell"
 
 # Card number and SSN are governed columns: here one has another name, and the other is joined to text.
 READ = (
-    "SELECT id, name, card_number AS reference, 'no. ' || ssn AS code, note FROM customers "
+    "SELECT id, name, card_number AS reference, name || ssn AS code, note FROM customers "
     "WHERE id IN (1042, 1043) ORDER BY id"
 )
 DELETE = "DELETE FROM customers"
