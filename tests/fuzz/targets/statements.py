@@ -97,7 +97,7 @@ def _facts(script: Script, flags: int) -> None:
         for wanted in (labels, named):
             found = script.lineage(wanted, number)
             assert len(found) == len(wanted)
-            assert not any(column.name == "*" for origins in found for column in origins or ())
+            assert not any(column.is_star for origins in found for column in origins or ())
 
 
 def _told(text: str) -> None:

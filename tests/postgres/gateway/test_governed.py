@@ -88,6 +88,7 @@ def test_what_only_shows_them_is_masked_alike(gateway: DatabaseGateway) -> None:
         bill = f'{{"iban": "{IBAN}"}}'
         assert shown(client, sql) == [("open", bill, bill), ("shut", bill, bill), ("open", bill, bill)]
         sql = "SELECT doc::text, v::text FROM vault v WHERE id = 1"
+        assert becomes(client, sql) == GRANTED
         assert shown(client, sql) == [(WHOLE, WHOLE)]
 
 
