@@ -151,6 +151,12 @@ def test_targets_come_and_go(gateway: Gateway, processor: Processor, plain: Reco
     """A new target's listener, routes and certificate are added beside the others', whose tunnels stay open."""
     before = gateway.plan
     with gateway.tunnel("plain.holdpoint.test:80") as connection:
+
+        def stays_open() -> None:
+            # Asked after each step, for Envoy closes a tunnel through which nothing comes for ten seconds.
+            connection.sendall(b"GET /a HTTP/1.1\r\nHost: plain.holdpoint.test\r\n\r\n")
+            assert read_reply(connection).status == 200
+
         added = replace(before.targets[0], name="extra", hosts=())
         changed = gateway.apply(replace(before, targets=(*before.targets, added)))
         assert changed[-4:] == ("routes/tunnel-extra.json", "lds.json", "routes/proxy.json", "rds.json")
@@ -162,9 +168,11 @@ def test_targets_come_and_go(gateway: Gateway, processor: Processor, plain: Reco
                 return False
             return True
 
+        stays_open()
         until(reached, "the new target")
+        stays_open()
         gateway.apply(before)
+        stays_open()
         until(lambda: not reached(), "the target to go")
-        connection.sendall(b"GET /a HTTP/1.1\r\nHost: plain.holdpoint.test\r\n\r\n")
-        assert read_reply(connection).status == 200
+        stays_open()
     assert plain.seen[-1].path == "/a"
