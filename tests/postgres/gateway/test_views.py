@@ -249,7 +249,7 @@ def test_a_view_of_the_session_s_own(gateway: DatabaseGateway, wanted: dict[str,
 
 ASKED = "SELECT id FROM desk.names WHERE label LIKE 'A%'"
 UNREAD = "Held for approval: A person has to read what this statement does."
-END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'WITH RECURSIVE asked%'"
+END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ~ '^WITH RECURSIVE (asked|member)'"
 
 
 @pytest.mark.parametrize("before", [ASKED, "SELECT 1"], ids=["asked before", "never asked"])
@@ -263,7 +263,7 @@ def test_without_the_catalogue_nothing_counts_as_harmless(
         try:
             # What is known is believed for a moment.
             word = until(lambda: (now := becomes(client, ASKED)) != GRANTED and now, "the end of what was known")
-            assert word == UNREAD
+            assert str(word).startswith(UNREAD)
             for sql in (*QUERIES, *COPIES):
                 assert UNREAD.partition(": ")[2] in becomes(client, sql.format(t="desk.contacts", c="contact")), sql
         finally:
