@@ -133,7 +133,10 @@ class Behind:
             if place not in _NAMED_IN:
                 # Whoever compares a document, or reads it as text, looks at all that is in it.
                 looked_at = map(whole, found) if place == _PARTS else (one for one in found if type(one) is Column)
-                within = dict.fromkeys(self._within(looked_at, relations))
+                # Parents are not asked about by name; their columns have the types of those that are.
+                asked = self._catalogue.asked
+                told = (one for one in looked_at if one in given or one.table is None or asked(one.table))
+                within = dict.fromkeys(self._within(told, relations))
                 places["read" if place == _PARTS else place] |= within
         return Columns(**{place: tuple(found) for place, found in places.items()})
 

@@ -63,7 +63,5 @@ def test_a_view_that_it_changed_is_unknown(gateway: DatabaseGateway) -> None:
     with Client(gateway.dsn("two", groups=["writer"])) as client:
         client.query("BEGIN")
         approved(gateway, client, "CREATE OR REPLACE VIEW desk.mine AS SELECT id, name AS contact FROM customers")
-        assert (
-            becomes(client, GUESS.format(v="mine"))
-            == "Held for approval: A person has to read what this statement does."
-        )
+        word = becomes(client, GUESS.format(v="mine"))
+        assert word.startswith("Held for approval: A person has to read what this statement does.")

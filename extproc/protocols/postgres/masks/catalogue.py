@@ -174,8 +174,11 @@ class Catalogue:
         if behind is UNKNOWN:
             return UNKNOWN
         found: dict[Column, None] = {}
+        # Parents are not asked about by name; their columns have the types of those that are.
+        told = [one for one in behind if one.table is None or self.asked(one.table)] or behind
+        holds = any(self.holds_members(one, relations) for one in told)
         for one in behind:
-            name = member.name if member.name != "*" or self.holds_members(one, relations) else ""
+            name = member.name if member.name != "*" or holds else ""
             found[Member(one.schema, one.table, name, whole(one).name)] = None
         return tuple(found)
 
