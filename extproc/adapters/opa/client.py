@@ -37,7 +37,7 @@ _BYTES_PER_VALUE = 64
 """Bytes that cost the engine about as much as one value does."""
 
 _PATIENCE = 10
-"""How many deadlines long a heavy evaluation waits for its slot."""
+"""Longest wait of a heavy evaluation for its slot, in multiples of the deadline."""
 
 # An engine at an address whose machine is gone says nothing; seconds and probes until its connections count as lost.
 _KEEPALIVE = ((socket.TCP_KEEPIDLE, 10), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 3))
@@ -161,7 +161,7 @@ class _Connection(asyncio.Protocol):
         self._transport.write_eof()
 
     def _drop(self, data: bytes) -> None:
-        """What comes after all. A whole answer says as well that the engine has stopped."""
+        """Data on a connection that was given up. A complete answer also means that the engine has stopped."""
         try:
             whole = self._reader is None or self._reader.feed(data) is not None
         except Nonsense:
@@ -341,8 +341,8 @@ class OpaClient:
 
 
 def weight(body: bytes) -> int:
-    """What the engine has to do for an input, about: the values in its JSON, and bytes. An estimate from above, for a
-    comma in a string counts as one between values."""
+    """Cost of an evaluation, estimated from its input: JSON values, and one more for each 64 bytes. An upper bound:
+    a comma inside a string counts as a separator."""
     values = body.count(b",") + body.count(b"[") + body.count(b"{")
     return values + len(body) // _BYTES_PER_VALUE
 

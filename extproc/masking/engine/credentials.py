@@ -12,7 +12,7 @@ from extproc.masking.engine.fingerprint import Alphabet, Fingerprints
 from extproc.masking.engine.needles import Needles
 
 LAYERS = 2
-"""How many escapes on top of each other are decoded."""
+"""Layers of escapes that are decoded."""
 
 REACH = 4 << 10
 """Bytes of the stream that a credential takes at most, escapes and separators included. No more is ever held back."""
