@@ -5,10 +5,12 @@ import fcntl
 import subprocess
 import sys
 import tempfile
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -172,3 +174,23 @@ def _free(file: Path) -> bool:
         except BlockingIOError:
             return False
     return True
+
+
+def test_without_a_thread_the_slot_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The caller hears of it, no worker waits behind it, and the next one gets the slot when it is free."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def run() -> None:
+        one, other = Slots(tmp_path, 1), Slots(tmp_path, 1)
+        give_back = await one.take("a")
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", refuse)
+            with pytest.raises(OSError, match="no thread"):
+                await other.take("b")
+        give_back()
+        (await one.take("a"))()
+        (await asyncio.wait_for(other.take("b"), WAIT_SECONDS))()
+
+    asyncio.run(run())

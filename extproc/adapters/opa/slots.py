@@ -80,14 +80,22 @@ class _FileLock:
         self._wanted = False
 
     async def acquire(self) -> None:
-        """Wait for the lock. Cancelled, it is given back as soon as it comes, or given to the next caller."""
+        """Wait for the lock. Cancelled, it is given back as soon as it comes, or given to the next caller.
+
+        Raises OSError where no thread can be had."""
         if self._awaited is None:
             if _locked(self._next) and _locked(self._now):
                 fcntl.flock(self._next, fcntl.LOCK_UN)
                 return
             loop = asyncio.get_running_loop()
             self._awaited = loop.create_future()
-            threading.Thread(target=self._wait, args=(loop,), name="holdpoint-slot", daemon=True).start()
+            try:
+                threading.Thread(target=self._wait, args=(loop,), name="holdpoint-slot", daemon=True).start()
+            except RuntimeError as error:
+                # Nobody waits for the lock then, here or in the line before it; the next caller tries again.
+                self._awaited = None
+                fcntl.flock(self._next, fcntl.LOCK_UN)
+                raise OSError("no thread to wait for a slot") from error
         self._wanted = True
         awaited = self._awaited
         try:
