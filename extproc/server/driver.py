@@ -216,7 +216,9 @@ class Driver:
             # More than came, where what came has to be decoded.
             self._hold(self._session.held_bytes - self._held)
         except Capped as error:
-            return self._session.handle(Stopped(Cause.LIMIT, error.code, str(error)))
+            commands = self._session.handle(Stopped(Cause.LIMIT, error.code, str(error)))
+            # Released now, not when the stream ends: until then the principal's other exchanges would be refused too.
+            self._hold(self._session.held_bytes - self._held)
         return commands
 
     def _work(self, event: Event) -> int:

@@ -12,7 +12,7 @@ from extproc.domain.target import Inspect
 from extproc.masking.structure.coders import CODERS
 from extproc.masking.structure.coding import decoded
 from extproc.protocols.http.session import HttpSession
-from extproc.protocols.session import Abort, HeadReceived, Received, Send, SendHead
+from extproc.protocols.session import Abort, Cause, HeadReceived, Received, Send, SendHead, Stopped
 from tests.http.playbook import ALICE, ALL_MASKS, KEY, Play, body, grant, head, play, request, response_head, target
 from tests.http.test_credentials import KNOWN, TOKEN
 
@@ -91,6 +91,16 @@ def test_what_is_decoded_counts_as_held() -> None:
     assert p.session.held_bytes > 1 << 20
     p.decided(grant())
     assert p.session.held_bytes == 0
+
+
+def test_what_is_refused_holds_nothing() -> None:
+    """Nobody reads it any more, and the principal's other requests need the room."""
+    p = play(limit=1 << 20)
+    p.feed(HeadReceived(Lane.REQUEST, head("POST", "/x", ("content-type", "text/plain"), GZIP), False))
+    p.feed(Received(Lane.REQUEST, b"\x1f\x8b", False))
+    assert p.session.held_bytes > 1 << 16
+    p.feed(Stopped(Cause.LIMIT, "too-many-bytes", "Too many."))
+    assert (p.answer.status, p.session.held_bytes) == (429, 0)
 
 
 @pytest.mark.parametrize("masks", [(), ALL_MASKS])

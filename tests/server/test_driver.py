@@ -26,6 +26,7 @@ from extproc.protocols.session import (
     Received,
     Send,
     SendHead,
+    Stopped,
     TrailersReceived,
 )
 from extproc.server.caps import Account, Limits
@@ -125,14 +126,20 @@ class Paper:
 
 
 def drive(session: Scripted, journal: Paper, folder: Path, *events: Event, first: HeadReceived = FIRST) -> Wire:
-    """Drive one exchange, recorded below `folder`; raises what the driver raises."""
-    wire, metrics = Wire(*events), Metrics(CollectorRegistry())
-    gate = Gate(Allow(), cast(Holds, None), journal, metrics, NoHistory(), Checks(), recorder(folder))
-    account = Account(Limits(1, 1000))
-    asker = Asker(ALICE, target(), "s1", "r1", "127.0.0.1", {})
-    with ThreadPoolExecutor(1) as pool, pytest.raises(Aborted):
-        asyncio.run(Driver(wire, session, gate, asker, account, pool, ("GET", "/x")).run(first))
+    """Drive one exchange that the driver ends, recorded below `folder`."""
+    wire = Wire(*events)
+    with pytest.raises(Aborted):
+        run(wire, session, journal, folder, Account(Limits(1, 1000)), first)
     return wire
+
+
+def run(wire: Wire, session: Scripted, journal: Paper, folder: Path, account: Account, first: HeadReceived) -> None:
+    """Run the driver; raises what it raises."""
+    metrics = Metrics(CollectorRegistry())
+    gate = Gate(Allow(), cast(Holds, None), journal, metrics, NoHistory(), Checks(), recorder(folder))
+    asker = Asker(ALICE, target(), "s1", "r1", "127.0.0.1", {})
+    with ThreadPoolExecutor(1) as pool:
+        asyncio.run(Driver(wire, session, gate, asker, account, pool, ("GET", "/x")).run(first))
 
 
 def test_bytes_go_on_under_the_grant_that_was_given(tmp_path: Path) -> None:
@@ -199,3 +206,32 @@ def test_long_heads_are_read_beside_the_event_loop(large: bool, tmp_path: Path) 
     drive(session, Paper(), tmp_path, *events, first=HeadReceived(Lane.REQUEST, head, True))
     assert session.handled == [HeadReceived, Decided, HeadReceived, TrailersReceived]
     assert session.inline == ([] if large else session.handled)
+
+
+class Holding(Scripted):
+    """Holds a body, and lets go of it when it is refused."""
+
+    held_bytes = 0
+
+    def handle(self, event: Event) -> list[Command]:
+        """Nothing goes on."""
+        if isinstance(event, Stopped):
+            self.held_bytes = 0
+            return [Answer(429, (), b"", event.code)]
+        self.held_bytes += len(event.data) if isinstance(event, Received) else 0
+        return []
+
+
+def test_a_body_that_is_refused_counts_no_longer(tmp_path: Path) -> None:
+    """From then on, not when its stream ends: the principal's other exchanges have the room."""
+    account = Account(Limits(2, 1000))
+    first = HeadReceived(Lane.REQUEST, FIRST.head, False)
+
+    class Observed(Wire):
+        async def answer(self, command: Answer, _: str) -> None:
+            assert account.held == 0
+            await super().answer(command, _)
+
+    wire = Observed(*(Received(Lane.REQUEST, b"x" * 400, False) for _ in range(3)))
+    run(wire, Holding(), Paper(), tmp_path, account, first)
+    assert [c.why for c in wire.written if isinstance(c, Answer)] == ["too-many-bytes"]

@@ -140,6 +140,7 @@ class HttpSession:
         commands = self._step(event)
         if commands and isinstance(commands[-1], Answer | Abort):
             self._state = _State.DONE
+            self._body, self._decoding = bytearray(), 0
             self._answered = commands[-1].status if isinstance(commands[-1], Answer) else None
         else:
             self._completed = self._completed or self._completes(event)
