@@ -10,12 +10,13 @@ from extproc.domain.mask import EVERY, GROUPS, KEY_LENGTH, SECRET, Mask, Operato
 from extproc.masking.bounded import open_kinds
 from extproc.masking.engine.fingerprint import CREDENTIAL
 from extproc.masking.engine.scanner import SLICE, counts
-from extproc.masking.hiding import for_approvers, for_records, plan_of
+from extproc.masking.hiding import for_approvers, for_records
 from extproc.masking.plan import Knowledge, Plan
 from extproc.masking.plan import without as plan_without
 from extproc.masking.redact import redactor
 from extproc.masking.shape import Shape, shape
 from extproc.masking.stage import MaskError, Stage
+from extproc.masking.structure import delimiters
 from extproc.masking.structure.csvheader import called
 from extproc.masking.structure.csvstage import CsvStage
 from extproc.masking.structure.dropping import DropStage
@@ -24,7 +25,6 @@ from extproc.masking.structure.form import FormStage
 from extproc.masking.structure.jsonstage import JsonStage
 from extproc.masking.structure.lenient import LenientStage
 from extproc.masking.structure.llm.answers import AnswerStage
-from extproc.masking.structure.minding import minding, taking
 from extproc.masking.structure.multipart import MultipartStage
 from extproc.masking.structure.names import names
 from extproc.masking.structure.sniff import SniffStage
@@ -94,7 +94,7 @@ def found_among(texts: Sequence[str], knowledge: Knowledge) -> dict[str, int]:
         return found_in(data[0], "text/plain", knowledge)
     plan, _ = _everything(knowledge)
     joined = b"\n".join(data)
-    if taking(plan, b"\n").isdisjoint(plan.detector.opens(joined)):
+    if delimiters.absorbing(plan.detector, b"\n").isdisjoint(plan.detector.opens(joined)):
         return counts(plan.detector, joined)
     # What a rule takes for one value could be the end of one and the beginning of another.
     found: Counter[str] = Counter()
@@ -159,14 +159,12 @@ def forget() -> None:
         shortest_of,
         names,
         called,
-        taking,
-        minding,
         open_kinds,
         for_approvers,
         for_records,
-        plan_of,
     ):
         remembered.cache_clear()
+    delimiters.forget()
 
 
 @lru_cache(maxsize=4)

@@ -17,9 +17,9 @@ from extproc.masking.engine.fingerprint import CREDENTIAL
 from extproc.masking.engine.scanner import NOTHING, scan, whole
 from extproc.masking.engine.span import Span, sole
 from extproc.masking.operators import mask_text
-from extproc.masking.plan import Knowledge, Plan
+from extproc.masking.plan import Knowledge
 from extproc.masking.rules.model import Family
-from extproc.masking.structure.minding import taking
+from extproc.masking.structure.delimiters import absorbing
 
 _HIDDEN_FROM_APPROVERS = frozenset({Family.SECRET, Family.IDENTITY, Family.HEALTH})
 _CARD = "card"
@@ -76,7 +76,7 @@ class Hiding:
         """The same of many (the value, and its name), by index; those in which nothing is hidden are left out."""
         joined = b"\n".join(value for value, _ in values)
         named = {i for i, (_, name) in enumerate(values) if name and self.everything.named(name)}
-        if taking(plan_of(self.everything), b"\n").isdisjoint(self.everything.opens(joined)):
+        if absorbing(self.everything, b"\n").isdisjoint(self.everything.opens(joined)):
             ends = list(accumulate(len(value) + 1 for value, _ in values))
             for span in scan(self.everything, joined):
                 named.update(range(bisect_right(ends, span.start), bisect_left(ends, span.end) + 1))
@@ -142,12 +142,6 @@ def _hiding(
 ) -> Hiding:
     closed = kinds - open_kinds(knowledge.engine)
     return Hiding(knowledge.detector(kinds), knowledge.detector(closed), fits, fits_open, alone)
-
-
-@lru_cache(maxsize=8)
-def plan_of(detector: Detector) -> Plan:
-    """A plan for what a detector finds. Shared."""
-    return Plan(detector)
 
 
 def _meant(text: bytes) -> str:

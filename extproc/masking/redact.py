@@ -12,8 +12,8 @@ from extproc.masking.engine.scanner import scan
 from extproc.masking.engine.span import add
 from extproc.masking.hiding import Hidden, cover, for_records
 from extproc.masking.operators import mask_text
-from extproc.masking.plan import Knowledge, Plan
-from extproc.masking.structure.minding import taking
+from extproc.masking.plan import Knowledge
+from extproc.masking.structure.delimiters import absorbing
 
 SECRET_NAMES = frozenset({
     "password", "passwd", "passphrase", "pwd", "secret", "clientsecret", "secretkey", "secretaccesskey", "token",
@@ -39,7 +39,7 @@ class Redactor:
     def __init__(self, knowledge: Knowledge) -> None:
         self._hiding = for_records(knowledge)
         self._detector = self._hiding.everything
-        self._loose = taking(Plan(self._detector), _BETWEEN.encode())
+        self._loose = absorbing(self._detector, _BETWEEN.encode())
         # Member names that were looked at and ask for nothing: records have the same few over and over.
         self._innocent: set[str] = set()
         # And those that are context for what stands under them, with the finders that they are context for.

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 
 _PRINTABLE = 95
+_EVERY_CHARACTER = bytes(range(256))
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,12 +220,19 @@ def members(seq: Seq) -> set[str]:
 
 def has(inside: str, letters: bytes) -> bool:
     """Whether one of these characters is in a class."""
-    return _class(inside).search(letters) is not None
+    return bool(bits(inside) & bits_of(letters))
 
 
-@lru_cache(maxsize=1024)
-def _class(inside: str) -> re.Pattern[bytes]:
-    return re.compile(b"[" + inside.encode("latin-1") + b"]")
+@lru_cache(maxsize=256)
+def bits_of(letters: bytes) -> int:
+    """Characters as bits."""
+    return sum(1 << letter for letter in set(letters))
+
+
+@lru_cache(maxsize=4096)
+def bits(inside: str) -> int:
+    """The characters of a class, given as the inside of brackets, as bits."""
+    return bits_of(b"".join(re.findall(b"[" + inside.encode("latin-1") + b"]", _EVERY_CHARACTER)))
 
 
 def writable(seq: Seq, letters: bytes) -> bool:

@@ -14,8 +14,8 @@ from extproc.masking.engine.span import add
 from extproc.masking.plan import Plan
 from extproc.masking.stage import MaskError, Stage
 from extproc.masking.structure.csvheader import BOM, DELIMITERS, called, columns, delimiter, says, sure
+from extproc.masking.structure.delimiters import absorbing, prefilter
 from extproc.masking.structure.mapped import PLAIN, MappedMasker, Spelling, WholeMasker, mask_mapped
-from extproc.masking.structure.minding import minding, taking
 from extproc.masking.structure.names import NOT_ASKED, Asked
 from extproc.masking.text import TextStage
 
@@ -152,7 +152,7 @@ class CsvStage:
         sure(self._plan, found)
         self._columns, self._column = columns(self._plan, [DOUBLED.decode(text) for text in found]), 0
         named = NOTHING.union(*(column.named for column in self._columns))
-        self._loose = named if len(named) > _MANY else named & taking(self._plan, cells.ends)
+        self._loose = named if len(named) > _MANY else named & absorbing(self._plan.detector, cells.ends)
         self._named_by = named - self._loose
         self._special = bool(self._loose or self._selected) or any(column.kind is not None for column in self._columns)
         return buffer[end:]
@@ -212,7 +212,7 @@ class CsvStage:
         """Where in these cells there may be values, last part first; they are not told apart for that, so what is found
         may be none. Offsets count from `at` before them."""
         looks = [(raw, self._plan.detector, self._named_by)]
-        if (minds := minding(self._plan, cells.marks, cells.marks)) is not None:
+        if (minds := prefilter(self._plan.detector, cells.marks, cells.marks)) is not None:
             # To such a rule a cell is a line.
             looks.append((cells.lines(raw), minds[0], self._named_by & minds[1]))
         ranges: set[tuple[int, int]] = set()

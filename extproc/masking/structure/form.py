@@ -11,7 +11,7 @@ from extproc.masking.engine.span import add
 from extproc.masking.operators import mask_text
 from extproc.masking.plan import Plan
 from extproc.masking.stage import MaskError
-from extproc.masking.structure.minding import taking
+from extproc.masking.structure.delimiters import absorbing
 from extproc.masking.structure.names import Asked, Names, names
 from extproc.masking.text import TextStage, paint
 
@@ -93,12 +93,12 @@ class FormStage:
         """Which of the texts (names and values by turns) may have to be masked: one look at all, each on a line."""
         plan = self._plan
         named = NOTHING.union(*{one.named for one in asked if one.named})
-        taking_lines = taking(plan, b"\n")
-        loose = named if len(named) > _MANY else named & taking_lines
+        absorbing_lines = absorbing(plan.detector, b"\n")
+        loose = named if len(named) > _MANY else named & absorbing_lines
         dirty = {2 * i + 1 for i, one in enumerate(asked) if one.kind is not None or one.named & loose}
         lines = b"\n".join(texts)
         spans = scan(plan.detector, lines, named - loose)
-        if not taking_lines.isdisjoint(plan.detector.opens(lines)):
+        if not absorbing_lines.isdisjoint(plan.detector.opens(lines)):
             return set(range(len(texts)))
         if not spans:
             return dirty

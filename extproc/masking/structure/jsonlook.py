@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from extproc.masking.engine._re2 import Pattern
 from extproc.masking.engine.scanner import NOTHING, scan
 from extproc.masking.plan import Plan
+from extproc.masking.structure.delimiters import absorbing, prefilter
 from extproc.masking.structure.escaped import spelling, unescape
-from extproc.masking.structure.minding import minding, taking
 from extproc.masking.structure.names import QUOTE, Asked, names
 
 _MANY = 24
@@ -40,8 +40,8 @@ class JsonLook:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._names = names(plan)
-        self._texts = taking(plan, b"\n")
-        self._numbers = minding(plan, _BESIDE, _BETWEEN, _NUMERALS)
+        self._texts = absorbing(plan.detector, b"\n")
+        self._numbers = prefilter(plan.detector, _BESIDE, _BETWEEN, _NUMERALS)
         rules = plan.detector.engine.rules
         self._beside = self._numbers is not None and any(not rules[index].contextual for index in self._numbers[1])
         self._loose = self._loose_texts = NOTHING

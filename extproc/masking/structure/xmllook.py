@@ -6,8 +6,8 @@ from itertools import accumulate
 from extproc.masking.engine.scanner import NOTHING, scan
 from extproc.masking.plan import Plan
 from extproc.masking.structure import markup
+from extproc.masking.structure.delimiters import prefilter
 from extproc.masking.structure.elements import Elements
-from extproc.masking.structure.minding import minding
 
 _MANY = 24
 """Rules for which names in one buffer may be context, for them to be looked for in all of it."""
@@ -124,7 +124,7 @@ class Look:
         looks = [(buffer, plan.detector, named)]
         # To some rules a field is a line.
         for text, beside, between in markup.lines(buffer, inside):
-            if (minds := minding(plan, beside, between)) is not None:
+            if (minds := prefilter(plan.detector, beside, between)) is not None:
                 looks.append((text, minds[0], named & minds[1]))
         found: set[tuple[int, int]] = set()
         for text, detector, context in looks:

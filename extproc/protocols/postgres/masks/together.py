@@ -7,7 +7,7 @@ from itertools import accumulate
 from extproc.masking.engine.scanner import START, Scanner, scan
 from extproc.masking.engine.span import Span
 from extproc.masking.plan import Plan
-from extproc.masking.structure.minding import taking
+from extproc.masking.structure.delimiters import absorbing
 
 BETWEEN = b"\n"
 """What stands between two texts."""
@@ -24,13 +24,13 @@ ALONE = bytes(bytearray(b"\0alone"))
 class Together:
     """Finds values in texts that have nothing to do with each other. Between two of them stands what stands around a
     whole text, so whatever is found in one alone is found there among the others; but by rules that may take that for
-    a part of a value (`taking`): where one of these has anything to look at, texts are looked at one by one."""
+    a part of a value (`absorbing`): where one of these has anything to look at, texts are looked at one by one."""
 
     __slots__ = ("_detector", "_loose")
 
     def __init__(self, plan: Plan) -> None:
         self._detector = plan.detector
-        self._loose = taking(plan, BETWEEN)
+        self._loose = absorbing(plan.detector, BETWEEN)
 
     def any(self, joined: bytes) -> bool:
         """Whether one of many texts, joined by BETWEEN, may have values; by rules that no name is context for."""
