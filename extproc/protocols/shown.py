@@ -23,6 +23,9 @@ MARGIN = 4000
 # A string, with the colon where it is a name; a number; the end of a container.
 _JSON = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"(\s*:)?|(?<![\w.])-?\d[0-9.eE+-]*|[\]}]', re.DOTALL)
 
+# Between two documents.
+_BETWEEN = re.compile(r"[ \t\r\n\x1e]*")
+
 
 def excerpt(text: str, known: Knowledge, most: int = EXCERPT_CHARACTERS, *, document: bool = False) -> str:
     """The start of a text for a record: masked first, cut after, so that no half of a value is left. `document`: it is
@@ -88,15 +91,17 @@ def hide_pairs(text: str, hiding: Hiding) -> str:
     return _text(b"&".join(parts))
 
 
-def is_document(text: str) -> bool:
-    """Whether a text is one JSON document, an object or an array."""
-    if text.lstrip()[:1] not in ("{", "["):
-        return False
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
+def is_json(text: str) -> bool:
+    """Whether a text is JSON: an object or an array, or several in a row (JSON lines, RFC 7464)."""
+    decode, at, end = json.JSONDecoder().raw_decode, 0, len(text)
+    while (at := _BETWEEN.match(text, at).end()) < end:  # type: ignore[union-attr]
+        if text[at] not in "{[":
+            return False
+        try:
+            _, at = decode(text, at)
+        except (ValueError, RecursionError):
+            return False
+    return bool(text.strip())
 
 
 def _meant(raw: bytes) -> bytes:

@@ -247,6 +247,10 @@ def test_json_is_shown_but_for_values(sent: object, shown: object) -> None:
     assert json.loads(p.asked.action.render(()).partition("\n\n")[2]) == shown
 
 
+TOKEN = "ASSEMBLYAI_KEY=0a1b2c3d0a1b2c3d0a1b2c3d0a1b2c3d"
+HIDDEN = "ASSEMBLYAI_KEY=[masked:assemblyai-key]"
+
+
 @pytest.mark.parametrize(
     ("kind", "sent", "shown"),
     [
@@ -255,6 +259,8 @@ def test_json_is_shown_but_for_values(sent: object, shown: object) -> None:
         ("text/plain", BILLS, BILLS),
         ("text/xml", "<a password='*/or/**/id1'>4111111111111111</a>", "<a password='*/or/**/id1'>[masked:card]</a>"),
         ("text/csv", "password,x\n*/or/**/id1,2", "password,x\n*/or/**/id1,2"),
+        ("application/x-ndjson", f'{{"{TOKEN}": 1}}\n["{TOKEN}"]', f'{{"{TOKEN}": 1}}\n["{HIDDEN}"]'),
+        ("application/json-seq", f'\x1e{{"{TOKEN}": 1}}\n\x1e{{}}', f'\x1e{{"{TOKEN}": 1}}\n\x1e{{}}'),
     ],
 )  # fmt: skip
 def test_other_bodies_are_shown_but_for_values(kind: str, sent: str, shown: str) -> None:

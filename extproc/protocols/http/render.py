@@ -17,7 +17,7 @@ from extproc.protocols.http import headers
 from extproc.protocols.http.lanes import masked_headers
 from extproc.protocols.http.message import RequestHead
 from extproc.protocols.session import Head
-from extproc.protocols.shown import RENDER_BYTES, hide, hide_json, hide_pairs, is_document
+from extproc.protocols.shown import RENDER_BYTES, hide, hide_json, hide_pairs, is_json
 
 _NEVER_ON = frozenset(CARRIERS[:2])
 _PRIVATE_KEY = "private-key"
@@ -76,7 +76,7 @@ def _body(head: RequestHead, data: bytes, known: Knowledge, masks: Sequence[Mask
     match shape(head.content_type_value):
         case Shape.FORM:
             return hide_pairs(text, hiding)
-        case Shape.JSON | Shape.UNSURE_TEXT | Shape.UNSURE_BINARY if is_document(text):
+        case Shape.JSON | Shape.UNSURE_TEXT | Shape.UNSURE_BINARY if is_json(text):
             return hide_json(text, hiding)
         case _:
             return hide(text, hiding)
