@@ -26,7 +26,8 @@ FUZZER := .venv-fuzz/made-from-$(shell sha256sum deploy/locks/fuzz.txt 2>/dev/nu
 CLIENTS := .venv-postgres/made-from-$(shell sha256sum deploy/locks/postgres.txt 2>/dev/null | cut -c1-16)
 CODE := extproc tests bench examples deploy/tools/wheel_data.py deploy/tools/fetch
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-export PYTHONDONTWRITEBYTECODE := 1
+# Compiled once, apart from the sources: the tests start hundreds of processes.
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.make/pycache
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help
@@ -177,8 +178,10 @@ rego: $(VENV) tools ## policies: format, strict check, tests
 
 .PHONY: unit
 unit: $(VENV) tools jaeger idp versitygw postgres ## pytest, with the real Envoy, OPA, Jaeger, Keycloak, S3 server and PostgreSQL (ARGS= for more arguments)
+# Unix sockets have short paths, and pytest's folders have long ones.
 	@echo "== pytest"
-	@$(BIN)/python -m pytest -q $(ARGS)
+	@base=$$(mktemp -d /tmp/hp-XXXXXX); trap 'rm -rf "$$base"' EXIT; \
+	$(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 4 --dist loadfile --basetemp "$$base/t" $(ARGS)
 
 .PHONY: lock
 lock: ## resolve the dependencies anew into deploy/locks (needs uv)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from extproc.app.databases import LiveDatabases
 from extproc.app.deciding import Deciding, deciding
 from extproc.app.layout import Layout
-from extproc.app.program import Beat, Main, run
+from extproc.app.program import Beat, Main
 from extproc.config import Settings
 from extproc.server.terminator.databases import Databases
 from extproc.server.terminator.front import Terminator, serve
@@ -16,11 +16,6 @@ from extproc.server.terminator.front import Terminator, serve
 Make = Callable[[Settings, Deciding, Databases], Terminator]
 """Makes what serves the connections, from the settings that it was started with (`listen` does not change while it
 runs), what decides, and the databases that there are."""
-
-
-def postgres(settings: Settings, index: int, make: Make) -> None:
-    """Run one worker until it is told to stop."""
-    run(main_of(settings, index, make), Layout(settings.state).beat(f"postgres-{index}"))
 
 
 def main_of(settings: Settings, index: int, make: Make) -> Main:

@@ -1,6 +1,8 @@
 """The processes that `holdpoint up` starts. Not for people: they expect the folder and keys that `up` prepares."""
 
 import argparse
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,23 +47,6 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _start(arguments: argparse.Namespace, settings: "Settings") -> None:
-    if arguments.process == "postgres":
-        from functools import partial
-
-        from extproc.app.postgres_terminator import terminator
-        from extproc.app.postgres_worker import postgres
-
-        postgres(settings, arguments.index, partial(terminator, arguments.index))
-        return
-    from extproc.app import processes
-
-    if arguments.process == "worker":
-        processes.worker(settings, arguments.index)
-    elif arguments.process == "control":
-        processes.control(settings)
-    elif arguments.process == "watcher":
-        processes.watcher(settings)
-    elif arguments.process == "shipper":
-        processes.shipper(settings)
-    else:
-        processes.archivist(settings)
+    """Import the one process, for each import costs every start of a gateway."""
+    run: Callable[[Settings, int], None] = import_module(f"extproc.app.processes.{arguments.process}").run
+    run(settings, arguments.index)

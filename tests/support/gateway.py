@@ -23,7 +23,7 @@ from extproc.audit.reader import records, streams
 from tests.support.envoy_upstream import RecordingUpstream
 from tests.support.jwt import TokenIssuer
 
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 CREDENTIAL = "the-real-credential-of-crm"
 
 
