@@ -67,7 +67,8 @@ def masked_headers(
 ) -> tuple[dict[str, list[str]], dict[str, int]]:
     """The values of the headers that the masks change, by name, and how many values were masked by kind. Raises
     MaskError."""
-    visible = [(n, v) for n, v in head.headers if headers.masked(n)]
+    masked = headers.masked_in_answers if lane is Lane.RESPONSE else headers.masked
+    visible = [(n, v) for n, v in head.headers if masked(n)]
     found: dict[str, int] = {}
     if not mask_value(masks, lane.value, "\n".join(v for _, v in visible), known)[1]:
         return {}, found
