@@ -30,12 +30,14 @@ from extproc.masking.structure.names import names
 from extproc.masking.structure.sniff import SniffStage
 from extproc.masking.structure.spelt import RawBehind, SpeltStage
 from extproc.masking.structure.sse.stage import SseStage
+from extproc.masking.structure.wide import NarrowStage
 from extproc.masking.structure.xmlstage import XmlStage
 from extproc.masking.text import TextStage, mask_whole
 
 _LIKE_JSON = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*[{\[]")
 
 _LOOSE = frozenset({Shape.CSV, Shape.XML, Shape.HTML, Shape.MULTIPART})
+_BYTES = frozenset({Shape.BINARY, Shape.UNSURE_BINARY, Shape.MULTIPART})
 _RESPONSE = "response"
 _GUARDED_EVENT = 4 << 20
 _SHORT = 512
@@ -220,6 +222,11 @@ def _only(knowledge: Knowledge) -> Plan | None:
 
 def _stage(plan: Plan, content_type: str, only: Plan | None, answers: bool = False) -> Stage:
     """The stage for a type; with `answers`, JSON may be a model's answer in pieces."""
+    form, stage = shape(content_type), _shaped(plan, content_type, only, answers)
+    return stage if form in _BYTES else NarrowStage(stage)
+
+
+def _shaped(plan: Plan, content_type: str, only: Plan | None, answers: bool) -> Stage:
     match shape(content_type):
         case Shape.JSON:
             json = partial(_json, plan)
@@ -248,7 +255,7 @@ def _part(plan: Plan, content_type: str, name: str | None) -> Stage:
     if not named or form not in (Shape.TEXT, Shape.UNSURE_TEXT):
         return _stage(plan, content_type, None)
     text = partial(TextStage, plan.in_text(), named=named)
-    return text() if form is Shape.TEXT else SniffStage(partial(_json, plan), text)
+    return NarrowStage(text() if form is Shape.TEXT else SniffStage(partial(_json, plan), text))
 
 
 def _json(plan: Plan) -> Stage:
