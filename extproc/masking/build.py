@@ -24,6 +24,7 @@ from extproc.masking.structure.form import FormStage
 from extproc.masking.structure.jsonstage import JsonStage
 from extproc.masking.structure.lenient import LenientStage
 from extproc.masking.structure.llm.answers import AnswerStage
+from extproc.masking.structure.mapped import WholeStage
 from extproc.masking.structure.minding import minding, taking
 from extproc.masking.structure.multipart import MultipartStage
 from extproc.masking.structure.names import names
@@ -68,12 +69,27 @@ def planned(masks: Sequence[Mask], lane: str, knowledge: Knowledge) -> tuple[Pla
     return _planned(tuple(masks), lane, knowledge)
 
 
-def mask_value(masks: Sequence[Mask], lane: str, text: str, knowledge: Knowledge) -> tuple[str, dict[str, int]]:
+def mask_value(
+    masks: Sequence[Mask], lane: str, text: str, knowledge: Knowledge, name: str = ""
+) -> tuple[str, dict[str, int]]:
     """One whole text (a header's value) as the stage for text/plain would mask it, and how many values by kind; the
-    text itself where nothing is masked. Raises MaskError for a mask that can't be carried out."""
+    text itself where nothing is masked. `name` is the field that it stands in: context, and a mask may select it.
+    Raises MaskError for a mask that can't be carried out."""
     plan, only = _planned(tuple(masks), lane, knowledge)
-    plan = plan.in_text() if plan is not None else only
-    return (text, {}) if plan is None else mask_whole(plan, text)
+    if plan is None:
+        return (text, {}) if only is None else mask_whole(only, text)
+    asked = names(plan).asked_by_header(name)
+    if asked.kind is None or not text:
+        return mask_whole(plan.in_text(), text, asked.named)
+    stage = WholeStage(plan, asked.kind)
+    out = stage.feed(text.encode("utf-8", "surrogatepass")) + stage.finish()
+    return out.decode("utf-8", "surrogatepass"), dict(stage.counts)
+
+
+def asked_by_name(masks: Sequence[Mask], lane: str, name: str, knowledge: Knowledge) -> bool:
+    """Whether a field's name alone may make its value one to mask. Raises MaskError as `mask_value` does."""
+    plan, _ = _planned(tuple(masks), lane, knowledge)
+    return plan is not None and bool(names(plan).asked_by_header(name))
 
 
 def found_in(data: bytes, content_type: str, knowledge: Knowledge) -> dict[str, int]:
