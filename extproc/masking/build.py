@@ -25,17 +25,20 @@ from extproc.masking.structure.form import FormStage
 from extproc.masking.structure.jsonstage import JsonStage
 from extproc.masking.structure.lenient import LenientStage
 from extproc.masking.structure.llm.answers import AnswerStage
+from extproc.masking.structure.mapped import WholeStage
 from extproc.masking.structure.multipart import MultipartStage
 from extproc.masking.structure.names import names
 from extproc.masking.structure.sniff import SniffStage
 from extproc.masking.structure.spelt import RawBehind, SpeltStage
 from extproc.masking.structure.sse.stage import SseStage
+from extproc.masking.structure.wide import NarrowStage
 from extproc.masking.structure.xmlstage import XmlStage
 from extproc.masking.text import TextStage, mask_whole
 
 _LIKE_JSON = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*[{\[]")
 
 _LOOSE = frozenset({Shape.CSV, Shape.XML, Shape.HTML, Shape.MULTIPART})
+_BYTES = frozenset({Shape.BINARY, Shape.UNSURE_BINARY, Shape.MULTIPART})
 _RESPONSE = "response"
 _GUARDED_EVENT = 4 << 20
 _SHORT = 512
@@ -66,12 +69,27 @@ def planned(masks: Sequence[Mask], lane: str, knowledge: Knowledge) -> tuple[Pla
     return _planned(tuple(masks), lane, knowledge)
 
 
-def mask_value(masks: Sequence[Mask], lane: str, text: str, knowledge: Knowledge) -> tuple[str, dict[str, int]]:
+def mask_value(
+    masks: Sequence[Mask], lane: str, text: str, knowledge: Knowledge, name: str = ""
+) -> tuple[str, dict[str, int]]:
     """One whole text (a header's value) as the stage for text/plain would mask it, and how many values by kind; the
-    text itself where nothing is masked. Raises MaskError for a mask that can't be carried out."""
+    text itself where nothing is masked. `name` is the field that it stands in: context, and a mask may select it.
+    Raises MaskError for a mask that can't be carried out."""
     plan, only = _planned(tuple(masks), lane, knowledge)
-    plan = plan.in_text() if plan is not None else only
-    return (text, {}) if plan is None else mask_whole(plan, text)
+    if plan is None:
+        return (text, {}) if only is None else mask_whole(only, text)
+    asked = names(plan).asked_by_header(name)
+    if asked.kind is None or not text:
+        return mask_whole(plan.in_text(), text, asked.named)
+    stage = WholeStage(plan, asked.kind)
+    out = stage.feed(text.encode("utf-8", "surrogatepass")) + stage.finish()
+    return out.decode("utf-8", "surrogatepass"), dict(stage.counts)
+
+
+def asked_by_name(masks: Sequence[Mask], lane: str, name: str, knowledge: Knowledge) -> bool:
+    """Whether a field's name alone may make its value one to mask. Raises MaskError as `mask_value` does."""
+    plan, _ = _planned(tuple(masks), lane, knowledge)
+    return plan is not None and bool(names(plan).asked_by_header(name))
 
 
 def found_in(data: bytes, content_type: str, knowledge: Knowledge) -> dict[str, int]:
@@ -218,6 +236,11 @@ def _only(knowledge: Knowledge) -> Plan | None:
 
 def _stage(plan: Plan, content_type: str, only: Plan | None, answers: bool = False) -> Stage:
     """The stage for a type; with `answers`, JSON may be a model's answer in pieces."""
+    form, stage = shape(content_type), _shaped(plan, content_type, only, answers)
+    return stage if form in _BYTES else NarrowStage(stage)
+
+
+def _shaped(plan: Plan, content_type: str, only: Plan | None, answers: bool) -> Stage:
     match shape(content_type):
         case Shape.JSON:
             json = partial(_json, plan)
@@ -246,7 +269,7 @@ def _part(plan: Plan, content_type: str, name: str | None) -> Stage:
     if not named or form not in (Shape.TEXT, Shape.UNSURE_TEXT):
         return _stage(plan, content_type, None)
     text = partial(TextStage, plan.in_text(), named=named)
-    return text() if form is Shape.TEXT else SniffStage(partial(_json, plan), text)
+    return NarrowStage(text() if form is Shape.TEXT else SniffStage(partial(_json, plan), text))
 
 
 def _json(plan: Plan) -> Stage:

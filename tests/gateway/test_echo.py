@@ -70,7 +70,8 @@ def as_error(seen: Seen) -> Iterable[bytes]:
 
 
 def as_header(seen: Seen) -> Iterable[bytes]:
-    more = [f"x-echo: {told(seen)}", f"location: /next?token={told(seen).split()[1]}", "x-plain: kept"]
+    token = told(seen).split()[1]
+    more = [f"x-echo: {told(seen)}", f"location: /next?token={token}", f"traceparent: {token}", "x-plain: kept"]
     return answer(b"ok", "text/plain", *more)
 
 

@@ -44,6 +44,17 @@ def test_an_echo_is_masked_whatever_policy_says(masks: tuple[Mask, ...]) -> None
     assert p.session.delivery()["masked"] == {"response": {"credential": 2}}
 
 
+@pytest.mark.parametrize("name", ["traceparent", "tracestate", "baggage", "location", "via"])
+def test_an_answer_s_header_is_masked_by_whatever_name(name: str) -> None:
+    """Names that count as Envoy's own in a request are the upstream's in its answer."""
+    p = _play()
+    p.feed(*request(head()))
+    p.decided(grant(()))
+    p.feed(HeadReceived(Lane.RESPONSE, response_head(200, (name, f"00-{TOKEN}")), True))
+    (given,) = [c for c in p.commands if isinstance(c, SendHead) and c.lane is Lane.RESPONSE]
+    assert (name, f"00-{MASK}") in given.set
+
+
 def test_a_request_with_one_is_told_to_policy() -> None:
     """In an address, in any header and in a body; the record's summary has none of it."""
     p = _play()

@@ -1,6 +1,7 @@
 """Choosing stages, forms, and redaction for records."""
 
 import json
+from functools import partial
 from urllib.parse import parse_qsl, urlencode
 
 import pytest
@@ -20,6 +21,7 @@ from extproc.masking.structure.llm.answers import AnswerStage
 from extproc.masking.structure.multipart import MultipartStage
 from extproc.masking.structure.sniff import TRIAL, SniffStage
 from extproc.masking.structure.sse.stage import SseStage
+from extproc.masking.structure.wide import NarrowStage
 from extproc.masking.structure.xmlstage import XmlStage
 from extproc.masking.text import TextStage, mask_whole
 from tests.masking.streams import KNOWLEDGE, PLAN, SECRETS, every_cut, made, pieces, run
@@ -36,6 +38,32 @@ def _built(content_type: str, *masks: Mask) -> Stage:
     stage = build(masks or (_mask("kind", "*"),), "response", content_type, KNOWLEDGE)
     assert stage is not None
     return stage
+
+
+def _inner(stage: Stage) -> Stage:
+    """The stage behind the look at the encoding."""
+    return stage._stage if isinstance(stage, NarrowStage) else stage
+
+
+@pytest.mark.parametrize("malformed", ["refuse", "text"])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "text/plain", "", "text/plain; charset=utf-8", "text/css", "text/csv", "text/html", "text/xml",
+        "text/event-stream", "application/json", "application/x-www-form-urlencoded", "application/yaml",
+        "multipart/form-data; boundary=b",
+    ],
+)  # fmt: skip
+def test_text_that_hides_ascii_without_saying_so_is_refused(content_type: str, encoding: str, malformed: str) -> None:
+    """With or without a byte order mark, at any cut, also as a part of a form and where the malformed may be text."""
+    raw = "4111 1111 1111 1111".encode(encoding)
+    if "multipart" in content_type:
+        raw = b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n' + raw + b"\r\n--b--\r\n"
+    mask = Mask("p", ("*",), (), Operator.REDACT, ("response",), lenient=malformed == "text")
+    for size in (1, 3, len(raw)):
+        with pytest.raises(MaskError):
+            run(partial(_built, content_type, mask), raw, range(size, len(raw), size))
 
 
 @pytest.mark.parametrize(
@@ -63,12 +91,14 @@ def _built(content_type: str, *masks: Mask) -> Stage:
 )
 def test_content_types(content_type: str, stage: type) -> None:
     """Each content type gets the stage that reads it."""
-    assert type(_built(content_type)) is stage
+    assert type(_inner(_built(content_type))) is stage
 
 
 def test_json_of_requests_is_no_answer_in_pieces() -> None:
     """What an agent sends is read as JSON at once: nobody streams a prompt."""
-    assert type(build((_mask("kind", "*"),), "request", "application/json", KNOWLEDGE)) is JsonStage
+    built = build((_mask("kind", "*"),), "request", "application/json", KNOWLEDGE)
+    assert built is not None
+    assert type(_inner(built)) is JsonStage
 
 
 def test_no_mask_for_the_lane_is_no_stage() -> None:

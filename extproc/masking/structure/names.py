@@ -79,6 +79,10 @@ class Names:
                 self._known[name] = found
         return found
 
+    def asked_by_header(self, name: str) -> Asked:
+        """What a header's name asks for, which has hyphens where names of other fields have underscores."""
+        return self.asked(name) | self.asked(name.replace("-", "_"))
+
     def selected(self, name: str) -> str | None:
         """The kind (`key:<name>`) under which everything below this name is masked."""
         return self._selected.get(name.casefold())

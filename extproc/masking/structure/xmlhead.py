@@ -3,6 +3,7 @@
 import re
 
 from extproc.masking.stage import MaskError
+from extproc.masking.structure.wide import is_wide
 
 _HEAD = 1 << 10  # bytes in which an XML declaration says its encoding
 _FIRST = 8  # a byte order mark and <?xml
@@ -20,7 +21,7 @@ def known(buffer: bytes) -> bool:
 def check(buffer: bytes) -> None:
     """Raises MaskError for an encoding that hides ASCII."""
     head = buffer[:_HEAD]
-    if b"\0" in head[:4] or head.startswith((b"\xfe\xff", b"\xff\xfe")):
+    if is_wide(head):
         raise MaskError("XML in UTF-16 or UTF-32 can't be inspected; UTF-8 can")
     declared = _DECLARED.match(head.removeprefix(_BOM))
     if declared is not None and not _READ.fullmatch(declared[1]):

@@ -40,5 +40,10 @@ def binds(name: str, value: str) -> bool:
 
 
 def masked(name: str) -> bool:
-    """True for a header whose value is searched and masked: neither a secret as a whole nor Envoy's own."""
+    """True for a request's header whose value is searched and masked: neither a secret as a whole nor Envoy's own."""
     return name not in SECRET and name not in _ENVOYS and not name.startswith(_ENVOYS_PREFIXES)
+
+
+def masked_in_answers(name: str) -> bool:
+    """The same for a header of an answer, where `traceparent` is the upstream's and Envoy has no part in it."""
+    return name == "traceparent" or masked(name)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from extproc.domain.grant import Grant, Lane
 from extproc.domain.mask import Mask
-from extproc.masking.build import build, mask_value
+from extproc.masking.build import asked_by_name, build, mask_value
 from extproc.masking.engine.span import add
 from extproc.masking.plan import Knowledge
 from extproc.masking.stage import MaskError, Stage
@@ -17,6 +17,11 @@ from extproc.protocols.session import BITE, Abort, Command, Head, Send, SendHead
 # They speak of the body as it was before the masks.
 _BODY_BOUND = ("content-digest", "content-length", "content-md5", "digest", "etag", "repr-digest")
 _STREAMED = "text/event-stream"
+
+# Without these nobody could read the message: no mask selects them by name. Their values are searched.
+_ABOUT_THE_MESSAGE = frozenset(
+    {"connection", "content-encoding", "content-length", "content-type", "date", "te", "trailer", "transfer-encoding"}
+)
 
 CODED_BITE = 4 << 10
 """Bytes of a coded body at once. They mean 4 MiB at most, and 1 MiB more once (see coding.RATIO)."""
@@ -67,19 +72,32 @@ def masked_headers(
 ) -> tuple[dict[str, list[str]], dict[str, int]]:
     """The values of the headers that the masks change, by name, and how many values were masked by kind. Raises
     MaskError."""
-    visible = [(n, v) for n, v in head.headers if headers.masked(n)]
+    masked = headers.masked_in_answers if lane is Lane.RESPONSE else headers.masked
+    visible = [(n, v) for n, v in head.headers if masked(n)]
     found: dict[str, int] = {}
-    if not mask_value(masks, lane.value, "\n".join(v for _, v in visible), known)[1]:
+    named = any(_named(masks, lane, n, known) for n, _ in visible)
+    if not named and not mask_value(masks, lane.value, "\n".join(v for _, v in visible), known)[1]:
         return {}, found
     changed: dict[str, list[str]] = {}
     touched: set[str] = set()
     for name, value in visible:
-        text, counts = mask_value(masks, lane.value, value, known)
+        text, counts = _mask_header(masks, lane, name, value, known)
         changed.setdefault(name, []).append(text)
         if counts:
             touched.add(name)
             add(found, counts)
     return {name: values for name, values in changed.items() if name in touched}, found
+
+
+def _named(masks: Sequence[Mask], lane: Lane, name: str, known: Knowledge) -> bool:
+    return name not in _ABOUT_THE_MESSAGE and asked_by_name(masks, lane.value, name, known)
+
+
+def _mask_header(
+    masks: Sequence[Mask], lane: Lane, name: str, value: str, known: Knowledge
+) -> tuple[str, dict[str, int]]:
+    field = "" if name in _ABOUT_THE_MESSAGE else name
+    return mask_value(masks, lane.value, value, known, field)
 
 
 class RequestLane(Masked):
@@ -187,7 +205,7 @@ class ResponseLane(Masked):
         if rest:
             commands.append(Send(Lane.RESPONSE, rest, self._grant, False))
         masks = self._grant.decision.masks
-        unfit = {n for n, v in head.headers if mask_value(masks, Lane.RESPONSE.value, v, self.known)[1]}
+        unfit = {n for n, v in head.headers if _mask_header(masks, Lane.RESPONSE, n, v, self.known)[1]}
         return [*commands, SendTrailers(Lane.RESPONSE, self._grant, tuple(sorted(unfit | self._not_for_agents(head))))]
 
     def _send_head(self, length: int | None) -> SendHead:
