@@ -119,6 +119,33 @@ def test_a_temporary_table_stands_before_the_real_one(
         assert tags(run(gateway, EMPTY, makes, database="test-db")) == ["DELETE 0"]
 
 
+@pytest.mark.parametrize("by", ["protocol", "sql"])
+def test_a_plan_of_before_is_not_run_in_place_of_what_was_shown(
+    gateway: DatabaseGateway, either_postgres: Server, by: str
+) -> None:
+    """A statement that was prepared before there was a temporary table of that name keeps its plan for the real one.
+    People see the temporary table, and so it is the one that is emptied."""
+
+    count = either_postgres.sql("SELECT count(*) FROM orders", "crm")
+    prepare = [Query(f"PREPARE p AS {EMPTY}")] if by == "sql" else [Parse("p", EMPTY), Sync()]
+    execute = [Query("EXECUTE p")] if by == "sql" else [Bind("", "p"), Execute(""), Sync()]
+    with Client(gateway.dsn(groups=GROUPS, database="test-db")) as client:
+        # Later temporary tables do not change the search path, which would end the plan.
+        assert tags(client.query("CREATE TEMP TABLE other (id integer)"))
+        client.send(*prepare)
+        answer = client.until(ready)
+        if noticed(answer):
+            approve(gateway, held(answer))
+            client.send(*prepare)
+            client.until(ready)
+        assert tags(client.query("CREATE TEMP TABLE orders (id integer)"))
+        client.send(*execute)
+        assert 'temporary table "orders"' in approve(gateway, held(client.until(ready)))
+        client.send(*execute)
+        assert tags(client.until(ready)) == ["DELETE 0"]
+    assert either_postgres.sql("SELECT count(*) FROM orders", "crm") == count
+
+
 def test_a_view_that_was_made_anew_is_asked_for_anew(gateway: DatabaseGateway, either_postgres: Server) -> None:
     """What it writes to may be another table."""
     for name in ("a", "b"):
