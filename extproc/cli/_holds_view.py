@@ -13,6 +13,8 @@ from extproc.domain.display import visible, visible_lines
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
 _STATES = {"pending": "yellow", "approved": "green", "used": "green", "denied": "red"}
 _LABEL = 12
+_SCREEN = 40
+"""Lines that a terminal may show without scrolling: of more, the end alone is seen."""
 
 
 class Screen:
@@ -80,7 +82,10 @@ def detail(screen: Screen, hold: dict[str, Any], now: datetime) -> str:
     whole = "request" in hold["summary"]
     title = "what will go on (masked values are shown as such)" if whole else "what was asked, without its text"
     lines += ["", screen.style(f"{title}:", "bold")]
-    lines += [f"  | {line}" for line in _render(hold["summary"])]
+    shown = [f"  | {line}" for line in _render(hold["summary"])]
+    lines += shown
+    if len(shown) > _SCREEN:
+        lines += ["", f"these were {len(shown)} lines: read them from the first one"]
     if hold["votes"]:
         lines += ["", screen.style("votes:", "bold")]
     for vote in hold["votes"]:

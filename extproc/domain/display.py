@@ -7,7 +7,9 @@ character (`e` and an acute), or where it belongs to the same script as the lett
 Never one that lies across its letter, as a stroke does, and never more than four in a row.
 """
 
+import re
 import unicodedata
+from itertools import groupby
 
 # Characters that are printable although nothing, or nothing certain, is drawn for them: joiners, fillers of Hangul,
 # Khmer and Khitan, Mongolian separators, the blank Braille cell, the empty notehead, objects, variation selectors.
@@ -18,6 +20,10 @@ _BLANK = frozenset(
 _OVERLAY = 1
 """The combining class of marks that lie across their letter (Unicode, section 4.3)."""
 _MOST_MARKS = 4
+_MOST_EMPTY = 8
+"""Empty lines in a row that are shown as they are: more would move what stands before them off the screen."""
+_BLANKS = re.compile(" {65,}")
+"""Blanks in a row that are counted in place of being shown."""
 
 
 def visible(text: str) -> str:
@@ -50,8 +56,16 @@ def _belongs(letter: str, mark: str) -> bool:
 
 
 def visible_lines(text: str) -> list[str]:
-    """`text` cut at its line feeds, each line made visible. A carriage return is not a line's end: it overwrites."""
-    return [visible(line) for line in text.split("\n")]
+    """`text` cut at its line feeds, each line made visible. A carriage return is not a line's end: it overwrites. Many
+    blanks, and many lines without anything else, are counted: `<99 blanks>`, `<99 empty lines>`."""
+    lines: list[str] = []
+    for empty, some in groupby(text.split("\n"), lambda line: not line.strip(" ")):
+        run = list(some)
+        if empty and len(run) > _MOST_EMPTY:
+            lines.append(f"<{len(run)} empty lines>")
+        else:
+            lines += [_BLANKS.sub(lambda blanks: f"<{len(blanks[0])} blanks>", visible(line)) for line in run]
+    return lines
 
 
 def is_plain(text: str) -> bool:

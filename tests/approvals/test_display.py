@@ -81,3 +81,9 @@ def test_nothing_unseen_is_left(text: str) -> None:
     assert shown.isprintable()
     assert is_plain(shown)
     assert "\n".join(visible_lines(text)).replace("\n", "<U+000A>") == shown
+
+
+def test_blanks_move_nothing_off_the_screen() -> None:
+    """Long runs are counted, short ones are shown as they are."""
+    text = "DELETE\n" + " \n" * 9 + " " * 65 + "a\n\n  b" + " " * 64 + "c"
+    assert visible_lines(text) == ["DELETE", "<9 empty lines>", "<65 blanks>a", "", "  b" + " " * 64 + "c"]

@@ -5,10 +5,13 @@ import json
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from extproc.cli._holds_view import Screen, detail
 from extproc.domain.hold import HoldState
 from tests.approvals.making import TWO_DBAS, action, agent, decision
 from tests.approvals.serving import ISSUER, Console, console
@@ -37,6 +40,25 @@ def against(folder: Path, test: Callable[[Console], Awaitable[None]]) -> None:
             await test(c)
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("lines", [1, 40])
+def test_what_is_longer_than_a_screen_is_told(lines: int) -> None:
+    """Whoever sees only the end of it is told so."""
+    texts = ("id", "target", "verb", "resource", "digest", "revision")
+    hold: dict[str, Any] = {
+        **dict.fromkeys(texts, "x"),
+        **dict.fromkeys(("created_at", "expires_at"), "2026-01-01T00:00:00+00:00"),
+        "state": "denied",
+        "reasons": [],
+        "requirements": [],
+        "votes": [],
+        "you": {"may_vote": True},
+        "principal": {"subject": "bot", "kind": "agent", "issuer": "https://issuer.test"},
+        "summary": {"request": "\n".join(map(str, range(lines)))},
+    }
+    shown = detail(Screen(), hold, datetime.now(UTC))
+    assert ("these were 41 lines: read them from the first one" in shown) == (lines == 40)
 
 
 def test_list_show_and_approve(folder: Path) -> None:

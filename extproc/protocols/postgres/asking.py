@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from extproc.domain.grant import Grant, Lane, Refusal
 from extproc.protocols.connection import Cancel, Learn
-from extproc.protocols.postgres import errors, look, settling, values
+from extproc.protocols.postgres import errors, look, values
 from extproc.protocols.postgres.action import Asked
 from extproc.protocols.postgres.judging import Judging
 from extproc.protocols.postgres.link import BY_NAME, Link
@@ -254,7 +254,7 @@ class Asking:
         script = self._read(parse.text, Step.PARSE)
         if script is None or self._full_of_names(Step.PARSE):
             return
-        prepared = Prepared(parse.text, script, parse.types, self._reader.custom, link.changes)
+        prepared = Prepared(parse.text, script, parse.types, self._reader.custom)
         follows = self._inbox[0] if self._inbox else None
         if follows is not None and follows.kind == frontend.Bind.kind:
             bind = frontend.Bind.decode(follows.body)
@@ -283,21 +283,6 @@ class Asking:
         link.pipeline.push(Sent(Step.PARSE, work, undo=link.statements.put(name, prepared), final=final))
         link.send(Lane.REQUEST, frame.data, work.grant)
 
-    def _prepare_again(self, name: str, prepared: Prepared, work: Work) -> None:
-        """Constants of a text are read when it is prepared: what was approved is prepared by the settings that the
-        approval binds. The client does not hear of it."""
-        link = self._link
-        link.pipeline.push(Sent(Step.CLOSE, work, silent=True))
-        link.send(Lane.REQUEST, frontend.Close(Of.STATEMENT, name).encode(), work.grant)
-        link.statements.put(name, replace(prepared, changes=link.changes))
-
-        def gone() -> None:
-            link.statements.drop(name)
-
-        link.pipeline.push(Sent(Step.PARSE, work, silent=True, undo=gone))
-        parse = frontend.Parse(name, prepared.sql, prepared.types)
-        link.send(Lane.REQUEST, parse.encode(), work.grant)
-
     def _bind(self, frame: Frame) -> None:
         bind = frontend.Bind.decode(frame.body)
         prepared = self._link.statements.get(bind.statement)
@@ -323,18 +308,13 @@ class Asking:
             for i, value in enumerate(bind.values)
         )
 
-        # By the protocol alone it can be prepared anew.
-        former = parse is None and prepared.name is not None and prepared.changes != link.changes
-        unbound = settling.FORMER if former else ""
         script = link.current(prepared)
-        asked = Asked(prepared.sql, script, told, frame.data, types, unbound=unbound)
+        asked = Asked(prepared.sql, script, told, frame.data, types)
 
         def granted(grant: Grant) -> None:
             work = link.begin(Work(grant, prepared.sql, script, raw=frame.data))
             if parse is not None:
                 self._prepare(parse, bind.statement, prepared, work)
-            elif self._judging.approved and prepared.changes != link.changes:
-                self._prepare_again(bind.statement, prepared, work)
             work.changes = link.changes if self._judging.approved else None
             portal = Portal(work, asked)
             # A cursor has the same names.
@@ -373,7 +353,7 @@ class Asking:
         if self._judging.astray(Step.EXECUTE):
             return
         if portal.work.changes not in (None, link.changes):
-            why = "Settings may have changed since this was approved."
+            why = "Settings or definitions may have changed since this was approved."
             link.refuse(Step.EXECUTE, errors.error(errors.INSUFFICIENT_PRIVILEGE, why, hint="Bind it again."))
             return
         if link.is_under_way(portal.work):

@@ -10,8 +10,9 @@ from extproc.protocols.postgres.wire.frontend import Bind, Close, Execute, Flush
 _OURS = "holdpoint beside"
 
 
-BESIDE_CLOSES = 4
-"""How many CloseComplete messages answer one text."""
+def closes(texts: int) -> int:
+    """How many CloseComplete messages answer so many texts."""
+    return 2 * texts + 2
 
 
 def beside(*texts: str, sync: bool = True) -> bytes:

@@ -106,7 +106,8 @@ class Link:
         self.settling: Settling | None = None
         """What the server is being asked for that an approval binds."""
         self.changes = 0
-        """How often settings may have changed, as far as texts and the server's reports tell."""
+        """How often settings, or what names stand for, may have changed, as far as texts and the server's reports
+        tell."""
         self.own_settings: set[str] = set()
         """Settings of the application's own that a text of this session named to set."""
         self.opening = False
@@ -264,7 +265,7 @@ class Link:
 
     def runs(self, script: Script) -> None:
         """It goes to the server."""
-        if script.effects.sets:
+        if script.effects.sets or script.effects.defines:
             self.changes += 1
 
     def moves(self, script: Script) -> None:
@@ -306,11 +307,12 @@ class Link:
         return tuple(text for text, _ in self._named(script).values())
 
     def is_current(self, script: Script) -> bool:
-        """Whether no setting can have changed since what a script names was made: constants in it were read then."""
+        """Whether no setting or definition can have changed since a cursor that a script names was declared: it is what
+        they were then. A prepared statement is analysed again before people are asked."""
         return all(changes == self.changes for _, changes in self._named(script).values())
 
     def _named(self, script: Script) -> dict[tuple[bool, str], tuple[str, int]]:
-        """Of what a script names: the text, and `changes` as it was when that was made."""
+        """Of what a script names: the text, and `changes` as it was when that was declared, or now."""
         found: dict[tuple[bool, str], tuple[str, int]] = {}
         todo = [script]
         while todo:
@@ -322,7 +324,7 @@ class Link:
                     continue
                 prepared = self.statements.get(statement.name) if key[0] else None
                 if prepared is not None:
-                    found[key] = f"{prepared.sql}\n-- types {prepared.types}", prepared.changes
+                    found[key] = f"{prepared.sql}\n-- types {prepared.types}", self.changes
                     todo.append(prepared.script)
                 else:
                     declared = statement.name in self.cursors and not key[0]
@@ -337,7 +339,7 @@ class Link:
             self._forget(statement)
         elif name is not None and kind == "prepare" and name in script.prepared:
             # A parameter in it is its own, whatever PREPARE itself was bound to.
-            prepared = Prepared(work.sql, script.prepared[name], (), self.reader.custom, self.changes, name)
+            prepared = Prepared(work.sql, script.prepared[name], (), self.reader.custom, name)
             self.statements.put(name, prepared)
         elif name is not None and kind == "declare" and name in script.cursors:
             self.cursors[name], self._declared[name] = script.cursors[name], (_whole(work), self.changes)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from extproc.protocols.postgres import errors
 from extproc.protocols.postgres.action import Asked
-from extproc.protocols.postgres.beside import BESIDE_CLOSES, beside
+from extproc.protocols.postgres.beside import beside, closes
 from extproc.protocols.postgres.link import Link
 from extproc.protocols.postgres.pipeline import Sent, Step
 from extproc.protocols.postgres.sql import CURSOR_POSITION
@@ -20,6 +20,12 @@ from extproc.protocols.postgres.wire.row import split_row
 ROUNDS = 5
 """Times that one statement is settled: its hold may be used by somebody else, and others be asked for."""
 
+_REPLAN = "DISCARD PLANS"
+"""Sent before the question. A prepared statement keeps the objects that its names stood for and the constants as they
+were read when it was analysed, and a new temporary table does not change that (PostgreSQL's documentation: PREPARE).
+After this the server analyses its text again, in the session that the question describes."""
+_TEXTS = 2
+
 MOST_CUSTOMS = 256
 """Settings of the application's own that one session's texts may set and still have statements approved."""
 
@@ -28,8 +34,9 @@ _POSITION = "Which row a cursor stands on can't be bound by an approval; name th
 _FAILED = "In a failed transaction nobody can tell what the statement depends on; ROLLBACK first"
 _UNSYNCED = "What the statement depends on can't be asked for here; send a Sync before it"
 _ENDS = "What holds after the COMMIT or ROLLBACK in this text can't be told; send what follows it by itself"
-FORMER = (
-    "What it names was prepared, declared or bound before something ran that may have changed settings; make it anew"
+_FORMER = (
+    "What it names was declared or bound before something ran that may have changed settings or definitions; "
+    "make it anew"
 )
 _MANY = "The session has set too many settings of its own to tell what the statement depends on"
 _CHANGING = "What the statement depends on, or what is asked of people, changes all the time"
@@ -49,7 +56,7 @@ def unbound(link: Link, asked: Asked, step: Step, rounds: int) -> str:
     if (state != "I" or not between) and any(one.kind in _END_KINDS for one in outer[:-1]):
         return _ENDS
     if step is Step.EXECUTE or not link.is_current(asked.script):
-        return FORMER
+        return _FORMER
     if len(link.own_settings) > MOST_CUSTOMS:
         return _MANY
     return _CHANGING if rounds >= ROUNDS else ""
@@ -72,7 +79,7 @@ def ask(link: Link, asked: Asked) -> Settling:
             Step.LOOK, silent=True, instead=errors.error(errors.OPERATOR_INTERVENTION, f"{_UNTOLD}."), undo=lose
         )
     link.settling, link.looking = settling, True
-    link.ask(beside(text, sync=sent.step is Step.QUERY), sent)
+    link.ask(beside(_REPLAN, text, sync=sent.step is Step.QUERY), sent)
     link.pipeline.flushed = True
     return settling
 
@@ -87,7 +94,7 @@ def answer(link: Link, settling: Settling, frame: Frame) -> bool:
         if (
             link.pipeline.first is not None
             and link.pipeline.first.step is Step.LOOK
-            and settling.closed == BESIDE_CLOSES
+            and settling.closed == closes(_TEXTS)
         ):
             _answered(link, settling)
     elif frame.kind == backend.ReadyForQuery.kind:

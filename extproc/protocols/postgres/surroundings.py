@@ -41,7 +41,7 @@ _ALWAYS = ("DateStyle", "IntervalStyle", "TimeZone")
 _SQL = """WITH path AS (
   SELECT pg_catalog.current_schemas(true) AS names, pg_catalog.pg_my_temp_schema() AS temporary
 ), named AS (
-  SELECT c.oid, c.relname, c.relkind, c.relrowsecurity, c.relforcerowsecurity, n.nspname,
+  SELECT c.oid, c.relname, c.relkind, c.relrowsecurity, c.relforcerowsecurity, c.relowner, c.reloptions, n.nspname,
     c.relpersistence OPERATOR(pg_catalog.=) 't'::pg_catalog."char" AS temporary
   FROM path AS p, pg_catalog.pg_class AS c, pg_catalog.pg_namespace AS n
   WHERE n.oid OPERATOR(pg_catalog.=) c.relnamespace AND c.relname OPERATOR(pg_catalog.=) ANY ({relations})
@@ -92,7 +92,8 @@ SELECT pg_catalog.current_setting('search_path'), pg_catalog.current_setting('ro
      FROM settings AS s),
     (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(r.temporary,
         CASE WHEN r.temporary THEN 'pg_temp' ELSE r.nspname END, r.relname, r.relkind, r.relrowsecurity,
-        r.relforcerowsecurity, CASE WHEN r.temporary THEN NULL ELSE r.oid END,
+        r.relforcerowsecurity, r.relowner, r.reloptions::pg_catalog.text,
+        CASE WHEN r.temporary THEN NULL ELSE r.oid END,
         (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(a.attnum, a.attname, a.atttypid, a.attisdropped)
            ORDER BY a.attnum) FROM pg_catalog.pg_attribute AS a
          WHERE a.attrelid OPERATOR(pg_catalog.=) r.oid AND a.attnum OPERATOR(pg_catalog.>) '0'::pg_catalog.int2),
@@ -103,7 +104,11 @@ SELECT pg_catalog.current_setting('search_path'), pg_catalog.current_setting('ro
         (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(g.tgname, g.xmin) ORDER BY g.tgname)
          FROM pg_catalog.pg_trigger AS g WHERE g.tgrelid OPERATOR(pg_catalog.=) r.oid AND NOT g.tgisinternal),
         (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(y.polname, y.xmin) ORDER BY y.polname)
-         FROM pg_catalog.pg_policy AS y WHERE y.polrelid OPERATOR(pg_catalog.=) r.oid))
+         FROM pg_catalog.pg_policy AS y WHERE y.polrelid OPERATOR(pg_catalog.=) r.oid),
+        (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(k.conname, pg_catalog.pg_get_constraintdef(k.oid),
+           CASE WHEN r.temporary THEN NULL ELSE k.conrelid END) ORDER BY k.conname, k.conrelid)
+         FROM pg_catalog.pg_constraint AS k
+         WHERE k.conrelid OPERATOR(pg_catalog.=) r.oid OR k.confrelid OPERATOR(pg_catalog.=) r.oid))
       ORDER BY r.nspname, r.relname) FROM named AS r),
     (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(n.oid OPERATOR(pg_catalog.=) p.temporary,
         CASE WHEN n.oid OPERATOR(pg_catalog.=) p.temporary THEN 'pg_temp' ELSE n.nspname END, f.proname,
@@ -114,7 +119,24 @@ SELECT pg_catalog.current_setting('search_path'), pg_catalog.current_setting('ro
      WHERE n.oid OPERATOR(pg_catalog.=) f.pronamespace AND f.proname OPERATOR(pg_catalog.=) ANY ({functions})
        AND n.nspname OPERATOR(pg_catalog.<>) 'pg_catalog'::pg_catalog.name
        AND (n.nspname OPERATOR(pg_catalog.=) ANY (p.names) OR n.nspname OPERATOR(pg_catalog.=) ANY ({schemas})
-         OR n.oid OPERATOR(pg_catalog.=) p.temporary)))::pg_catalog.text, 'UTF8')), 'hex')"""
+         OR n.oid OPERATOR(pg_catalog.=) p.temporary)),
+    (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(o.oid, o.xmin, f.oid, f.xmin) ORDER BY o.oid)
+     FROM pg_catalog.pg_operator AS o, pg_catalog.pg_proc AS f
+     WHERE o.oid OPERATOR(pg_catalog.>=) {first} AND f.oid OPERATOR(pg_catalog.=) o.oprcode::pg_catalog.oid),
+    (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(o.oid, o.xmin, f.xmin) ORDER BY o.oid)
+     FROM pg_catalog.pg_cast AS o LEFT JOIN pg_catalog.pg_proc AS f ON f.oid OPERATOR(pg_catalog.=) o.castfunc
+     WHERE o.oid OPERATOR(pg_catalog.>=) {first}),
+    (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(
+         y.typname, k.conname, pg_catalog.pg_get_constraintdef(k.oid)) ORDER BY y.typname, k.conname)
+     FROM path AS p, pg_catalog.pg_constraint AS k, pg_catalog.pg_type AS y, pg_catalog.pg_namespace AS n
+     WHERE k.oid OPERATOR(pg_catalog.>=) {first} AND y.oid OPERATOR(pg_catalog.=) k.contypid
+       AND n.oid OPERATOR(pg_catalog.=) y.typnamespace AND (n.oid OPERATOR(pg_catalog.=) p.temporary
+         OR n.nspname::pg_catalog.text OPERATOR(pg_catalog.!~) '^pg_temp_'::pg_catalog.text))
+    )::pg_catalog.text, 'UTF8')), 'hex')"""
+
+_FIRST = "'16384'::pg_catalog.oid"
+"""The first number of objects that PostgreSQL did not make itself (FirstNormalObjectId). Which operators, casts and
+domains a statement uses depends on the types of its operands, so the approval binds all those of the database's own."""
 
 _SOURCES = ("client", "database", "database user", "global", "session", "user")
 """Of a setting's sources, those that are not the server's own (pg_settings)."""
@@ -176,6 +198,7 @@ def question(script: Script, customs: Iterable[str]) -> str:
         sources=_texts(_SOURCES),
         always=_texts(_ALWAYS),
         customs=_texts(sorted(customs)),
+        first=_FIRST,
     )
 
 

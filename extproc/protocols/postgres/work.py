@@ -92,14 +92,13 @@ def _column(one: Field) -> dict[str, JSON]:
 @dataclass(slots=True, eq=False)
 class Prepared:
     """A statement by its text. `types` are those of its parameters (OIDs): 0 where the server finds out, and perhaps
-    fewer than there are parameters, until it has told. `custom` is what it was read by, `changes` Link.changes of when
-    it was prepared. `name` is the one that PREPARE in the text gives it, where it is only that part of it."""
+    fewer than there are parameters, until it has told. `custom` is what it was read by. `name` is
+    the one that PREPARE in the text gives it, where it is only that part of it."""
 
     sql: str
     script: Script
     types: tuple[int, ...]
     custom: Custom
-    changes: int = 0
     name: str | None = None
 
 

@@ -119,6 +119,33 @@ def test_a_temporary_table_stands_before_the_real_one(
         assert tags(run(gateway, EMPTY, makes, database="test-db")) == ["DELETE 0"]
 
 
+@pytest.mark.parametrize("by", ["protocol", "sql"])
+def test_a_plan_of_before_is_not_run_in_place_of_what_was_shown(
+    gateway: DatabaseGateway, either_postgres: Server, by: str
+) -> None:
+    """A statement that was prepared before there was a temporary table of that name keeps its plan for the real one.
+    People see the temporary table, and so it is the one that is emptied."""
+
+    count = either_postgres.sql("SELECT count(*) FROM orders", "crm")
+    prepare = [Query(f"PREPARE p AS {EMPTY}")] if by == "sql" else [Parse("p", EMPTY), Sync()]
+    execute = [Query("EXECUTE p")] if by == "sql" else [Bind("", "p"), Execute(""), Sync()]
+    with Client(gateway.dsn(groups=GROUPS, database="test-db")) as client:
+        # Later temporary tables do not change the search path, which would end the plan.
+        assert tags(client.query("CREATE TEMP TABLE other (id integer)"))
+        client.send(*prepare)
+        answer = client.until(ready)
+        if noticed(answer):
+            approve(gateway, held(answer))
+            client.send(*prepare)
+            client.until(ready)
+        assert tags(client.query("CREATE TEMP TABLE orders (id integer)"))
+        client.send(*execute)
+        assert 'temporary table "orders"' in approve(gateway, held(client.until(ready)))
+        client.send(*execute)
+        assert tags(client.until(ready)) == ["DELETE 0"]
+    assert either_postgres.sql("SELECT count(*) FROM orders", "crm") == count
+
+
 def test_a_view_that_was_made_anew_is_asked_for_anew(gateway: DatabaseGateway, either_postgres: Server) -> None:
     """What it writes to may be another table."""
     for name in ("a", "b"):
@@ -133,6 +160,53 @@ def test_a_view_that_was_made_anew_is_asked_for_anew(gateway: DatabaseGateway, e
         assert either_postgres.sql("SELECT count(*) FROM work.b", "crm") == [["1"]]
     finally:
         either_postgres.sql("DROP TABLE work.a, work.b CASCADE", "crm")
+
+
+MEANT = """
+CREATE FUNCTION work.no(int, int) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT false';
+CREATE FUNCTION work.yes(int, int) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT true';
+CREATE OPERATOR work.@~@ (FUNCTION = work.no, LEFTARG = int, RIGHTARG = int);
+CREATE TYPE work.mood AS ENUM ('good');
+CREATE FUNCTION work.never(work.mood) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT false';
+CREATE CAST (work.mood AS bool) WITH FUNCTION work.never(work.mood);
+CREATE DOMAIN work.small AS int CHECK (VALUE < 3);
+CREATE TABLE work.a (id int PRIMARY KEY); CREATE TABLE work.b (a int); CREATE VIEW work.u AS SELECT * FROM work.a;
+INSERT INTO work.a VALUES (1); INSERT INTO work.b VALUES (1);
+GRANT ALL ON work.a, work.b, work.u TO writer;
+"""
+UNMEANT = """DROP TABLE IF EXISTS work.a, work.b CASCADE; DROP DOMAIN IF EXISTS work.small;
+DROP TYPE IF EXISTS work.mood CASCADE; DROP FUNCTION IF EXISTS work.no, work.yes CASCADE"""
+OPERATOR = "CREATE OPERATOR work.@~@ (FUNCTION = work.yes, LEFTARG = int, RIGHTARG = int)"
+FUNCTION = "CREATE OR REPLACE FUNCTION work.no(int, int) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT true'"
+CAST = "CREATE OR REPLACE FUNCTION work.never(work.mood) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT true'"
+DOMAIN = "ALTER DOMAIN work.small DROP CONSTRAINT small_check"
+CASCADE = "ALTER TABLE work.b ADD CONSTRAINT f FOREIGN KEY (a) REFERENCES work.a ON DELETE CASCADE"
+
+
+@pytest.mark.parametrize(
+    ("sql", "change"),
+    [
+        ("DELETE FROM work.a WHERE id OPERATOR(work.@~@) 3", f"DROP OPERATOR work.@~@ (int, int); {OPERATOR}"),
+        ("DELETE FROM work.a WHERE id OPERATOR(work.@~@) 3", FUNCTION),
+        ("DELETE FROM work.a WHERE id = 1 AND 'good'::work.mood::bool", CAST),
+        ("INSERT INTO work.a VALUES ('7'::work.small)", DOMAIN),
+        ("DELETE FROM work.a WHERE id = 1", CASCADE),
+        ("DELETE FROM work.u WHERE id = 1", "ALTER VIEW work.u SET (security_invoker = true)"),
+    ],
+)
+def test_what_operators_casts_and_constraints_do_is_bound(
+    gateway: DatabaseGateway, either_postgres: Server, sql: str, change: str
+) -> None:
+    """Each changes what the same text does to rows."""
+    either_postgres.sql(UNMEANT + ";" + MEANT, "crm")
+    try:
+        hold = held(run(gateway, sql))
+        approve(gateway, hold)
+        either_postgres.sql(change, "crm")
+        assert held(run(gateway, sql)) != hold
+        assert either_postgres.sql("SELECT * FROM work.a", "crm") == [["1"]]
+    finally:
+        either_postgres.sql(UNMEANT, "crm")
 
 
 def test_a_view_that_is_made_anew_while_people_decide(gateway: DatabaseGateway, either_postgres: Server) -> None:

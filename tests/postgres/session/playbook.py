@@ -123,12 +123,13 @@ def told_around(
     sync: bool = True,
     status: ReadyForQuery = IDLE,
 ) -> tuple[object, ...]:
-    """What a server answers to the question about surroundings."""
+    """What a server answers to the question about surroundings, and to the DISCARD PLANS before it."""
     closed = (CloseComplete(), CloseComplete())
+    discarded = (*closed, ParseComplete(), BindComplete(), CommandComplete("DISCARD PLANS"))
     settings = f'[["DateStyle", "{date_style}"]]'
     answer = row(path, "none", "app", settings, customs, temporary, fingerprint)
     end = (status,) if sync else ()
-    return (*closed, ParseComplete(), BindComplete(), answer, CommandComplete("SELECT 1"), *closed, *end)
+    return (*discarded, *closed, ParseComplete(), BindComplete(), answer, CommandComplete("SELECT 1"), *closed, *end)
 
 
 @dataclass

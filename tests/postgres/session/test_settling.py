@@ -6,7 +6,6 @@ from extproc.domain.action import Unrenderable
 from extproc.protocols.connection import CancelAsked, Withdraw
 from extproc.protocols.postgres.wire.backend import (
     BindComplete,
-    CloseComplete,
     CommandComplete,
     ErrorResponse,
     NoData,
@@ -15,7 +14,7 @@ from extproc.protocols.postgres.wire.backend import (
     ReadyForQuery,
     Transaction,
 )
-from extproc.protocols.postgres.wire.frontend import Bind, Close, Execute, Flush, Parse, Query, Sync
+from extproc.protocols.postgres.wire.frontend import Bind, Execute, Flush, Parse, Query, Sync
 from tests.postgres.masks.answers import KNOWN
 from tests.postgres.session.playbook import IDLE, Play, allowed, blocked, looked, looks, told_around, unsettled
 
@@ -159,31 +158,37 @@ def test_after_an_approval_it_is_looked_at_again() -> None:
     assert len({action.digest for action in play.actions[2:7]}) == 5
 
 
-def test_what_is_bound_of_a_former_text_is_prepared_anew() -> None:
-    """Its constants were read by other settings. The client hears nothing of it."""
+def test_plans_are_discarded_before_the_question() -> None:
+    """A plan keeps what names stood for, and constants as they were read."""
     play = holding()
-    ran(play, "SET DateStyle TO 'ISO, DMY'")
-    play.rule = lambda _: allowed()
-    play.says(Parse("p", UPDATE), Sync()).server_says(ParseComplete(), IDLE)
-    ran(play, "RESET DateStyle")
-    play.rule = unsettled
-    play.says(Bind("", "p"), Execute(""), Sync()).server_says(*told_around())
-    play.take()
-    play.decide(allowed())
-    server = play.take()[1]
-    assert [type(message) for message in server][:3] == [Close, Parse, Bind]
-    play.server_says(CloseComplete(), ParseComplete(), BindComplete(), NoData(), CommandComplete("UPDATE 1"), IDLE)
-    assert play.take()[0] == [BindComplete(), CommandComplete("UPDATE 1"), IDLE]
+    ran(play, f"PREPARE q AS {UPDATE}", "SET DateStyle TO 'ISO, DMY'")
+    play.says(Query("EXECUTE q"))
+    texts = [message.text for message in play.take()[1] if isinstance(message, Parse)]
+    assert (texts[0], len(texts)) == ("DISCARD PLANS", 2)
+    play.server_says(*told_around())
+    assert UPDATE in play.actions[-1].render(())
 
 
 def test_a_report_of_the_server_counts_as_a_change() -> None:
-    """A function may have made it that no text shows."""
+    """A function may have made it that no text shows. What a cursor gives was fixed before."""
     play = holding()
-    ran(play, f"PREPARE q AS {UPDATE}")
+    ran(play, "BEGIN", DECLARE, status=OPEN)
     play.server_says(ParameterStatus("DateStyle", "ISO, DMY"))
-    play.says(Query("EXECUTE q"))
+    play.says(Query("FETCH c"))
     with pytest.raises(Unrenderable, match="anew"):
         play.actions[-1].render(())
+
+
+@pytest.mark.parametrize("change", ["CREATE TEMP TABLE bills (id int)", "DROP TABLE pg_temp.bills", "SET a.b = 1"])
+def test_a_portal_that_was_approved_does_not_run_behind_a_change(change: str) -> None:
+    """TRUNCATE and its like look names up when they are executed."""
+    play = ran(holding(), "BEGIN", status=OPEN)
+    play.says(Parse("", "TRUNCATE bills"), Bind("p", ""), Flush()).server_says(*told_around(status=OPEN))
+    play.decide(allowed()).server_says(ParseComplete(), BindComplete())
+    play.rule = lambda _: allowed()
+    play.says(Parse("", change), Bind("", ""), Execute(""), Execute("p"), Sync())
+    server = play.take()[1]
+    assert [one.portal for one in server if isinstance(one, Execute)].count("p") == 0
 
 
 # -- cursors -----------------------------------------------------------------------------------------------------------

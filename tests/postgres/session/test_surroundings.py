@@ -185,8 +185,6 @@ def test_what_failed_before_it_in_a_pipeline_leaves_nothing_to_ask(server: Serve
 @pytest.mark.parametrize(
     ("before", "text", "why"),
     [
-        (["SET DateStyle TO 'ISO, DMY'", f"PREPARE q AS {PROBE}", "RESET DateStyle"], "EXECUTE q", "anew"),
-        ([f"PREPARE q AS {PROBE}", "SELECT change('DateStyle', 'ISO, DMY')"], "EXPLAIN ANALYZE EXECUTE q", "anew"),
         (
             ["BEGIN", "DECLARE c CURSOR FOR SELECT * FROM bills WHERE due = '03/04/2026'", "RESET ALL"],
             "FETCH c",
@@ -198,7 +196,7 @@ def test_what_failed_before_it_in_a_pipeline_leaves_nothing_to_ask(server: Serve
     ],
 )
 def test_what_can_not_be_bound_can_not_be_approved(server: Server, before: list[str], text: str, why: str) -> None:
-    """What was read by other settings, where a cursor stands, and what an end of a transaction puts back."""
+    """What a cursor read by other settings, where it stands, and what an end of a transaction puts back."""
     asked: list[Action] = []
 
     def rule(action: Action) -> Decision | Refusal:
