@@ -13,6 +13,7 @@ from extproc.adapters.access import AccessList
 from extproc.adapters.counters import Counters, Wanted
 from extproc.adapters.holds import SqliteHolds
 from extproc.adapters.opa.published import Published
+from extproc.adapters.opa.slots import Slots
 from extproc.adapters.signals_history import PolicyHistory
 from extproc.adapters.signals_reader import SignalsReader
 from extproc.app.engine import engine
@@ -40,6 +41,7 @@ from extproc.server.gate import Gate
 from extproc.server.live import Exchanges
 from extproc.server.memory import Memory
 from extproc.server.metrics import Metrics
+from extproc.server.turns import Turns
 
 _log = logging.getLogger("holdpoint.processes")
 
@@ -56,6 +58,7 @@ class Deciding:
     standing: Standing
     exchanges: Exchanges
     caps: Caps
+    turns: Turns
     digest_key: bytes
     epoch: str
 
@@ -74,7 +77,9 @@ async def deciding(settings: Settings, name: str) -> AsyncIterator[Deciding]:
         await end.enter_async_context(following(known))
         written = journal(settings, name, known)
         end.callback(written.close)
-        policy = engine(settings)
+        slots = Slots(layout.run)
+        end.callback(slots.close)
+        policy = engine(settings, slots)
         end.callback(policy.close)
         standing = AccessList.open(layout.access)
         end.callback(standing.close)
@@ -106,7 +111,7 @@ async def deciding(settings: Settings, name: str) -> AsyncIterator[Deciding]:
         live.on_change(follow)
         key, epoch = layout.read_digest_key(), os.environ.get("HOLDPOINT_EPOCH", "")
         await end.enter_async_context(live.following())
-        yield Deciding(live, known, gate, doorkeeper, standing, exchanges, caps, key, epoch)
+        yield Deciding(live, known, gate, doorkeeper, standing, exchanges, caps, Turns(slots), key, epoch)
 
 
 def may_go_on(standing: Standing, doorkeeper: Doorkeeper, principal: Principal, now: float) -> None:

@@ -7,13 +7,13 @@ from extproc.adapters.opa.binary import find_opa
 from extproc.adapters.opa.client import OpaClient, TcpAddress, UnixAddress
 from extproc.adapters.opa.management import Management
 from extproc.adapters.opa.server import ManagedOpa
+from extproc.adapters.opa.slots import Slots
 from extproc.app.layout import Layout
 from extproc.config import Settings
 
 
-def engine(settings: Settings) -> OpaClient:
-    """A client of the engine that decides. Raises OSError where its token, or the locks that it shares with other
-    workers, can't be had."""
+def engine(settings: Settings, slots: Slots) -> OpaClient:
+    """A client of the engine that decides. Raises OSError where its token can't be had."""
     where = settings.policy.engine
     address: UnixAddress | TcpAddress
     if where is None:
@@ -26,7 +26,7 @@ def engine(settings: Settings) -> OpaClient:
         address,
         engine_token(settings),
         deadline_seconds=settings.policy.deadline_seconds,
-        slots=Layout(settings.state).run,
+        slots=slots,
     )
 
 

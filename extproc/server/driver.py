@@ -41,6 +41,7 @@ from extproc.protocols.session import (
 from extproc.server.caps import Account, Capped
 from extproc.server.gate import Gate
 from extproc.server.records import Asker
+from extproc.server.turns import Turn
 
 # A larger step of work leaves the event loop, so that others' requests don't wait for it.
 INLINE_BYTES = 4 * 1024
@@ -90,9 +91,11 @@ class Driver:
         account: Account,
         pool: Executor,
         asked: tuple[str, str],
+        turn: Turn,
     ) -> None:
         """`asked` is the verb and the resource as a record has them where the session never comes to an action."""
         self._account = account
+        self._turn = turn
         self._held = 0
         self._task: asyncio.Task[object] | None = None
         self._ended: Stopped | None = None
@@ -147,6 +150,7 @@ class Driver:
         event: Event | None = first
         while event is not None:
             await self._handle(event)
+            self._turn.give_back()
             event = await self._next()
         if not self._completed and self._refused is None:
             raise Aborted("peer-ended-early")
@@ -206,8 +210,9 @@ class Driver:
     async def _step(self, event: Event) -> list[Command]:
         try:
             self._hold(len(event.data) if isinstance(event, Received) else 0)
-            if self._session.held_bytes + self._work(event) > INLINE_BYTES:
-                async with self._account.turn:
+            work = self._session.held_bytes + self._work(event)
+            if work > INLINE_BYTES:
+                async with self._account.turn, self._turn.heavy(work):
                     self._stepping = True
                     commands = await asyncio.get_running_loop().run_in_executor(self._pool, self._session.handle, event)
                     self._stepping = False
@@ -284,6 +289,7 @@ class Driver:
     async def _decide(self, command: Decide) -> None:
         self._deciding = asyncio.current_task()
         try:
+            await self._turn.take(lambda: self._keep_waiting(Lane.REQUEST))
             outcome = await self._gate.decide(self._asker, command.action, command.wait_seconds, self._pend)
         except asyncio.CancelledError:
             if self._left and self._ended is None:
@@ -304,6 +310,7 @@ class Driver:
 
     async def _pend(self, hold: Hold) -> None:
         """People are asked: tell the peer, and notice when it leaves."""
+        self._turn.give_back()
         self._session.handle(Pending(0, hold))
         await self._keep_waiting(Lane.REQUEST)
         if self._ahead is None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import grpc
@@ -27,7 +28,7 @@ from extproc.protocols.http.session import HttpSession
 from extproc.protocols.session import Answer, Cause, Event, HeadReceived, Session, Stopped
 from extproc.protocols.tunnel.session import TunnelSession
 from extproc.server.arrival import EXT_PROC, Arrival, arrival_of
-from extproc.server.caps import Capped, Caps
+from extproc.server.caps import Account, Capped, Caps
 from extproc.server.driver import Aborted, Driver
 from extproc.server.entrance import Entrance
 from extproc.server.gate import Gate
@@ -35,6 +36,7 @@ from extproc.server.live import Exchanges
 from extproc.server.records import Asker
 from extproc.server.route import DeadEnd, Route, UnknownRoute, Via, route_of
 from extproc.server.tickets import Tickets, lent
+from extproc.server.turns import Turn, Turns
 from extproc.server.wire import translate
 from extproc.server.wire.ext_proc_pb2 import ProcessingRequest, ProcessingResponse, ProtocolConfiguration
 from extproc.server.wire.stream import GrpcWire
@@ -62,6 +64,17 @@ _DEAD_ENDS = {
 }
 # What an origin answers where nobody is let in; everything else is 401.
 _STATUS = {Why.FROZEN: 403, Why.WRONG_NETWORK: 403, Why.CONFLICT: 403, Why.UNAVAILABLE: 503, Why.TOO_MANY: 429}
+
+
+@dataclass(frozen=True, slots=True)
+class _Caller:
+    """Who asks, from which address, and what they have under way."""
+
+    who: Identified
+    source: str
+    account: Account
+    turn: Turn
+
 
 Context = grpc.aio.ServicerContext[ProcessingRequest, ProcessingResponse]
 
@@ -93,6 +106,7 @@ class Service:
     digest_key: bytes
     epoch: str
     pool: ThreadPoolExecutor
+    turns: Turns
 
     def handler(self) -> grpc.GenericRpcHandler:
         """The generic handler to add to a grpc.aio server."""
@@ -140,6 +154,25 @@ class Service:
         except IdentityRefused as error:
             await self._turn_away(wire, route, arrival, error)
             return
+        connects = route.via is Via.CONNECT
+        turn = self.turns.turn(who.principal.key)
+        try:
+            # Tunnels stay open for long, and what goes through them is counted by itself.
+            with self.caps.exchange(who.principal.key, tunnel=connects) as account:
+                await turn.take(partial(wire.keep_waiting, Lane.REQUEST))
+                await self._admitted(wire, route, arrival, first.protocol_config, _Caller(who, source, account, turn))
+        except Capped as error:
+            asker = self._asker(arrival, who, self.targets.target(route.target, route.revision) or NOWHERE, source)
+            answer = stopped(Stopped(Cause.LIMIT, error.code, str(error)))
+            await self._refuse(wire, arrival.asked(route.strip), asker, answer, str(error))
+        finally:
+            turn.give_back()
+
+    async def _admitted(
+        self, wire: GrpcWire, route: Route, arrival: Arrival, modes: ProtocolConfiguration, caller: "_Caller"
+    ) -> None:
+        """Somebody known asks, and it is their turn."""
+        who, source = caller.who, caller.source
         if route.dead_end is not None:
             status, title, detail = _DEAD_ENDS[route.dead_end]
             answer = problem(status, route.dead_end.value, title, detail)
@@ -149,14 +182,14 @@ class Service:
         target = self.targets.target(route.target, route.revision)
         if target is None:
             raise Refused(f"the route names no target of ours: {route.target} in revision {route.revision}")
-        _check_modes(first.protocol_config, target, route)
-        fault = unfit(event.head, tunnel=route.via is Via.TUNNEL, connect=route.via is Via.CONNECT)
+        _check_modes(modes, target, route)
+        fault = unfit(arrival.head.head, tunnel=route.via is Via.TUNNEL, connect=route.via is Via.CONNECT)
         if fault is not None:
             answer = problem(fault.status, fault.code, "Not a request that can be decided on", fault.detail)
             asked = arrival.asked(route.strip)
             await self._refuse(wire, asked, self._asker(arrival, who, target, source), answer, fault.detail)
             return
-        await self._exchange(wire, route, arrival, who, self._asker(arrival, who, target, source))
+        await self._exchange(wire, route, arrival, self._asker(arrival, who, target, source), caller)
 
     async def _identify(self, route: Route, arrival: Arrival) -> tuple[Identified, str]:
         """Who asks, and from which address."""
@@ -193,7 +226,7 @@ class Service:
         decision = self.gate.records.refused(asker, *asked, answer.why, title)
         await wire.refuse(answer, decision)
 
-    async def _exchange(self, wire: GrpcWire, route: Route, arrival: Arrival, who: Identified, asker: Asker) -> None:
+    async def _exchange(self, wire: GrpcWire, route: Route, arrival: Arrival, asker: Asker, caller: "_Caller") -> None:
         principal, target, asked = asker.principal, asker.target, arrival.asked(route.strip)
         if principal.targets is not None and target.name not in principal.targets:
             detail = f"This credential is good for {', '.join(principal.targets) or 'no target'} only."
@@ -205,21 +238,17 @@ class Service:
             session = TunnelSession(target, principal, self.digest_key)
         else:
             session = HttpSession(target, principal, route.strip, self.digest_key, self.known())
-        wire.hide = who.used | arrival.kept_back
+        used = caller.who.used
+        wire.hide = used | arrival.kept_back
         wire.told = {"iss": principal.issuer, "sub": principal.subject, "session": asker.session}
         if route.via is Via.CONNECT and target.inspect is not Inspect.OPAQUE:
             # The tunnel ends when its ticket does: a client that keeps it would be turned away inside from then on.
             principal = lent(principal, time.time())
             wire.told["ticket"] = self.tickets.sign(principal, target.name, asker.source)
         tunnel = target if route.via is Via.CONNECT else None
-        try:
-            # Tunnels stay open for long, and what goes through them is counted by itself.
-            with self.caps.exchange(principal.key, tunnel=tunnel is not None) as account:
-                driver = Driver(wire, session, self.gate, asker, account, self.pool, asked)
-                with self.gate.records.visit(asker), self.exchanges.under_way(driver, principal, tunnel):
-                    await driver.run(arrival.for_session(who.used))
-        except Capped as error:
-            await self._refuse(wire, asked, asker, stopped(Stopped(Cause.LIMIT, error.code, str(error))), str(error))
+        driver = Driver(wire, session, self.gate, asker, caller.account, self.pool, asked, caller.turn)
+        with self.gate.records.visit(asker), self.exchanges.under_way(driver, principal, tunnel):
+            await driver.run(arrival.for_session(used))
 
     def _asker(self, arrival: Arrival, who: Identified, target: Target, source: str) -> Asker:
         # One client connection is one session. Envoy counts connections anew in each of its lives, hence the epoch.

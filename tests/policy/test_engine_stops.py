@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from extproc.adapters.opa.client import LIGHT, OpaClient, UnixAddress
+from extproc.adapters.opa.slots import Slots
 from extproc.domain.ports import PolicyUnavailable
 from tests.policy.conftest import wait_for
 
@@ -80,7 +81,7 @@ def test_a_timed_out_evaluation_keeps_its_slot_until_the_engine_has_stopped(slow
     """The engine is told, and ends it well before it would be done; only then another one has the slot."""
 
     async def scene() -> tuple[str, bool, int, object]:
-        client = OpaClient(UnixAddress(slow.socket), None, deadline_seconds=0.5, slots=tmp_path)
+        client = OpaClient(UnixAddress(slow.socket), None, deadline_seconds=0.5, slots=Slots(tmp_path))
         assert await client.evaluate({"many": MANY}, "agent") == {"effect": "allow"}
         with pytest.raises(PolicyUnavailable) as caught:
             await client.evaluate({"slow": True, "many": MANY}, "agent")

@@ -9,6 +9,7 @@ from typing import cast
 import pytest
 from prometheus_client import CollectorRegistry
 
+from extproc.adapters.opa.slots import Slots
 from extproc.approvals.service import Holds
 from extproc.domain.action import Action
 from extproc.domain.grant import Grant, Lane
@@ -34,6 +35,7 @@ from extproc.server.driver import Aborted, Driver
 from extproc.server.gate import Gate
 from extproc.server.metrics import Metrics
 from extproc.server.records import Asker
+from extproc.server.turns import Turns
 from tests.http.playbook import ALICE, grant, target
 from tests.server.making import Checks, NoHistory, recorder
 from tests.server.test_ext_proc import ALLOW
@@ -138,8 +140,9 @@ def run(wire: Wire, session: Scripted, journal: Paper, folder: Path, account: Ac
     metrics = Metrics(CollectorRegistry())
     gate = Gate(Allow(), cast(Holds, None), journal, metrics, NoHistory(), Checks(), recorder(folder))
     asker = Asker(ALICE, target(), "s1", "r1", "127.0.0.1", {})
+    turn = Turns(Slots(None)).turn(ALICE.key)
     with ThreadPoolExecutor(1) as pool:
-        asyncio.run(Driver(wire, session, gate, asker, account, pool, ("GET", "/x")).run(first))
+        asyncio.run(Driver(wire, session, gate, asker, account, pool, ("GET", "/x"), turn).run(first))
 
 
 def test_bytes_go_on_under_the_grant_that_was_given(tmp_path: Path) -> None:

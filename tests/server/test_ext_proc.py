@@ -15,6 +15,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from extproc.adapters.holds import SqliteHolds
+from extproc.adapters.opa.slots import Slots
 from extproc.approvals.service import Holds
 from extproc.domain.json import Document
 from extproc.domain.target import Inspect, Protocol, Target
@@ -26,6 +27,7 @@ from extproc.server.gate import Gate
 from extproc.server.live import Exchanges
 from extproc.server.metrics import Metrics
 from extproc.server.tickets import TUNNEL_SECONDS, Tickets
+from extproc.server.turns import Turns
 from extproc.server.upkeep import thread_pool
 from extproc.server.wire import ext_proc_pb2 as wire
 from extproc.server.worker import serve
@@ -110,7 +112,17 @@ class Running:
         who, tickets, knocks = Known(), Tickets(KEY), Knocks(50)
         self.identities, self.knocks = who, knocks
         service = Service(
-            gate, targets, Entrance(who, knocks), tickets, self.exchanges, caps, knowledge, KEY, "e1", thread_pool()
+            gate,
+            targets,
+            Entrance(who, knocks),
+            tickets,
+            self.exchanges,
+            caps,
+            knowledge,
+            KEY,
+            "e1",
+            thread_pool(),
+            Turns(Slots(None)),
         )
         await serve(service, self.socket, self._stop)
         await store.close()

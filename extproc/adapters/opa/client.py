@@ -4,7 +4,6 @@ Small on purpose: a general client costs more than the decision does (docs/adr/0
 """
 
 import asyncio
-import os
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ _SETTLE_SECONDS = 2.0
 _SETTLING = "settling"
 """Whose slot that takes: nobody's in particular."""
 
-LIGHT = 512
+LIGHT = 320
 """The weight up to which an evaluation is light: that takes the engine a few milliseconds at most."""
 
 _BYTES_PER_VALUE = 64
@@ -214,9 +213,8 @@ class OpaClient:
 
     `deadline_seconds` bounds an evaluation, which is light or heavy by the size of its input. Light ones take turns, by
     principal, at `connections` places, and the deadline includes the wait for one. A heavy one waits for its
-    principal's slot first, `_PATIENCE` deadlines at most; `slots` is the folder of the locks that all workers share,
-    None where there is only this one. Places and slots are given back when the engine has stopped, whoever waits for
-    its answer. Raises OSError where the locks can't be had.
+    principal's slot first, `_PATIENCE` deadlines at most; without `slots` it has its own. Places and slots are given
+    back when the engine has stopped, whoever waits for its answer.
     """
 
     def __init__(
@@ -226,7 +224,7 @@ class OpaClient:
         *,
         deadline_seconds: float = 0.25,
         connections: int = 8,
-        slots: Path | None = None,
+        slots: Slots | None = None,
     ) -> None:
         if token is not None and not (token.isascii() and token.isprintable() and token and " " not in token):
             raise ValueError("the policy engine's token must be visible ASCII without spaces")
@@ -234,8 +232,7 @@ class OpaClient:
         self._deadline = deadline_seconds
         # Half of the places are always left for others than the one who asks most.
         self._places = Places(connections, max(1, connections // 2))
-        # Half of the cores are always left for what is light.
-        self._slots = Slots(slots, max(1, (os.cpu_count() or 1) // 2))
+        self._slots = slots if slots is not None else Slots(None)
         self._idle: list[_Connection] = []
         host = f"{address.host}:{address.port}" if isinstance(address, TcpAddress) else "localhost"
         authorization = f"Authorization: Bearer {token}\r\n" if token is not None else ""
@@ -300,7 +297,6 @@ class OpaClient:
         """Close the idle connections; those in use close with their evaluation."""
         while self._idle:
             self._idle.pop().close()
-        self._slots.close()
 
     async def _ask(self, request: bytes, done: Callable[[], None]) -> Response:
         connection = self._kept()

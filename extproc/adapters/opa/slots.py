@@ -1,4 +1,4 @@
-"""Slots for heavy evaluations, shared by all workers of a gateway.
+"""Slots for heavy work, evaluations of policy above all, shared by all workers of a gateway.
 
 A principal belongs to one slot, by a hash, and one evaluation has a slot at a time. So a principal has at most one
 heavy evaluation under way over all workers, and no more of them run together than there are slots. Within a worker the
@@ -22,7 +22,9 @@ class Slots:
     """Used from one event loop. `folder` is where the workers of the gateway have their locks; without one the slots
     are this worker's own. Raises OSError where the files can't be had."""
 
-    def __init__(self, folder: Path | None, count: int) -> None:
+    def __init__(self, folder: Path | None, count: int | None = None) -> None:
+        # Half of the cores are always left for what is light.
+        count = count or max(1, (os.cpu_count() or 1) // 2)
         self._slots = [_Slot(None if folder is None else folder / f"heavy-{number}") for number in range(count)]
 
     async def take(self, principal: str) -> Callable[[], None]:

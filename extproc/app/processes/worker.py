@@ -36,6 +36,7 @@ def _main(settings: Settings, index: int) -> Main:
                 all_of_it.digest_key,
                 all_of_it.epoch,
                 thread_pool(),
+                all_of_it.turns,
             )
             beat.version = lambda: live.version
             await serve(service, layout.worker_socket(index), stop)
