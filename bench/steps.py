@@ -11,6 +11,7 @@ from bench.cases import Payload, request_body
 from extproc.adapters.access import AccessList
 from extproc.adapters.counters import Counters, Wanted
 from extproc.adapters.holds import SqliteHolds
+from extproc.adapters.opa.slots import Slots
 from extproc.adapters.signals_history import PolicyHistory
 from extproc.adapters.signals_reader import SignalsReader
 from extproc.app.deciding import may_go_on
@@ -125,7 +126,9 @@ class Worker:
             stack.callback(journal.close)
             unredacted = FileJournal(folder / "b", "b", sync_seconds=every)
             stack.callback(unredacted.close)
-            policy = engine(settings)
+            slots = Slots(layout.run)
+            stack.callback(slots.close)
+            policy = engine(settings, slots)
             stack.callback(policy.close)
             metrics, raw = _metrics(), _Canned()
 

@@ -50,7 +50,7 @@ class Turns:
         loop = asyncio.get_running_loop()
         self._asked[principal] = loop.time()
         self._asked.move_to_end(principal)
-        if not self._taken.get(principal) or not self._others_ask(loop):
+        if not self._others_ask(loop) or not self._taken.get(principal):
             self._taken[principal] = self._taken.get(principal, 0) + 1
             return loop.time()
         await waits()

@@ -224,3 +224,15 @@ def test_a_large_step_has_the_principals_slot_while_others_ask(others: bool, wor
         return held
 
     assert asyncio.run(play()) is shared
+
+
+def test_principals_who_asked_long_ago_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there were, and whether or not anybody waited."""
+
+    async def scene(all_of_it: Turns) -> int:
+        monkeypatch.setattr(turns, "ACTIVE_SECONDS", -1.0)
+        for number in range(100):
+            (await taken(all_of_it, str(number))).give_back()
+        return len(all_of_it._asked)
+
+    assert run(scene) == 0
