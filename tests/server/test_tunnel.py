@@ -110,7 +110,7 @@ def test_a_refused_tunnel_says_why() -> None:
         Lost("unread"),
         TrailersReceived(Lane.REQUEST, Head(())),
     ],
-    ids=str,
+    ids=lambda event: type(event).__name__,
 )
 def test_what_comes_before_a_grant_ends_it(event: HeadReceived | Received | Decided | Lost | TrailersReceived) -> None:
     """Nothing passes on a guess."""
