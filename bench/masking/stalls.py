@@ -99,7 +99,7 @@ def inputs(length: int) -> Iterator[tuple[str, str, bytes]]:
         ("1.1.1.1.1.…", _repeated("1.", length)),
         ("a:b:c:…", _repeated("fe80:", length)),
         ("blanks", " " * length),
-        ("zero bytes", "\0" * length),
+        ("zero bytes", "text" + "\0" * length),
     ):  # fmt: skip
         yield name, _TEXT, text.encode()
     yield "one JSON string of 4", _JSON, json.dumps({"a": "4" * length}).encode()

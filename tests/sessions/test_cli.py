@@ -238,7 +238,8 @@ class Terminal:
         self.before = termios.tcgetattr(theirs)
         self.theirs = theirs
         environment = {**os.environ, "TERM": "xterm-256color", "PYTHONPATH": os.getcwd()}
-        environment.pop("NO_COLOR", None)
+        for name in ("NO_COLOR", "COLUMNS", "LINES"):
+            environment.pop(name, None)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "extproc.cli", "sessions", *arguments],
             stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True,
