@@ -112,7 +112,10 @@ COPIES = ("COPY t FROM STDIN", f"{NO} COPY t FROM STDIN", "COPY nothing FROM STD
 def executions(draw: Any) -> list[object]:
     """A statement prepared, bound and executed, as drivers do it: with a Describe, in portions, or neither."""
     name, portal = draw(names), draw(portals)
-    made = draw(st.one_of(st.sampled_from(BOUND), st.sampled_from(STATEMENTS)))
+    # What executes itself fails, and is unknown to the session from then on: it is refused under another code.
+    made = draw(
+        st.one_of(st.sampled_from(BOUND), st.sampled_from(STATEMENTS)).filter(lambda sql: sql != f"EXECUTE {name}")
+    )
     bound = (draw(values),) if "$1" in made else ()
     parts: list[object] = [Close(Of.STATEMENT, name)] if draw(st.booleans()) else []
     parts.append(Parse(name, made))
