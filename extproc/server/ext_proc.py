@@ -160,7 +160,11 @@ class Service:
             # Tunnels stay open for long, and what goes through them is counted by itself.
             with self.caps.exchange(who.principal.key, tunnel=connects) as account:
                 await turn.take(partial(wire.keep_waiting, Lane.REQUEST))
+                # Whoever was frozen or revoked while this waited is known to no exchange yet that could be ended.
+                self.gate.check(who.principal, time.time())
                 await self._admitted(wire, route, arrival, first.protocol_config, _Caller(who, source, account, turn))
+        except IdentityRefused as error:
+            await self._turn_away(wire, route, arrival, error)
         except Capped as error:
             asker = self._asker(arrival, who, self.targets.target(route.target, route.revision) or NOWHERE, source)
             answer = stopped(Stopped(Cause.LIMIT, error.code, str(error)))

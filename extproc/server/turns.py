@@ -17,7 +17,6 @@ ACTIVE_SECONDS = 0.1
 LONGEST_REST = 1.0
 """Seconds."""
 
-
 SHARED_BYTES = 64 * 1024
 """A larger step of work takes the principal's slot: it is some milliseconds of a processor."""
 
@@ -45,21 +44,22 @@ class Turns:
         return Turn(self, principal)
 
     async def take(self, principal: str, waits: Callable[[], Awaitable[None]]) -> float:
-        """Wait for a turn; gives when it began, by the loop's clock. `waits` is called before there is a wait.
-        Cancelled, the caller has none."""
+        """Wait for a turn; gives when it began, by the loop's clock. `waits` is called where there is a wait.
+        Cancelled, or where `waits` raises, the caller has none."""
         loop = asyncio.get_running_loop()
         self._asked[principal] = loop.time()
         self._asked.move_to_end(principal)
         if not self._others_ask(loop) or not self._taken.get(principal):
             self._taken[principal] = self._taken.get(principal, 0) + 1
             return loop.time()
-        await waits()
         granted: asyncio.Future[None] = loop.create_future()
+        # In line before anything is awaited: the turn may be given back meanwhile.
         waiting = self._waiting.setdefault(principal, deque())
         waiting.append(granted)
         try:
+            await waits()
             await granted
-        except asyncio.CancelledError:
+        except BaseException:
             if granted.done() and not granted.cancelled():
                 self._pass_on(principal)
             elif granted in waiting:
@@ -120,7 +120,7 @@ class Turn:
         self._began: float | None = None
 
     async def take(self, waits: Callable[[], Awaitable[None]]) -> None:
-        """Wait for it; `waits` is called before there is a wait."""
+        """Wait for it; `waits` is called where there is a wait."""
         if self._began is None:
             self._began = await self._turns.take(self._principal, waits)
 

@@ -135,6 +135,38 @@ class Clock:
         return self._loop.create_future()
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_turn_that_is_given_back_while_its_next_is_told(fails: bool) -> None:
+    """It is not lost, whether or not the peer could be told."""
+
+    async def scene(all_of_it: Turns) -> None:
+        await taken(all_of_it, "other")
+        held, tells = await taken(all_of_it, "a"), asyncio.Event()
+
+        async def waits() -> None:
+            await tells.wait()
+            if fails:
+                raise OSError
+
+        turn = all_of_it.turn("a")
+        waiting = asyncio.create_task(turn.take(waits))
+        await settle()
+        held.give_back()
+        await settle()
+        tells.set()
+        if fails:
+            with pytest.raises(OSError):
+                await waiting
+        else:
+            await waiting
+            turn.give_back()
+        await settle()
+        (await taken(all_of_it, "a")).give_back()
+        assert "a" not in all_of_it._taken
+
+    run(scene)
+
+
 @pytest.mark.parametrize(("lasted", "rest"), [(0.25, 0.25), (7.0, 1.0)])
 def test_a_turn_rests_as_long_as_it_lasted(lasted: float, rest: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where more of the same principal wait, and others ask; a second at most."""
