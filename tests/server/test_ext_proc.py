@@ -409,6 +409,43 @@ def test_freezing_answers_who_waits_and_breaks_off_what_flows(worker: Running) -
     worker.engine.let.set()
 
 
+def test_who_is_frozen_while_they_wait_for_a_turn_is_turned_away(
+    worker: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No exchange of theirs is under way yet that a review could end; policy is never asked."""
+    monkeypatch.setattr("extproc.server.turns.ACTIVE_SECONDS", 1e9)
+    worker.engine.let.clear()
+    over = threading.Event()
+
+    def of(who: str) -> Iterator[wire.ProcessingRequest]:
+        yield request(who=who)
+        over.wait(30)
+
+    with grpc.insecure_channel(f"unix:{worker.socket}") as channel:
+        process: Any = channel.stream_stream(
+            f"/{SERVICE}/Process",
+            request_serializer=wire.ProcessingRequest.SerializeToString,
+            response_deserializer=wire.ProcessingResponse.FromString,
+        )
+        other = process(of("agent-1"), metadata=TARGET, timeout=30)
+        assert worker.engine.asked.wait(30)
+        worker.engine.asked.clear()
+        first = process(of("mallory"), metadata=TARGET, timeout=30)
+        assert worker.engine.asked.wait(30)
+        worker.engine.asked.clear()
+        second = process(of("mallory"), metadata=TARGET, timeout=30)
+        assert next(second).HasField("override_message_timeout")
+        worker.checks.out.add("mallory")
+        worker.review()
+        assert refused([next(first)])[0] == 403
+        # As Envoy does, once it has the answer.
+        over.set()
+        assert refused([next(second)])[0] == 403
+        assert not worker.engine.asked.is_set()
+        worker.engine.let.set()
+        other.cancel()
+
+
 def test_a_principals_caps_answer_429(worker: Running) -> None:
     """One too many at one time, and bodies of more bytes than may be held."""
     big = wire.ProcessingRequest()
