@@ -22,5 +22,5 @@ class Stage(Protocol):
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many values were masked so far, by kind (`card`, `ssn`, `key:ssn` …)."""
+        """Number of masked values so far, by kind (`card`, `ssn`, `key:ssn` …)."""
         ...

@@ -83,7 +83,7 @@ class TextStage:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many values were masked so far, by kind."""
+        """Number of masked values so far, by kind."""
         return dict(self._counts)
 
     def feed(self, data: bytes) -> bytes:

@@ -173,6 +173,7 @@ class Driver:
         if self._stepping:
             raise Aborted(why.code)
         await self._execute_all(self._session.handle(why))
+        self._turn.give_back()
         # Envoy ends the stream once it has the answer; ending it first would be an end it takes for a fault.
         while await self._next() is not None:
             pass

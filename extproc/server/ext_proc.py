@@ -68,7 +68,7 @@ _STATUS = {Why.FROZEN: 403, Why.WRONG_NETWORK: 403, Why.CONFLICT: 403, Why.UNAVA
 
 @dataclass(frozen=True, slots=True)
 class _Caller:
-    """Who asks, from which address, and what they have under way."""
+    """An identified caller: principal, source address, account of what is under way, and turn."""
 
     who: Identified
     source: str
@@ -159,18 +159,20 @@ class Service:
         try:
             # Tunnels stay open for long, and what goes through them is counted by itself.
             with self.caps.exchange(who.principal.key, tunnel=connects) as account:
-                await turn.take(partial(wire.keep_waiting, Lane.REQUEST))
-                # Whoever was frozen or revoked while this waited is known to no exchange yet that could be ended.
-                self.gate.check(who.principal, time.time())
-                await self._admitted(wire, route, arrival, first.protocol_config, _Caller(who, source, account, turn))
+                try:
+                    await turn.take(partial(wire.keep_waiting, Lane.REQUEST))
+                    # Whoever was frozen or revoked while this waited is known to no exchange yet that could be ended.
+                    self.gate.check(who.principal, time.time())
+                    caller = _Caller(who, source, account, turn)
+                    await self._admitted(wire, route, arrival, first.protocol_config, caller)
+                finally:
+                    turn.give_back()
         except IdentityRefused as error:
             await self._turn_away(wire, route, arrival, error)
         except Capped as error:
             asker = self._asker(arrival, who, self.targets.target(route.target, route.revision) or NOWHERE, source)
             answer = stopped(Stopped(Cause.LIMIT, error.code, str(error)))
-            await self._refuse(wire, arrival.asked(route.strip), asker, answer, str(error))
-        finally:
-            turn.give_back()
+            await self._refuse(wire, arrival.asked(route.strip), asker, answer, str(error), turn)
 
     async def _admitted(
         self, wire: GrpcWire, route: Route, arrival: Arrival, modes: ProtocolConfiguration, caller: "_Caller"
@@ -181,7 +183,7 @@ class Service:
             status, title, detail = _DEAD_ENDS[route.dead_end]
             answer = problem(status, route.dead_end.value, title, detail)
             asked = arrival.pseudo(":method"), arrival.pseudo(":authority")
-            await self._refuse(wire, asked, self._asker(arrival, who, NOWHERE, source), answer, detail)
+            await self._refuse(wire, asked, self._asker(arrival, who, NOWHERE, source), answer, detail, caller.turn)
             return
         target = self.targets.target(route.target, route.revision)
         if target is None:
@@ -190,8 +192,8 @@ class Service:
         fault = unfit(arrival.head.head, tunnel=route.via is Via.TUNNEL, connect=route.via is Via.CONNECT)
         if fault is not None:
             answer = problem(fault.status, fault.code, "Not a request that can be decided on", fault.detail)
-            asked = arrival.asked(route.strip)
-            await self._refuse(wire, asked, self._asker(arrival, who, target, source), answer, fault.detail)
+            asker, asked = self._asker(arrival, who, target, source), arrival.asked(route.strip)
+            await self._refuse(wire, asked, asker, answer, fault.detail, caller.turn)
             return
         await self._exchange(wire, route, arrival, self._asker(arrival, who, target, source), caller)
 
@@ -225,9 +227,12 @@ class Service:
         refusal = self.gate.records.turned_away(body, error.why.value, arrival.shown.source, route.target)
         await wire.refuse(answer, refusal)
 
-    async def _refuse(self, wire: GrpcWire, asked: tuple[str, str], asker: Asker, answer: Answer, title: str) -> None:
-        """Refuse somebody known before there is an action to decide. `asked` are verb and resource."""
+    async def _refuse(
+        self, wire: GrpcWire, asked: tuple[str, str], asker: Asker, answer: Answer, title: str, turn: Turn
+    ) -> None:
+        """Refuse an identified principal before there is an action to decide. `asked` are verb and resource."""
         decision = self.gate.records.refused(asker, *asked, answer.why, title)
+        turn.give_back()  # the peer may take its time to end the stream
         await wire.refuse(answer, decision)
 
     async def _exchange(self, wire: GrpcWire, route: Route, arrival: Arrival, asker: Asker, caller: "_Caller") -> None:
@@ -235,7 +240,7 @@ class Service:
         if principal.targets is not None and target.name not in principal.targets:
             detail = f"This credential is good for {', '.join(principal.targets) or 'no target'} only."
             answer = problem(403, "target-out-of-scope", "Not this credential's target", detail)
-            await self._refuse(wire, asked, asker, answer, "The credential is not for this target")
+            await self._refuse(wire, asked, asker, answer, "The credential is not for this target", caller.turn)
             return
         session: Session
         if route.via is Via.CONNECT:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
 ACTIVE_SECONDS = 0.1
-"""How long after its last exchange began a principal counts as one who asks."""
+"""Seconds. A principal is active for this long after the start of its latest exchange."""
 
 LONGEST_REST = 1.0
 """Seconds."""

@@ -45,6 +45,7 @@ def _inner(stage: Stage) -> Stage:
     return stage._stage if isinstance(stage, NarrowStage) else stage
 
 
+@pytest.mark.parametrize("before", ["", "番号 "])
 @pytest.mark.parametrize("malformed", ["refuse", "text"])
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
 @pytest.mark.parametrize(
@@ -55,9 +56,12 @@ def _inner(stage: Stage) -> Stage:
         "multipart/form-data; boundary=b",
     ],
 )  # fmt: skip
-def test_text_that_hides_ascii_without_saying_so_is_refused(content_type: str, encoding: str, malformed: str) -> None:
-    """With or without a byte order mark, at any cut, also as a part of a form and where the malformed may be text."""
-    raw = "4111 1111 1111 1111".encode(encoding)
+def test_text_that_hides_ascii_without_saying_so_is_refused(
+    content_type: str, encoding: str, malformed: str, before: str
+) -> None:
+    """With or without a byte order mark, behind other text, at any cut, in a part of a form and where the malformed may
+    be text."""
+    raw = f"{before}4111 1111 1111 1111".encode(encoding)
     if "multipart" in content_type:
         raw = b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n' + raw + b"\r\n--b--\r\n"
     mask = Mask("p", ("*",), (), Operator.REDACT, ("response",), lenient=malformed == "text")

@@ -15,7 +15,7 @@ Check = Callable[[], Awaitable[None]]
 
 
 def checks(settings: Settings) -> dict[str, Check]:
-    """What must serve before agents can be served, by name."""
+    """A check for each part that has to run before the gateway is ready, by the part's name."""
     layout = Layout(settings.state)
     found: dict[str, Check] = {}
     if settings.listen.managed:

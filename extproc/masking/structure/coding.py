@@ -61,7 +61,7 @@ class Decoded:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many values were masked so far, by kind."""
+        """Number of masked values so far, by kind."""
         return self._inner.counts
 
     def feed(self, data: bytes) -> bytes:

@@ -30,7 +30,7 @@ class DropStage:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many values were masked so far, by kind."""
+        """Number of masked values so far, by kind."""
         return self._stage.counts
 
     def feed(self, data: bytes) -> bytes:

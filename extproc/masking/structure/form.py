@@ -42,7 +42,7 @@ class FormStage:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many values were masked so far, by kind."""
+        """Number of masked values so far, by kind."""
         return add(dict(self._counts), self._raw.counts if self._raw is not None else {})
 
     def feed(self, data: bytes) -> bytes:

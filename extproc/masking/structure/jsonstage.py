@@ -89,7 +89,7 @@ class JsonStage:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many values were masked so far, by kind."""
+        """Number of masked values so far, by kind."""
         return dict(self._counts)
 
     @property

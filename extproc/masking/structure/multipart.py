@@ -104,7 +104,7 @@ class MultipartStage:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many values were masked so far, by kind."""
+        """Number of masked values so far, by kind."""
         return add(dict(self._counts), self._stage.counts)
 
     def feed(self, data: bytes) -> bytes:

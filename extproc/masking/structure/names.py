@@ -80,7 +80,7 @@ class Names:
         return found
 
     def asked_by_header(self, name: str) -> Asked:
-        """What a header's name asks for, which has hyphens where names of other fields have underscores."""
+        """What masks ask for by a header's name. Hyphens count as underscores, as other fields have them."""
         return self.asked(name) | self.asked(name.replace("-", "_"))
 
     def selected(self, name: str) -> str | None:

@@ -35,7 +35,7 @@ class SniffStage:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many values were masked so far, by kind."""
+        """Number of masked values so far, by kind."""
         return {} if self._stage is None else self._stage.counts
 
     def feed(self, data: bytes) -> bytes:

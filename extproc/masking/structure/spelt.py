@@ -21,7 +21,7 @@ class SpeltStage:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many values were masked so far, by kind."""
+        """Number of masked values so far, by kind."""
         return dict(self._counts)
 
     def feed(self, data: bytes) -> bytes:
@@ -48,7 +48,7 @@ class RawBehind:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many values were masked so far, by kind."""
+        """Number of masked values so far, by kind."""
         return add(dict(self._stage.counts), self._raw.counts)
 
     def feed(self, data: bytes) -> bytes:

@@ -29,7 +29,7 @@ class Base64Stage:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many values were masked so far, by kind."""
+        """Number of masked values so far, by kind."""
         return self._inner.counts
 
     def feed(self, data: bytes) -> bytes:
@@ -98,7 +98,7 @@ class RequotedStage:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many values were masked so far, by kind."""
+        """Number of masked values so far, by kind."""
         return self._inner.counts
 
     def feed(self, data: bytes) -> bytes:
@@ -137,7 +137,7 @@ class QuotedStage:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many values were masked so far, by kind."""
+        """Number of masked values so far, by kind."""
         return dict(self._counts)
 
     def feed(self, data: bytes) -> bytes:

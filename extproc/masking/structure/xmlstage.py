@@ -66,7 +66,7 @@ class XmlStage:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many values were masked so far, by kind."""
+        """Number of masked values so far, by kind."""
         return add(dict(self._counts), self._text.counts if self._text is not None else {})
 
     def feed(self, data: bytes) -> bytes:

@@ -11,7 +11,7 @@ _OURS = "holdpoint beside"
 
 
 def closes(texts: int) -> int:
-    """How many CloseComplete messages answer so many texts."""
+    """Number of CloseComplete messages that answer this number of texts."""
     return 2 * texts + 2
 
 

@@ -106,8 +106,8 @@ class Link:
         self.settling: Settling | None = None
         """What the server is being asked for that an approval binds."""
         self.changes = 0
-        """How often settings, or what names stand for, may have changed, as far as texts and the server's reports
-        tell."""
+        """Counts possible changes of settings and of what names stand for, as statements' texts and the server's
+        reports tell."""
         self.own_settings: set[str] = set()
         """Settings of the application's own that a text of this session named to set."""
         self.opening = False

@@ -50,7 +50,7 @@ class AnswerStage:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many values were masked so far, by kind."""
+        """Number of masked values so far, by kind."""
         if self._stage is not None:
             return self._stage.counts
         counts = self._deltas.counts

@@ -25,7 +25,7 @@ class Arguments:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many values were masked so far, by kind."""
+        """Number of masked values so far, by kind."""
         return add(self._json.counts, self._text.counts if self._text is not None else {})
 
     def feed(self, data: bytes) -> bytes:

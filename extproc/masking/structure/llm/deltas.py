@@ -74,7 +74,7 @@ class Deltas:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many values were masked so far, by kind."""
+        """Number of masked values so far, by kind."""
         counts = dict(self._counts)
         for text in self._texts.values():
             add(counts, text.stage.counts)

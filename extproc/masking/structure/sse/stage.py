@@ -46,7 +46,7 @@ class SseStage:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many values were masked so far, by kind."""
+        """Number of masked values so far, by kind."""
         counts = self._deltas.counts
         add(counts, self._counts)
         return counts

@@ -62,7 +62,7 @@ class CopyMask:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many values were masked so far, by kind."""
+        """Number of masked values so far, by kind."""
         return dict(self._columns.masking.counts)
 
     def feed(self, frame: Frame) -> bytes:

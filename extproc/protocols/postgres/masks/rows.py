@@ -71,7 +71,7 @@ class RowMask:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many values were masked so far, by kind."""
+        """Number of masked values so far, by kind."""
         return dict(self._columns.masking.counts)
 
     def again(self) -> None:
