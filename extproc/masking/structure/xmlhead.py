@@ -21,7 +21,7 @@ def known(buffer: bytes) -> bool:
 def check(buffer: bytes) -> None:
     """Raises MaskError for an encoding that hides ASCII."""
     head = buffer[:_HEAD]
-    if is_wide(head, head[:2]):
+    if is_wide(head[:4], head[:2]):
         raise MaskError("XML in UTF-16 or UTF-32 can't be inspected; UTF-8 can")
     declared = _DECLARED.match(head.removeprefix(_BOM))
     if declared is not None and not _READ.fullmatch(declared[1]):
