@@ -8,7 +8,7 @@ from pathlib import Path
 
 import orjson
 
-from bench import fairness, machine, recording, trail
+from bench import fairness, machine, recording, targets, trail
 from bench.cases import QUICK, Options
 from bench.children import BenchFailed
 from bench.figures import lines
@@ -53,7 +53,8 @@ def measure(options: Options) -> Report:
     with tempfile.TemporaryDirectory(prefix="hp-") as state:
         found = trail.measure(Path(state), options.records, _say)
     fair = fairness.measure(options.seconds, options.rounds, _say)
-    return Report(options, facts, load, lines(run.samples), run, steps, kept, found, fair)
+    changes = list(targets.measure(targets.COUNTS, _say))
+    return Report(options, facts, load, lines(run.samples), run, steps, kept, found, fair, changes)
 
 
 def _say(text: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import fairness
+from bench import fairness, targets
 from bench.cases import Options, Payload, Way
 from bench.fairness import FairnessLine
 from bench.figures import Line
@@ -12,6 +12,7 @@ from bench.recording import KeepingLine
 from bench.run import Run
 from bench.stages import Stages
 from bench.tables import aligned, markdown, refresh
+from bench.targets import TargetsLine
 from bench.trail import Trail
 
 _HEAD = (
@@ -40,6 +41,7 @@ class Report:
     keeping: Sequence[KeepingLine]
     trail: Trail
     fairness: Sequence[FairnessLine]
+    targets: Sequence[TargetsLine]
 
     def text(self) -> str:
         """For a terminal."""
@@ -50,6 +52,7 @@ class Report:
             (_TRAIL_HEAD, self._trail_cells()),
             (_SEARCH_HEAD, self._search_cells()),
             (fairness.HEAD, self._fairness_cells()),
+            (targets.HEAD, self._targets_cells()),
         )
         return "\n\n".join((*(aligned(head, cells) for head, cells in tables), self._notes()))
 
@@ -68,6 +71,7 @@ class Report:
             "keeping": self.keeping,
             "trail": self.trail,
             "fairness": self.fairness,
+            "targets": self.targets,
             "journal": {"requests": self.run.recorded, "taken_for_aborted": self.run.taken_for_aborted},
             "lag_before_seconds": self.run.lag_before_seconds,
             "worst_lag_seconds": self.run.worst_lag_seconds,
@@ -86,6 +90,7 @@ class Report:
                 "trail": markdown(_TRAIL_HEAD, self._trail_cells()) + "\n\n" + self._trail_notes(),
                 "search": markdown(_SEARCH_HEAD, self._search_cells()),
                 "fairness": markdown(fairness.HEAD, self._fairness_cells()),
+                "targets": markdown(targets.HEAD, self._targets_cells()),
             },
         )
 
@@ -131,6 +136,9 @@ class Report:
 
     def _fairness_cells(self) -> list[tuple[str, ...]]:
         return [line.cells() for line in self.fairness]
+
+    def _targets_cells(self) -> list[tuple[str, ...]]:
+        return [line.cells() for line in self.targets]
 
     def _trail_cells(self) -> list[tuple[str, ...]]:
         return [

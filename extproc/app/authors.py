@@ -33,15 +33,24 @@ def announce(layout: Layout, path: Path, data: bytes | None, by: Document) -> No
     replace_file(layout.config / _NOTE, orjson.dumps({"path": str(path), "sha256": _hash(data), "by": by}))
 
 
+def announced(layout: Layout) -> bool:
+    """Whether the change that was announced last is written, and not read yet. Such a file is whole."""
+    try:
+        note = orjson.loads((layout.config / _NOTE).read_bytes())
+        return bool(_hash(_content(Path(note["path"]))) == note["sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
 def author_of(layout: Layout, settings: Settings, changed: frozenset[Path]) -> Author:
     """Whose doing it is that these paths are not what they were. What was announced counts for one change of its
     file: whoever brings the same content back later did that themselves."""
-    files, announced = changed - {settings.targets_folder}, layout.config / _NOTE
+    files, kept = changed - {settings.targets_folder}, layout.config / _NOTE
     try:
-        note = orjson.loads(announced.read_bytes())
+        note = orjson.loads(kept.read_bytes())
         path = Path(note["path"])
         if path in files:
-            announced.unlink()
+            kept.unlink()
         if files == {path} and _hash(_content(path)) == note["sha256"]:
             return Author(note["by"], ())
     except (OSError, ValueError, KeyError, TypeError):

@@ -5,10 +5,9 @@ is new is added, then the routes change, and what nothing leads to any more goes
 """
 
 import asyncio
-import json
-import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from extproc.adapters.ca import ensure_ca, ensure_leaf
 from extproc.adapters.envoy.destinations import intercepted
 from extproc.adapters.envoy.endpoints import cluster_name, write_endpoints
 from extproc.adapters.envoy.files import write
-from extproc.adapters.envoy.generate import Resources, documents, generate
+from extproc.adapters.envoy.generate import Resources, documents, generate, taken_line
 from extproc.adapters.envoy.plan import EnvoyPlan
 from extproc.adapters.envoy.secrets import LEAVES
 from extproc.app import probe
@@ -31,10 +30,8 @@ _SPARE_SECONDS = 60.0
 _CERTIFY_SECONDS = 3600.0
 _TAKEN_SECONDS = 10.0
 _LOOK_SECONDS = 0.05
-_CLUSTERS = "GET /stats?filter=^cluster_manager.(cds.version_text|warming_clusters)$"
-_WARM = "warming_clusters: 0"
-_ROUTES = "GET /stats?filter=^http.agents.rds.*version_text$"
-_log = logging.getLogger("holdpoint.config")
+_ASKED = "GET /stats?filter=version_text$|_warming$|warming_clusters$"
+_SETTLED = frozenset({"cluster_manager.warming_clusters: 0", "listener_manager.total_listeners_warming: 0"})
 
 
 def write_addresses(folder: Path, target: TargetSettings, addresses: Sequence[str]) -> bool:
@@ -54,6 +51,10 @@ class _Leftover:
     resolved: tuple[str, ...]
 
 
+class NotTaken(Exception):
+    """What was written is not in force yet; the message says who does not have it."""
+
+
 class Door:
     """Envoy's configuration files. Belongs to one event loop; `clock` is monotonic, in seconds."""
 
@@ -61,34 +62,36 @@ class Door:
         self._layout, self._clock = layout, clock
         self._plan: EnvoyPlan | None = None
         self._resources: Resources | None = None
+        # Those whose routes Envoy goes by: the former ones until it has the clusters of the others.
+        self._led: Resources | None = None
         self._leftovers: list[_Leftover] = []
         self._certified = 0.0
 
     async def start(self, plan: EnvoyPlan) -> None:
         """Write everything, before Envoy is started. Raises BadPlan, CaUnusable, OSError."""
         self._plan, self._resources = plan, await asyncio.to_thread(generate, plan)
+        self._led = self._resources
         await self._certify()
         await self._write(self._resources)
 
     async def change(self, plan: EnvoyPlan) -> None:
-        """Bring Envoy from what it has to this plan. Raises BadPlan, CaUnusable, OSError; what was written then
-        stays."""
-        before, after = self._resources, await asyncio.to_thread(generate, plan)
-        if before is None or self._plan is None:
+        """Bring Envoy from what it has to this plan. Raises BadPlan, CaUnusable, OSError, and NotTaken where Envoy does
+        not have it in time. What was written then stays; called with the same plan again, it goes on from there."""
+        if self._plan is None or self._resources is None:
             raise RuntimeError("there is nothing yet that could be changed")
-        if documents(before) != documents(after):
+        if plan != self._plan:
+            before, after = self._resources, await asyncio.to_thread(generate, plan)
             self._leftovers += _leftovers(self._plan, plan, before, after, self._clock())
-        self._plan, self._resources = plan, after
-        bridge = self._with_leftovers(after)
+            self._plan, self._resources = plan, after
+        bridge = self._with_leftovers(self._resources)
         await self._certify()
-        await self._write(replace(bridge, listeners=before.listeners, routes=before.routes))
-        lost = "requests to them fail until it has"
-        await self._taken(bridge, "cds.json", _CLUSTERS, f"clusters within {_TAKEN_SECONDS:g} s; {lost}", _WARM)
+        if self._led is not None and self._led is not self._resources:
+            await self._write(replace(bridge, listeners=self._led.listeners, routes=self._led.routes))
+            await self._taken({"cds.json"}, bridge)
+        self._led = self._resources
         await self._write(bridge)
         # Before anybody is told that the change is in force.
-        await self._taken(
-            bridge, "rds.json", _ROUTES, f"routes within {_TAKEN_SECONDS:g} s; it goes by the former ones"
-        )
+        await self._taken({"lds.json", *bridge.routes}, bridge)
 
     async def sweep(self) -> None:
         """Take away what nothing leads to any more, and renew certificates. Raises CaUnusable, OSError."""
@@ -97,7 +100,7 @@ class Door:
         now = self._clock()
         if now - self._certified > _CERTIFY_SECONDS:
             await self._certify()
-        if any(old.until <= now for old in self._leftovers):
+        if self._led is self._resources and any(old.until <= now for old in self._leftovers):
             self._leftovers = [old for old in self._leftovers if old.until > now]
             await self._write(self._with_leftovers(self._resources))
             await self._certify()
@@ -119,23 +122,23 @@ class Door:
     async def _write(self, resources: Resources) -> None:
         await asyncio.to_thread(write, resources, self._layout.envoy)
 
-    async def _taken(self, resources: Resources, file: str, asked: str, trouble: str, also: str = "") -> None:
-        """Wait until Envoy has this version of a file, and says something else besides. Where Envoy does not run, it
-        reads everything at once when it starts."""
-        written = documents(resources).get(file)
-        if written is None:
-            return
-        version = json.loads(written)["version_info"]
+    async def _taken(self, files: AbstractSet[str], resources: Resources) -> None:
+        """Wait until Envoy has these files of the resources, and all that they name. Where Envoy does not run, it reads
+        everything at once when it starts. Raises NotTaken."""
+        written = await asyncio.to_thread(documents, resources)
+        missing = {taken_line(name, written[name]) for name in files} | _SETTLED
         deadline = self._clock() + _TAKEN_SECONDS
-        while self._clock() < deadline:
+        while True:
             try:
-                said = await probe.text(self._layout.envoy_admin, asked)
+                said = await probe.text(self._layout.envoy_admin, _ASKED)
             except OSError:
                 return
-            if f'"{version}"' in said and also in said:
+            missing -= set(said.splitlines())
+            if not missing:
                 return
+            if self._clock() > deadline:
+                raise NotTaken(f"Envoy has not taken {', '.join(sorted(files))} within {_TAKEN_SECONDS:g} s")
             await asyncio.sleep(_LOOK_SECONDS)
-        _log.error("Envoy has not taken the new %s", trouble)
 
 
 def certify(plan: EnvoyPlan, keys: Path, envoy: Path) -> None:
@@ -166,7 +169,8 @@ def _leftovers(old: EnvoyPlan, new: EnvoyPlan, before: Resources, after: Resourc
     soon, late = [c for c in gone if c.name not in waits], [c for c in gone if c.name in waits]
     secrets = {name: secret for name, secret in before.secrets.items() if name not in after.secrets}
     resolved = tuple(name for name in before.resolved if name not in after.resolved)
-    return [
+    found = [
         _Leftover(now + (longest if late else REMOVED_SECONDS), tuple(late), secrets, resolved),
         _Leftover(now + REMOVED_SECONDS, tuple(soon), {}, ()),
     ]
+    return [old for old in found if old.clusters or old.secrets or old.resolved]

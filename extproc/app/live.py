@@ -7,12 +7,13 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
+from extproc.app.folder_watch import FolderWatch
 from extproc.app.snapshot import Snapshot, read
 from extproc.config import Settings
 from extproc.domain.target import Target
 from extproc.server.kept import keeping
 
-_LOOK_SECONDS = 0.2
+_LOOK_SECONDS = 1.0
 KEPT_SECONDS = 600.0
 """How long a target that is gone or changed is still known: Envoy's threads take a new configuration one after the
 other, and what they sent by the old one must meet the target that it was meant for."""
@@ -35,6 +36,7 @@ class Live:
         self._targets: dict[tuple[str, str], Target] = {}
         self._gone: dict[tuple[str, str], float] = {}
         self._listeners: list[Callable[[Settings], None]] = []
+        self._taken: Callable[[], None] = lambda: None
         self._take(self._snapshot)
 
     @property
@@ -56,6 +58,10 @@ class Live:
         that fails is called again, and so are the others with it."""
         self._listeners.append(told)
 
+    def on_taken(self, told: Callable[[], None]) -> None:
+        """Have a function called once everybody here has taken another version."""
+        self._taken = told
+
     def following(self) -> AbstractAsyncContextManager[None]:
         """Follow changes for as long as the context lasts."""
         return keeping(self._follow)
@@ -74,6 +80,7 @@ class Live:
                 self._take(taken)
                 self._tell(taken.settings)
                 self._told = taken.version
+                self._taken()
                 _log.info("configuration taken", extra={"version": taken.version})
         except Exception as error:
             # Memory or descriptors that are short for a moment, or a file that `up` did not write: what could not be
@@ -85,9 +92,11 @@ class Live:
         self._seen, self._trouble = seen, ""
 
     async def _follow(self) -> None:
-        while True:
-            await asyncio.sleep(_LOOK_SECONDS)
-            await self.look()
+        async with FolderWatch() as folder:
+            while True:
+                folder.watch([self._path.parent])
+                await self.look()
+                await folder.wait(_LOOK_SECONDS)
 
     def _tell(self, settings: Settings) -> None:
         """Tell everybody, also after one has failed. Raises what the first that failed raised."""

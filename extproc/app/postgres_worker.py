@@ -25,7 +25,7 @@ def main_of(settings: Settings, index: int, make: Make) -> Main:
         async with deciding(settings, f"postgres-{index}") as all_of_it:
             live = all_of_it.live
             terminator = make(settings, all_of_it, LiveDatabases(live))
-            beat.version = lambda: live.version
+            beat.follow(live)
             socket = Layout(settings.state).postgres_socket(index)
             # The tree of a long statement is hundreds of thousands of objects, and no cycle: looking through all of
             # them again and again while they are made would take most of the time, and hold all sessions up.

@@ -1,18 +1,34 @@
 """How a program of ours runs: its log, its heartbeat, and how it is told to stop."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import uvloop
 
 from extproc.app import logs
 from extproc.server.kept import keeping
+
+_BEAT_SECONDS = 0.5
+
+
+class Followed(Protocol):
+    """A configuration that changes; see `live.Live`."""
+
+    @property
+    def version(self) -> str:
+        """The version that this program has taken."""
+        ...
+
+    def on_taken(self, told: Callable[[], None]) -> None:
+        """Have a function called when that is another one."""
+        ...
 
 
 @dataclass
@@ -22,13 +38,23 @@ class Beat:
 
     file: Path
     version: Callable[[], str] = lambda: ""
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def follow(self, live: Followed) -> None:
+        """Say from now on which version this has, and at once when it has another."""
+        self.version = lambda: live.version
+        live.on_taken(self._changed.set)
+        self._changed.set()
 
     async def beat(self) -> None:
         """Until cancelled."""
         while True:
+            self._changed.clear()
             # A file system that the journal is on as well: a few microseconds.
             self.file.write_text(self.version(), "ascii")
-            await asyncio.sleep(0.5)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_BEAT_SECONDS):
+                    await self._changed.wait()
 
 
 Main = Callable[[asyncio.Event, Beat], Coroutine[Any, Any, None]]

@@ -21,7 +21,7 @@ SNAPSHOT = "active.json"
 """The snapshot in force."""
 
 IN_FORCE = "in-force.json"
-"""Beside it: the `version` that everything, Envoy included, has been told."""
+"""Beside it: the `version` that every program and Envoy have; `pending` says why a later one is not in force yet."""
 
 REFUSED = "refused.json"
 """Beside it while the files are not what is in force: `why`, `at`, and the `version` that was refused, if it could be

@@ -39,10 +39,12 @@ class Targets:
         self._turn = asyncio.Lock()
 
     def shown(self) -> Document:
-        """What is in force, and why what the files say is not, where it is not."""
-        refused = _document(self._layout.config / REFUSED)
+        """What was taken last, why it is not in force everywhere yet, and why what the files say was refused."""
+        refused, in_force = _document(self._layout.config / REFUSED), _document(self._layout.config / IN_FORCE)
+        pending = in_force.get("version") != self._live.version
         return {
             "version": self._live.version,
+            "pending": (in_force.get("pending") or "it is being taken") if pending else None,
             "refused": {"at": refused.get("at"), "why": refused.get("why")} if refused else None,
             "targets": [view(target) for target in self._live.settings.targets],
         }
@@ -86,7 +88,8 @@ class Targets:
     async def _change(
         self, path: Path, data: bytes | None, what: str, name: str, by: Principal, facts: Mapping[str, JSON]
     ) -> Settings:
-        """Try, record, write, wait; take back what did not come into force. The configuration that is in force then."""
+        """Try, record, write, wait; take back what is refused. The configuration that is in force then. Raises
+        TargetRefused `not-in-force` where that takes long: what was written stays, for it may be taken any moment."""
         wanted, began = await asyncio.to_thread(self._tried, path, data, name, by), time.time()
         await self._record(what, name, by, facts)
         try:
@@ -115,7 +118,8 @@ class Targets:
         return wanted
 
     async def _verdict(self, version: str, began: float) -> TargetRefused | None:
-        """What became of this configuration, which was written after `began`; None where it is in force."""
+        """Why this configuration, which was written after `began`, is refused; None where it is in force. Raises
+        TargetRefused where neither is known in time."""
         deadline = time.monotonic() + _VERDICT_SECONDS
         while time.monotonic() < deadline:
             if _document(self._layout.config / IN_FORCE).get("version") == version:
@@ -125,7 +129,12 @@ class Targets:
             if refused.get("version") == version or ("version" not in refused and refused.get("at", 0) > began):
                 return TargetRefused("bad-target", str(refused.get("why")))
             await asyncio.sleep(_LOOK_SECONDS)
-        return TargetRefused("not-in-force", "the gateway did not take the change in time; the gateway's log says why")
+        why = _document(self._layout.config / IN_FORCE).get("pending") or "the gateway's log says why"
+        raise TargetRefused(
+            "not-in-force",
+            f"the change is written and recorded, and not in force after {_VERDICT_SECONDS:g} s: {why}. It stays, and "
+            "`holdpoint targets list` shows what became of it",
+        )
 
     async def _record(self, what: str, name: str, by: Principal, facts: Mapping[str, JSON]) -> None:
         body: dict[str, JSON] = {"what": what, "by": by.document(), "target": {"name": name}, **facts}

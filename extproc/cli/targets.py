@@ -107,6 +107,8 @@ def _list(arguments: argparse.Namespace) -> int:
     for target in shown["targets"]:
         print(f"{target['name']:<20} {visible(target['settings']['upstream'])}")
         print(f"{'':<20} {visible(target['file'])}:{target['line']}")
+    if shown["pending"]:
+        print(f"\nNot in force everywhere yet: {visible(shown['pending'])}")
     if not shown["refused"]:
         return OK
     why = "".join(f"  {visible(line)}\n" for line in str(shown["refused"]["why"]).splitlines())

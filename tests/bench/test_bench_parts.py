@@ -24,6 +24,7 @@ from bench.recording import CELLS, KeepingSample
 from bench.report import Report
 from bench.run import Run, Sample, rounds, started
 from bench.stages import Stages
+from bench.targets import TargetsLine
 from bench.trail import STEPS, Cost, Search, Trail
 from bench.trail import measure as measure_trail
 
@@ -139,7 +140,7 @@ def _kept() -> list[KeepingSample]:
 
 
 TRAIL = Trail({"append": Cost(1000, 2_000_000, 0.5, 0.25, 80_000_000)}, [Search("a rare word", 3, 0.5, 1.5)])
-MARKS = ["machine", "table", "stages", "keeping", "trail", "search", "fairness"]
+MARKS = ["machine", "table", "stages", "keeping", "trail", "search", "fairness", "targets"]
 
 
 def test_ways_of_keeping_are_compared_within_a_round() -> None:
@@ -159,6 +160,7 @@ def test_the_trail_is_written_verified_indexed_and_searched(tmp_path: Path) -> N
     assert {s.question for s in found.searches if not s.rows} == {"a word that is not there"}
 
 
+CHANGES = [TargetsLine(10, 8.8, 0.444, 0.4)]
 FAIR = [FairnessLine("nothing", 100, 1.0, 2.0, 1.0, 0), FairnessLine("JSON of 24,000 members", 90, 1.5, 5.0, 2.5, 0)]
 
 
@@ -168,9 +170,11 @@ def test_a_report_is_text_json_and_a_page(tmp_path: Path) -> None:
     stages = Stages({payload.value: {"a step": 2.0} for payload in Payload}, nothing, nothing)
     samples = _samples()
     run = Run(tuple(samples), {"heads": 3, "bodies": 2}, 0, 0.001, 0.004)
-    report = Report(Options(), {"CPU": "any"}, 0.5, lines(samples), run, stages, recording.lines(_kept()), TRAIL, FAIR)
+    kept = recording.lines(_kept())
+    report = Report(Options(), {"CPU": "any"}, 0.5, lines(samples), run, stages, kept, TRAIL, FAIR, CHANGES)
     assert "Holdpoint, headers only" in report.text()
     assert "JSON of 24,000 members" in report.text()
+    assert "10           8.8   0.44      0.40" in report.text()
     document = orjson.loads(orjson.dumps(report.document()))
     assert [line["way"] for line in document["lines"][:3]] == list(Way)
     page = tmp_path / "page.md"

@@ -13,9 +13,10 @@ from envoy_data_plane.google.protobuf import Any as Packed
 from extproc.adapters.envoy.connections import POSTGRES_LISTENER, POSTGRES_WORKERS, TCP_PROXY
 from extproc.adapters.envoy.endpoints import read_endpoints, write_endpoints
 from extproc.adapters.envoy.files import write
-from extproc.adapters.envoy.generate import as_document, documents, generate
+from extproc.adapters.envoy.generate import documents, generate
 from extproc.adapters.envoy.modes import UnsafeModes, check_modes
 from extproc.adapters.envoy.plan import BadPlan, EnvoyPlan, PostgresPlan, Scheme, TargetPlan, Upstream
+from extproc.adapters.envoy.render import document
 from extproc.adapters.envoy.snippet import envoy_snippet, istio_snippet
 from extproc.adapters.envoy.validate import inline, validate
 from tests.envoy.test_envoy_snippet import accepted
@@ -97,7 +98,7 @@ def test_envoy_would_run_it(tmp_path: Path) -> None:
     write(resources, tmp_path)
     validate(resources, tmp_path, envoy_program())
     listeners = inline(resources, "{}")["static_resources"]["listeners"]
-    assert listeners[1] == as_document(resources.listeners[1])
+    assert listeners[1] == document(resources.listeners[1])
 
 
 def test_an_envoy_of_your_own_gets_the_same(tmp_path: Path) -> None:
@@ -107,7 +108,7 @@ def test_an_envoy_of_your_own_gets_the_same(tmp_path: Path) -> None:
     here = {listener["name"]: listener for listener in static["listeners"]}
     assert list(here) == ["agents", "postgres"]
     workers = next(cluster for cluster in static["clusters"] if cluster["name"] == POSTGRES_WORKERS)
-    ours = as_document(next(c for c in generate(PLAN).clusters if c.name == POSTGRES_WORKERS))
+    ours = document(next(c for c in generate(PLAN).clusters if c.name == POSTGRES_WORKERS))
     assert workers["transport_socket"] == ours["transport_socket"]
     assert "/var/run/holdpoint/postgres-1.sock" in text
     assert "../run" not in text

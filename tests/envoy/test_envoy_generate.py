@@ -280,7 +280,7 @@ UNSAFE += [
 @pytest.mark.parametrize(("complaint", "spoil"), UNSAFE, ids=[row[0] for row in UNSAFE])
 def test_unsafe_modes_are_refused(complaint: str, spoil: Callable[[Resources], Resources]) -> None:
     """What Envoy would accept and lose bytes by, or let them pass by, is refused before Envoy sees it."""
-    spoiled = spoil(generate(replace(PLAN, proxy=ProxyPlan("127.0.0.1", 8081))))
+    spoiled = spoil(deepcopy(generate(replace(PLAN, proxy=ProxyPlan("127.0.0.1", 8081)))))
     with pytest.raises(UnsafeModes) as refused:
         check_modes(spoiled.listeners, tuple(spoiled.routes.values()))
     assert complaint in str(refused.value)
@@ -326,7 +326,7 @@ def test_envoy_finds_what_is_broken(tmp_path: Path, complaint: str, spoil: Calla
     """A fault in a resource that Envoy would read from a file is found, and said in its words."""
     (tmp_path / "crm.secret").write_text("s")
     with pytest.raises(EnvoyRefused, match=f"(?is){complaint}"):
-        validate(spoil(generate(PLAN)), tmp_path, envoy_program())
+        validate(spoil(deepcopy(generate(PLAN))), tmp_path, envoy_program())
 
 
 def test_missing_files_are_found(tmp_path: Path) -> None:

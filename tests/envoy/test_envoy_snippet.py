@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from extproc.adapters.envoy.generate import as_document, generate
+from extproc.adapters.envoy.generate import generate
 from extproc.adapters.envoy.plan import BadPlan, Credential, EnvoyPlan, ProxyPlan, Scheme, TargetPlan, Upstream
+from extproc.adapters.envoy.render import document
 from extproc.adapters.envoy.snippet import envoy_snippet, istio_snippet
 from extproc.domain.target import Inspect
 from tests.support.envoy import envoy_program
@@ -59,12 +60,12 @@ def test_the_snippet_says_what_our_own_configuration_says(plan: EnvoyPlan) -> No
     """Filters, routes and the workers' cluster are the same."""
     static = yaml.safe_load(envoy_snippet(plan, "holdpoint.yaml", "../run/workers", "access.log"))["static_resources"]
     ours = generate(plan)
-    manager = as_document(ours.listeners[0].filter_chains[0].filters[0])["typed_config"]
+    manager = document(ours.listeners[0].filter_chains[0].filters[0])["typed_config"]
     theirs = static["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
-    assert theirs.pop("route_config") == as_document(ours.routes["rds.json"])
+    assert theirs.pop("route_config") == document(ours.routes["rds.json"])
     del manager["rds"]
     assert theirs == manager
-    assert static["clusters"][0] == as_document(ours.clusters[0])
+    assert static["clusters"][0] == document(ours.clusters[0])
     assert [cluster.get("type") for cluster in static["clusters"]] == ["STATIC", "STATIC", "STRICT_DNS"]
 
 

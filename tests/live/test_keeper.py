@@ -11,7 +11,7 @@ import pytest
 from extproc.adapters.envoy.plan import EnvoyPlan
 from extproc.app import config_watch
 from extproc.app.config_watch import ConfigKeeper
-from extproc.app.door import Door
+from extproc.app.door import Door, NotTaken
 from extproc.app.fingerprints import Credentials, path_of
 from extproc.app.layout import Layout
 from extproc.app.masking_rules import MaskingRules
@@ -32,7 +32,7 @@ class Envoys(Door):
 
     def __init__(self) -> None:
         self.plans: list[EnvoyPlan] = []
-        self.failures: Iterator[OSError] = iter(())
+        self.failures: Iterator[Exception] = iter(())
         self.done = asyncio.Event()
 
     async def start(self, plan: EnvoyPlan) -> None:
@@ -89,7 +89,7 @@ class Kept:
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kept:
     """A keeper whose configurations all pass Envoy's own check."""
-    monkeypatch.setattr(config_watch, "checked", lambda settings, envoy: None)
+    monkeypatch.setattr(config_watch, "checked", lambda settings, envoy, before=None: None)
     return Kept(tmp_path)
 
 
@@ -168,15 +168,45 @@ def test_what_envoy_could_not_be_told_is_told_again(kept: Kept) -> None:
         await kept.keeper.start()
         first = kept.told("in-force.json")["version"]
         kept.edit(CRM, 'b: {upstream: "http://127.0.0.1:9002"}')
-        kept.door.failures = iter([OSError(28, "No space left on device")])
+        kept.door.failures = iter([OSError(28, "No space left on device"), NotTaken("Envoy has not taken lds.json")])
         await kept.keeper.reload()
-        assert kept.told("in-force.json")["version"] == first
+        await kept.keeper.reload()
+        told = kept.told("in-force.json")
+        assert (told["version"], told["pending"]) == (first, "[Errno 28] No space left on device")
         watching = asyncio.create_task(kept.keeper.watch())
         await asyncio.wait_for(kept.door.done.wait(), 30)
         watching.cancel()
 
     asyncio.run(main())
     assert [t.name for t in kept.door.plans[-1].targets] == ["crm", "b"]
+    told = kept.told("in-force.json")
+    assert (told["version"], told["pending"]) == (read(active(kept.layout)).version, None)
+
+
+def test_a_program_that_has_not_taken_it_keeps_it_from_being_in_force(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is told that a change is in force before a request would find it so."""
+    monkeypatch.setattr(config_watch, "_TAKEN_SECONDS", 0.0)
+    kept.keeper._programs = ("worker-0",)
+
+    async def main() -> None:
+        await kept.keeper.start()
+        first = kept.told("in-force.json")["version"]
+        kept.edit(CRM, 'b: {upstream: "http://127.0.0.1:9002"}')
+        await kept.keeper.reload()
+        told = kept.told("in-force.json")
+        assert (told["version"], told["pending"]) == (first, "no answer from worker-0 within 0 s")
+        assert len(kept.door.plans) == 1
+        beat = kept.layout.beat("worker-0")
+        beat.parent.mkdir(parents=True, exist_ok=True)
+        beat.write_text(read(active(kept.layout)).version)
+        monkeypatch.setattr(config_watch, "_TAKEN_SECONDS", 30.0)
+        watching = asyncio.create_task(kept.keeper.watch())
+        await asyncio.wait_for(kept.door.done.wait(), 30)
+        watching.cancel()
+
+    asyncio.run(main())
     assert kept.told("in-force.json")["version"] == read(active(kept.layout)).version
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from extproc.app.authors import announce, author_of
+from extproc.app.authors import announce, announced, author_of
 from extproc.app.layout import Layout, StateUnusable
 from extproc.app.live import KEPT_SECONDS, Live
 from extproc.app.restart import differences, needs_restart
@@ -206,9 +206,13 @@ def test_the_author_is_who_announced_it_or_who_owns_the_file(tmp_path: Path) -> 
     folder = tmp_path / "targets.d"
     folder.mkdir()
     path, by = folder / "x.yaml", {"issuer": "https://people.test", "subject": "ada"}
+    assert not announced(layout)
     announce(layout, path, b"one", by)
+    assert not announced(layout)
     path.write_bytes(b"one")
+    assert announced(layout)
     assert author_of(layout, given, frozenset({folder, path})).document() == by
+    assert not announced(layout)
     # Used up: the same content again is somebody else's doing.
     assert author_of(layout, given, frozenset({folder, path})).principal is None
     announce(layout, path, b"one", by)

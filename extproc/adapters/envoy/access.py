@@ -10,11 +10,12 @@ from envoy_data_plane.envoy.config.accesslog.v3 import (
 from envoy_data_plane.envoy.config.core.v3 import SubstitutionFormatString
 from envoy_data_plane.envoy.extensions.access_loggers.file.v3 import FileAccessLog
 from envoy_data_plane.envoy.extensions.access_loggers.filters.cel.v3 import ExpressionFilter
-from envoy_data_plane.google.protobuf import Any, Struct, Value
+from envoy_data_plane.google.protobuf import Struct, Value
 
 from extproc.adapters.envoy.handover import SOURCE, filter_state
 from extproc.adapters.envoy.plan import Via
 from extproc.adapters.envoy.processor import NAMESPACE
+from extproc.adapters.envoy.render import packed
 
 ACCESS_LOG = "access.log"
 """The file, relative to Envoy's working directory."""
@@ -72,7 +73,7 @@ def connections_log(via: Via, target: str = "") -> AccessLog:
                 AccessLogFilter(response_flag_filter=ResponseFlagFilter()),
                 AccessLogFilter(
                     extension_filter=ExtensionFilter(
-                        name="envoy.access_loggers.extension_filters.cel", typed_config=Any.pack(broken)
+                        name="envoy.access_loggers.extension_filters.cel", typed_config=packed(broken)
                     )
                 ),
             ]
@@ -98,4 +99,4 @@ def _log(via: Via, changes: dict[str, str | None]) -> AccessLog:
         path=ACCESS_LOG,
         log_format=SubstitutionFormatString(json_format=Struct(fields=members), omit_empty_values=False),
     )
-    return AccessLog(name="envoy.access_loggers.file", typed_config=Any.pack(file))
+    return AccessLog(name="envoy.access_loggers.file", typed_config=packed(file))

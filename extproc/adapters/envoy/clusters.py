@@ -42,6 +42,7 @@ from envoy_data_plane.google.protobuf import Any
 from extproc.adapters.envoy.endpoints import ENDPOINTS, cluster_name, endpoints_file
 from extproc.adapters.envoy.messages import WINDOW, exactly, seconds, tcp, unix, watched
 from extproc.adapters.envoy.plan import EnvoyPlan, Scheme, TargetPlan, Upstream, is_address
+from extproc.adapters.envoy.render import packed
 
 WORKERS = "workers"
 """Name of the processors' cluster."""
@@ -196,7 +197,7 @@ def _protocol(config: HttpProtocolOptionsExplicitHttpConfig, filters: list[HttpF
         common_http_protocol_options=HttpProtocolOptions(idle_timeout=seconds(60)),
         http_filters=filters,
     )
-    return {_PROTOCOL: Any.pack(options)}
+    return {_PROTOCOL: packed(options)}
 
 
 def _tls(upstream: Upstream) -> TransportSocket:
@@ -212,4 +213,4 @@ def _tls(upstream: Upstream) -> TransportSocket:
             ),
         ),
     )
-    return TransportSocket(name="envoy.transport_sockets.tls", typed_config=Any.pack(context))
+    return TransportSocket(name="envoy.transport_sockets.tls", typed_config=packed(context))

@@ -22,12 +22,12 @@ from envoy_data_plane.envoy.extensions.filters.network.tcp_proxy.v3 import TcpPr
 from envoy_data_plane.envoy.extensions.transport_sockets.proxy_protocol.v3 import ProxyProtocolUpstreamTransport
 from envoy_data_plane.envoy.extensions.transport_sockets.raw_buffer.v3 import RawBuffer
 from envoy_data_plane.envoy.type.v3 import Percent
-from envoy_data_plane.google.protobuf import Any
 
 from extproc.adapters.envoy.access import CONNECTION_ID, handed_over_log
 from extproc.adapters.envoy.clusters import assigned, breakers, ejecting
 from extproc.adapters.envoy.messages import WINDOW, seconds, tcp, unix
 from extproc.adapters.envoy.plan import EnvoyPlan, Via
+from extproc.adapters.envoy.render import packed
 from extproc.protocols.handover import ALIVE, UNIQUE_ID
 
 POSTGRES_LISTENER = "postgres"
@@ -96,7 +96,7 @@ def _bounded() -> Filter:
     """Connections that are too many are closed at once: all listeners share one limit (`envoy/bootstrap.yaml`), of
     which those of databases, which are open for long, leave the others their part."""
     limit = ConnectionLimit(stat_prefix=POSTGRES_LISTENER, max_connections=AT_ONCE)
-    return Filter(name=CONNECTION_LIMIT, typed_config=Any.pack(limit))
+    return Filter(name=CONNECTION_LIMIT, typed_config=packed(limit))
 
 
 def _handed_over() -> Filter:
@@ -112,17 +112,17 @@ def _handed_over() -> Filter:
         proxy_protocol_tlvs=[TlvEntry(type=UNIQUE_ID, format_string=unique_id)],
         access_log=[handed_over_log(Via.POSTGRES)],
     )
-    return Filter(name=TCP_PROXY, typed_config=Any.pack(proxy))
+    return Filter(name=TCP_PROXY, typed_config=packed(proxy))
 
 
 def _announced() -> TransportSocket:
     """Whose connection it is, before its first byte. A connection that was made for one client is never another's: what
     is said of it is part of what connections are told apart by."""
-    plain = TransportSocket(name="envoy.transport_sockets.raw_buffer", typed_config=Any.pack(RawBuffer()))
+    plain = TransportSocket(name="envoy.transport_sockets.raw_buffer", typed_config=packed(RawBuffer()))
     everything = ProxyProtocolPassThroughTlVs(match_type=ProxyProtocolPassThroughTlVsPassTlVsMatchType.INCLUDE_ALL)
     head = ProxyProtocolUpstreamTransport(
         config=ProxyProtocolConfig(version=ProxyProtocolConfigVersion.V2, pass_through_tlvs=everything),
         transport_socket=plain,
         tlv_as_pool_key=True,
     )
-    return TransportSocket(name="envoy.transport_sockets.upstream_proxy_protocol", typed_config=Any.pack(head))
+    return TransportSocket(name="envoy.transport_sockets.upstream_proxy_protocol", typed_config=packed(head))

@@ -1,33 +1,34 @@
 """From a plan to Envoy's resources, and from those to the documents that Envoy reads."""
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any as Anything
-from typing import cast
+from pathlib import PurePath
 
-from betterproto2 import Casing, Message
+import orjson
+from betterproto2 import Message
 from envoy_data_plane.envoy.config.cluster.v3 import Cluster
 from envoy_data_plane.envoy.config.listener.v3 import Listener
 from envoy_data_plane.envoy.config.route.v3 import RouteConfiguration
 from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import Secret
 from envoy_data_plane.envoy.service.discovery.v3 import DiscoveryResponse
-from envoy_data_plane.google.protobuf import Any
 
 from extproc.adapters.envoy.clusters import http_cluster, opaque_cluster, workers_cluster
 from extproc.adapters.envoy.connections import connection_clusters, connection_listeners
-from extproc.adapters.envoy.destinations import intercepted
-from extproc.adapters.envoy.listener import listeners
+from extproc.adapters.envoy.destinations import destinations, intercepted
+from extproc.adapters.envoy.listener import LISTENER, PROXY_LISTENER, listeners
+from extproc.adapters.envoy.messages import once_per_target
 from extproc.adapters.envoy.modes import check_modes
-from extproc.adapters.envoy.plan import EnvoyPlan, is_address
+from extproc.adapters.envoy.plan import EnvoyPlan, TargetPlan, is_address
 from extproc.adapters.envoy.proxy import (
+    PROXY_ROUTES,
     PROXY_ROUTES_FILE,
     proxy_configuration,
     tunnel_configuration,
     tunnel_routes_file,
 )
-from extproc.adapters.envoy.routes import ROUTES_FILE, route_configuration
+from extproc.adapters.envoy.render import document, packed
+from extproc.adapters.envoy.routes import ROUTES, ROUTES_FILE, route_configuration
 from extproc.adapters.envoy.secrets import (
     CLIENT_CA,
     LISTENER_TLS,
@@ -39,13 +40,16 @@ from extproc.adapters.envoy.secrets import (
     listener_secret,
     upstream_filters,
 )
-from extproc.adapters.envoy.tunnels import tunnel_clusters, tunnel_listeners
+from extproc.adapters.envoy.tunnels import TUNNELS, tunnel_clusters, tunnel_listeners
 
-Document = dict[str, Anything]
-"""One JSON document in Envoy's shape, whose members only Envoy's own schema describes."""
-
-# Either casing of the library breaks `consecutive_5xx` (into `5Xx` or `5_xx`). It only ever calls its argument.
-_AS_WRITTEN = cast(Casing, str)
+_VERSION = '{"version_info":"'
+_VERSION_DIGITS = 16
+_STATS = {
+    "cds.json": "cluster_manager.cds",
+    "lds.json": "listener_manager.lds",
+    ROUTES_FILE: f"http.{LISTENER}.rds.{ROUTES}",
+    PROXY_ROUTES_FILE: f"http.{PROXY_LISTENER}.rds.{PROXY_ROUTES}",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +67,15 @@ class Resources:
 
 def generate(plan: EnvoyPlan) -> Resources:
     """The resources of a plan. Pure: reads no file. Raises UnsafeModes if they broke a rule that Envoy lets pass."""
-    targets = [opaque_cluster(t) if t.opaque else http_cluster(t, upstream_filters(t)) for t in plan.targets]
     resources = Resources(
         listeners=(*listeners(plan), *connection_listeners(plan), *tunnel_listeners(plan)),
         routes=_routes(plan),
-        clusters=(workers_cluster(plan), *connection_clusters(plan), *targets, *tunnel_clusters(plan)),
+        clusters=(
+            workers_cluster(plan),
+            *connection_clusters(plan),
+            *(_cluster(target) for target in plan.targets),
+            *tunnel_clusters(plan),
+        ),
         secrets=_secrets(plan),
         resolved=(*(t.key for t in plan.targets if not is_address(t.upstream.host)), *plan.dialled),
     )
@@ -90,12 +98,25 @@ def documents(resources: Resources) -> dict[str, str]:
     }
 
 
+def taken_line(file: str, text: str) -> str:
+    """The line of Envoy's statistics that says that it has this document, by the file's name."""
+    stat = _STATS.get(file) or f"http.{TUNNELS}.rds.{PurePath(file).stem}"
+    return f'{stat}.version_text: "{text.removeprefix(_VERSION)[:_VERSION_DIGITS]}"'
+
+
 def _routes(plan: EnvoyPlan) -> dict[str, RouteConfiguration]:
     found = {ROUTES_FILE: route_configuration(plan)}
     if plan.proxy is not None:
         found[PROXY_ROUTES_FILE] = proxy_configuration(plan)
-        found |= {tunnel_routes_file(t.name): tunnel_configuration(plan, t) for t in plan.targets if not t.opaque}
+        known = destinations(plan)
+        tunnels = (target for target in plan.targets if not target.opaque)
+        found |= {tunnel_routes_file(t.name): tunnel_configuration(t, known[t.name]) for t in tunnels}
     return found
+
+
+@once_per_target
+def _cluster(target: TargetPlan) -> Cluster:
+    return opaque_cluster(target) if target.opaque else http_cluster(target, upstream_filters(target))
 
 
 def _secrets(plan: EnvoyPlan) -> dict[str, Secret]:
@@ -112,13 +133,8 @@ def _secrets(plan: EnvoyPlan) -> dict[str, Secret]:
     return found
 
 
-def as_document(message: Message) -> Document:
-    """A message in protobuf's JSON form, its members named as in the schema."""
-    return dict(message.to_dict(casing=_AS_WRITTEN))
-
-
 def _response(messages: Sequence[Message]) -> str:
-    response = DiscoveryResponse(resources=[Any.pack(message) for message in messages])
-    body = as_document(response)
-    version = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
-    return json.dumps({"version_info": version, **body}, indent=1) + "\n"
+    body = document(DiscoveryResponse(resources=[packed(message) for message in messages]))
+    text = orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE).decode()
+    version = hashlib.sha256(text.encode()).hexdigest()[:_VERSION_DIGITS]
+    return f'{_VERSION}{version}",{text.removeprefix("{")}'

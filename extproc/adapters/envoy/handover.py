@@ -9,6 +9,8 @@ from envoy_data_plane.envoy.extensions.filters.common.set_filter_state.v3 import
 from envoy_data_plane.envoy.extensions.filters.http.set_filter_state.v3 import Config
 from envoy_data_plane.google.protobuf import Any
 
+from extproc.adapters.envoy.render import packed
+
 HAND_OVER = "envoy.filters.http.set_filter_state"
 TICKET = "holdpoint.ticket"
 """What the processor said of the tunnel in its dynamic metadata, `ticket`."""
@@ -45,4 +47,4 @@ def hand_over() -> dict[str, Any]:
         )
         for key, text in kept.items()
     ]
-    return {HAND_OVER: Any.pack(Config(on_request_headers=values))}
+    return {HAND_OVER: packed(Config(on_request_headers=values))}

@@ -32,7 +32,6 @@ from envoy_data_plane.envoy.extensions.http.early_header_mutation.header_mutatio
     HeaderMutation as EarlyHeaderMutation,
 )
 from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher
-from envoy_data_plane.google.protobuf import Any
 
 from extproc.adapters.envoy.access import exchanges_log
 from extproc.adapters.envoy.handover import HAND_OVER, TICKET, filter_state, no_hand_over
@@ -40,6 +39,7 @@ from extproc.adapters.envoy.headers import NOT_FOR_CLIENTS, NOT_FOR_CLIENTS_PREF
 from extproc.adapters.envoy.messages import WINDOW, extension, seconds
 from extproc.adapters.envoy.plan import Via
 from extproc.adapters.envoy.processor import EXT_PROC, RBAC, ext_proc_filter, rbac_filter
+from extproc.adapters.envoy.render import packed
 from extproc.protocols.http.edge import STRIPPED, STRIPPED_PREFIXES, TICKET_HEADER
 
 MANAGER = "envoy.filters.network.http_connection_manager"
@@ -102,11 +102,11 @@ def manager(stat: str, via: Via, routes: str, source: ConfigSource) -> Filter:
         ),
         access_log=[exchanges_log(via)],
     )
-    return Filter(name=MANAGER, typed_config=Any.pack(message))
+    return Filter(name=MANAGER, typed_config=packed(message))
 
 
 def _filter(name: str, message: Message) -> HttpFilter:
-    return HttpFilter(name=name, typed_config=Any.pack(message))
+    return HttpFilter(name=name, typed_config=packed(message))
 
 
 def _answers() -> AnswerMutation:

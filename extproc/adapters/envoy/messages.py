@@ -1,6 +1,7 @@
 """Small builders around Envoy's typed messages that every part of the generator uses."""
 
 from datetime import timedelta
+from functools import lru_cache
 
 from betterproto2 import Message
 from envoy_data_plane.envoy.config.core.v3 import (
@@ -15,10 +16,17 @@ from envoy_data_plane.envoy.config.core.v3 import (
     WatchedDirectory,
 )
 from envoy_data_plane.envoy.type.matcher.v3 import RegexMatcher, StringMatcher
-from envoy_data_plane.google.protobuf import Any
+
+from extproc.adapters.envoy.render import packed
 
 WINDOW = 256 * 1024
 """HTTP/2 stream window and connection buffer, in bytes: what one stalled stream may pile up in Envoy."""
+
+
+_TARGETS = 4096
+
+once_per_target = lru_cache(maxsize=_TARGETS)
+"""Decorator: what a function of a target built is built once, and shared. It must not be changed afterwards."""
 
 
 def seconds(value: float) -> timedelta:
@@ -28,7 +36,7 @@ def seconds(value: float) -> timedelta:
 
 def extension(name: str, message: Message) -> TypedExtensionConfig:
     """A message as an extension's configuration."""
-    return TypedExtensionConfig(name=name, typed_config=Any.pack(message))
+    return TypedExtensionConfig(name=name, typed_config=packed(message))
 
 
 def watched(path: str, directory: str) -> ConfigSource:

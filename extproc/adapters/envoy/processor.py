@@ -36,6 +36,7 @@ from extproc.adapters.envoy.clusters import WORKERS
 from extproc.adapters.envoy.headers import IMMUTABLE
 from extproc.adapters.envoy.messages import exactly, seconds
 from extproc.adapters.envoy.plan import LONGEST_WAIT_SECONDS, TargetPlan, Via
+from extproc.adapters.envoy.render import packed
 from extproc.domain.target import Inspect
 
 EXT_PROC = "envoy.filters.http.ext_proc"
@@ -177,4 +178,4 @@ def refusal_filters(code: str, via: Via) -> dict[str, Any]:
 def _told(values: dict[str, str], mode: ProcessingMode) -> dict[str, Any]:
     metadata = [HeaderValue(key=f"x-holdpoint-{name}", value=value) for name, value in values.items()]
     overrides = ExtProcOverrides(grpc_initial_metadata=metadata, processing_mode=mode)
-    return {EXT_PROC: Any.pack(ExtProcPerRoute(overrides=overrides))}
+    return {EXT_PROC: packed(ExtProcPerRoute(overrides=overrides))}

@@ -19,7 +19,7 @@ from envoy_data_plane.envoy.config.route.v3 import (
 
 from extproc.adapters.envoy.destinations import Destination, destinations
 from extproc.adapters.envoy.handover import hand_over
-from extproc.adapters.envoy.messages import exactly, pattern, seconds
+from extproc.adapters.envoy.messages import exactly, once_per_target, pattern, seconds
 from extproc.adapters.envoy.plan import EnvoyPlan, Scheme, TargetPlan, Via
 from extproc.adapters.envoy.processor import target_filters
 from extproc.adapters.envoy.routes import (
@@ -63,14 +63,15 @@ def proxy_configuration(plan: EnvoyPlan) -> RouteConfiguration:
     return configuration(PROXY_ROUTES, [*hosts, rest])
 
 
-def tunnel_configuration(plan: EnvoyPlan, target: TargetPlan) -> RouteConfiguration:
+@once_per_target
+def tunnel_configuration(target: TargetPlan, destination: Destination) -> RouteConfiguration:
     """What is inside a target's intercepted tunnels: this target, or nothing."""
-    found = destinations(plan)[target.name]
-    hosts = _hosts(target, found, Via.TUNNEL, [], "unknown-target")
+    hosts = _hosts(target, destination, Via.TUNNEL, [], "unknown-target")
     rest = virtual_host("any", ["*"], [*refused(Via.TUNNEL), nowhere(Via.TUNNEL, "misdirected")])
     return configuration(tunnel_name(target.name), [*hosts, rest])
 
 
+@once_per_target
 def _proxied(target: TargetPlan, destination: Destination) -> list[VirtualHost]:
     connects = [
         _connect(target),

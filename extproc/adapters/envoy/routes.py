@@ -1,6 +1,7 @@
 """Which request belongs to which target on the gateway's own listener, and what the routes of each are made of."""
 
 import json
+from functools import cache
 
 from envoy_data_plane.envoy.config.core.v3 import DataSource, HeaderValue, HeaderValueOption
 from envoy_data_plane.envoy.config.route.v3 import (
@@ -18,7 +19,7 @@ from envoy_data_plane.envoy.type.matcher.v3 import RegexMatcher
 from extproc.adapters.envoy.destinations import authority
 from extproc.adapters.envoy.endpoints import cluster_name
 from extproc.adapters.envoy.headers import NOT_FOR_UPSTREAM
-from extproc.adapters.envoy.messages import pattern, seconds
+from extproc.adapters.envoy.messages import once_per_target, pattern, seconds
 from extproc.adapters.envoy.plan import LONGEST_WAIT_SECONDS, EnvoyPlan, TargetPlan, Upstream, Via
 from extproc.adapters.envoy.processor import refusal_filters, target_filters
 from extproc.protocols.http.edge import AMBIGUOUS_PATH, REFUSED_METHODS
@@ -49,7 +50,7 @@ is what comes where it, by mistake, lets such a request through."""
 def route_configuration(plan: EnvoyPlan) -> RouteConfiguration:
     """Each target by its own hosts, and by its name as the first path segment on any other host."""
     targets = [target for target in plan.targets if not target.opaque]
-    own = [_host(plan, target) for target in targets]
+    own = [_host(plan.domain, target) for target in targets]
     shared = [route for target in targets for route in _mounted(target)]
     rest = virtual_host("any", ["*"], [*refused(Via.DIRECT), *shared, nowhere(Via.DIRECT, "unknown-target")])
     return configuration(ROUTES, [*own, rest], any_port=True)
@@ -95,16 +96,18 @@ def forward(target: TargetPlan, via: Via, match: RouteMatch, *, rewrite: str = "
     )
 
 
-def refused(via: Via) -> list[Route]:
+@cache
+def refused(via: Via) -> tuple[Route, ...]:
     """What no target gets to see. It stands first, so that no other route can match it."""
     method = HeaderMatcher(name=":method", string_match=pattern(REFUSED_METHODS))
-    return [
+    return (
         refuse(RouteMatch(connect_matcher=RouteMatchConnectMatcher()), via, "method-refused"),
         refuse(RouteMatch(prefix="/", headers=[method]), via, "method-refused"),
         refuse(RouteMatch(safe_regex=RegexMatcher(regex=AMBIGUOUS_PATH)), via, "ambiguous-path"),
-    ]
+    )
 
 
+@cache
 def nowhere(via: Via, code: str) -> Route:
     """The last route: what got here is refused."""
     return refuse(RouteMatch(prefix="/"), via, code)
@@ -124,20 +127,22 @@ def refuse(match: RouteMatch, via: Via, code: str) -> Route:
     )
 
 
-def _host(plan: EnvoyPlan, target: TargetPlan) -> VirtualHost:
-    domains = [f"{target.name}.{plan.domain}", *target.hosts]
+@once_per_target
+def _host(domain: str, target: TargetPlan) -> VirtualHost:
+    domains = [f"{target.name}.{domain}", *target.hosts]
     return virtual_host(target.name, domains, [*refused(Via.DIRECT), *named(target, Via.DIRECT)])
 
 
-def _mounted(target: TargetPlan) -> list[Route]:
+@once_per_target
+def _mounted(target: TargetPlan) -> tuple[Route, ...]:
     """`/crm` and whatever is below `/crm/`, and not `/crmx`; the mount is replaced by the upstream's base path."""
     mount = f"/{target.name}"
     base = _base(target.upstream)
     bare = base.rstrip("/") or "/"
-    return [
+    return (
         forward(target, Via.DIRECT, RouteMatch(path=mount), rewrite=bare, strip=mount),
         forward(target, Via.DIRECT, RouteMatch(prefix=f"{mount}/"), rewrite=base, strip=mount),
-    ]
+    )
 
 
 def _base(upstream: Upstream) -> str:

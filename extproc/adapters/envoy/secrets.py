@@ -12,10 +12,10 @@ from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import (
     Secret,
     TlsCertificate,
 )
-from envoy_data_plane.google.protobuf import Any
 
-from extproc.adapters.envoy.messages import extension, watched, watched_file
+from extproc.adapters.envoy.messages import extension, once_per_target, watched, watched_file
 from extproc.adapters.envoy.plan import Credential, TargetPlan, TlsFiles
+from extproc.adapters.envoy.render import packed
 
 SECRETS = "secrets"
 """Folder of the targets' secret resources, below Envoy's working directory."""
@@ -31,6 +31,7 @@ LISTENER_TLS = "tls"
 """Name of the listeners' own certificate, in `tls.json` beside the other resources."""
 
 
+@once_per_target
 def credential_secret(target: str, credential: Credential) -> Secret:
     """The resource that names a target's credential file."""
     return Secret(name=target, generic_secret=GenericSecret(secret=watched_file(credential.file)))
@@ -69,6 +70,7 @@ def client_ca_source() -> SdsSecretConfig:
     return SdsSecretConfig(name=CLIENT_CA, sds_config=watched(f"{CLIENT_CA}.json", "."))
 
 
+@once_per_target
 def leaf_secret(target: str) -> Secret:
     """The resource that names the certificate and key that a target's intercepted tunnels show."""
     return Secret(
@@ -114,6 +116,6 @@ def upstream_filters(target: TargetPlan) -> list[HttpFilter]:
         credential=extension("envoy.http.injected_credentials.generic", generic),
     )
     return [
-        HttpFilter(name="envoy.filters.http.credential_injector", typed_config=Any.pack(injector)),
-        HttpFilter(name="envoy.filters.http.upstream_codec", typed_config=Any.pack(UpstreamCodec())),
+        HttpFilter(name="envoy.filters.http.credential_injector", typed_config=packed(injector)),
+        HttpFilter(name="envoy.filters.http.upstream_codec", typed_config=packed(UpstreamCodec())),
     ]

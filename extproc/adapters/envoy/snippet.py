@@ -3,6 +3,7 @@ one document that stands for itself, or as patches for Istio.
 """
 
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any as Anything
 
@@ -12,11 +13,12 @@ from envoy_data_plane.envoy.config.cluster.v3 import Cluster, ClusterDiscoveryTy
 from extproc.adapters.envoy.access import ACCESS_LOG
 from extproc.adapters.envoy.clusters import WORKERS, assigned
 from extproc.adapters.envoy.endpoints import cluster_name
-from extproc.adapters.envoy.generate import Document, Resources, as_document, generate
+from extproc.adapters.envoy.generate import Resources, generate
 from extproc.adapters.envoy.manager import ANSWERS, MANAGER, ROUTER
 from extproc.adapters.envoy.messages import tcp
 from extproc.adapters.envoy.plan import BadPlan, EnvoyPlan, is_address
 from extproc.adapters.envoy.processor import EXT_PROC, RBAC
+from extproc.adapters.envoy.render import Document, document
 from extproc.adapters.envoy.validate import inline
 
 _LONGEST_SOCKET = 107
@@ -65,12 +67,12 @@ def envoy_snippet(plan: EnvoyPlan, source: str, run: str, log: str) -> str:
     Pure. Raises BadPlan, UnsafeModes."""
     plan = _direct(plan, run)
     resources = generate(plan)
-    document = inline(replace(resources, clusters=_reachable(plan, resources)), "{}")["static_resources"]
-    document = _moved(document, _files(plan, run, log))
+    static = inline(replace(resources, clusters=_reachable(plan, resources)), "{}")["static_resources"]
+    static = _moved(static, _files(plan, run, log))
     parts = [_HEAD.format(source=source), "static_resources:\n"]
     for name, comment in _STATIC:
-        if document[name]:
-            parts.append(_indented(comment + _yaml({name: document[name]})))
+        if static[name]:
+            parts.append(_indented(comment + _yaml({name: static[name]})))
     return "".join(parts)
 
 
@@ -82,7 +84,7 @@ def istio_snippet(plan: EnvoyPlan, source: str, run: str, log: str) -> str:
     Pure. Raises BadPlan, UnsafeModes."""
     plan = replace(_direct(plan, run), postgres=None, dialled=())
     resources = generate(plan)
-    manager = as_document(resources.listeners[0].filter_chains[0].filters[0])
+    manager = document(resources.listeners[0].filter_chains[0].filters[0])
     config = manager["typed_config"]
     filters = {f["name"]: f for f in config.pop("http_filters")}
     for ours in ("rds", "stat_prefix", "codec_type", "server_name", "server_header_transformation"):
@@ -93,8 +95,8 @@ def istio_snippet(plan: EnvoyPlan, source: str, run: str, log: str) -> str:
     patches += [_patch("HTTP_FILTER", before, "INSERT_BEFORE", filters[name]) for name in (EXT_PROC, RBAC, ANSWERS)]
     patches += [_patch("HTTP_ROUTE", match, "MERGE", value) for match, value in _istio_routes(plan, resources)]
     workers = next(cluster for cluster in resources.clusters if cluster.name == WORKERS)
-    patches.append(_patch("CLUSTER", {}, "ADD", as_document(workers)))
-    document = {
+    patches.append(_patch("CLUSTER", {}, "ADD", document(workers)))
+    patched = {
         "apiVersion": "networking.istio.io/v1alpha3",
         "kind": "EnvoyFilter",
         "metadata": {"name": "holdpoint", "namespace": "holdpoint"},
@@ -103,7 +105,7 @@ def istio_snippet(plan: EnvoyPlan, source: str, run: str, log: str) -> str:
             "configPatches": _moved(patches, _files(plan, run, log)),
         },
     }
-    return _HEAD.format(source=source) + _ISTIO + _yaml(document)
+    return _HEAD.format(source=source) + _ISTIO + _yaml(patched)
 
 
 def _direct(plan: EnvoyPlan, run: str) -> EnvoyPlan:
@@ -119,11 +121,14 @@ def _direct(plan: EnvoyPlan, run: str) -> EnvoyPlan:
 def _reachable(plan: EnvoyPlan, resources: Resources) -> tuple[Cluster, ...]:
     """Upstreams with a name are found by that Envoy's own resolver, for nobody writes it their addresses."""
     named = {cluster_name(t.key): t.upstream for t in plan.targets if not is_address(t.upstream.host)}
+    clusters = []
     for cluster in resources.clusters:
         if (upstream := named.get(cluster.name)) is not None:
+            cluster = deepcopy(cluster)
             cluster.type, cluster.eds_cluster_config = ClusterDiscoveryType.STRICT_DNS, None
             cluster.load_assignment = assigned(cluster.name, [tcp(upstream.host, upstream.port)])
-    return resources.clusters
+        clusters.append(cluster)
+    return tuple(clusters)
 
 
 def _istio_routes(plan: EnvoyPlan, resources: Resources) -> Iterator[tuple[Document, Document]]:
@@ -132,7 +137,7 @@ def _istio_routes(plan: EnvoyPlan, resources: Resources) -> Iterator[tuple[Docum
     configuration = next(iter(resources.routes.values()))
     own = {host.name: host.routes[-1] for host in configuration.virtual_hosts}
     for target in plan.targets:
-        route = as_document(own[target.name])
+        route = document(own[target.name])
         action = {name: route["route"][name] for name in ("timeout", "idle_timeout")}
         value = {
             "route": action,
@@ -164,8 +169,8 @@ def _moved(node: Anything, files: Mapping[str, str]) -> Anything:
     return moved
 
 
-def _yaml(document: Anything) -> str:
-    return yaml.safe_dump(document, sort_keys=False, width=1000, allow_unicode=True)
+def _yaml(value: Anything) -> str:
+    return yaml.safe_dump(value, sort_keys=False, width=1000, allow_unicode=True)
 
 
 def _indented(text: str) -> str:

@@ -8,7 +8,8 @@ from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import (
     TlsParameters,
     TlsParametersTlsProtocol,
 )
-from envoy_data_plane.google.protobuf import Any
+
+from extproc.adapters.envoy.render import packed
 
 
 def downstream_tls(certificate: SdsSecretConfig, clients: SdsSecretConfig | None = None) -> TransportSocket:
@@ -27,4 +28,4 @@ def downstream_tls(certificate: SdsSecretConfig, clients: SdsSecretConfig | None
         disable_stateless_session_resumption=clients is not None,
         disable_stateful_session_resumption=clients is not None,
     )
-    return TransportSocket(name="envoy.transport_sockets.tls", typed_config=Any.pack(context))
+    return TransportSocket(name="envoy.transport_sockets.tls", typed_config=packed(context))

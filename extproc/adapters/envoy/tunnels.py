@@ -14,20 +14,22 @@ from envoy_data_plane.envoy.extensions.filters.listener.tls_inspector.v3 import 
 from envoy_data_plane.envoy.extensions.filters.network.tcp_proxy.v3 import TcpProxy
 from envoy_data_plane.envoy.extensions.transport_sockets.internal_upstream.v3 import InternalUpstreamTransport
 from envoy_data_plane.envoy.extensions.transport_sockets.raw_buffer.v3 import RawBuffer
-from envoy_data_plane.google.protobuf import Any
 
 from extproc.adapters.envoy.access import connections_log
 from extproc.adapters.envoy.clusters import assigned, breakers
 from extproc.adapters.envoy.destinations import Destination, destinations, server_names
 from extproc.adapters.envoy.endpoints import cluster_name
 from extproc.adapters.envoy.manager import manager
-from extproc.adapters.envoy.messages import WINDOW, seconds, watched
+from extproc.adapters.envoy.messages import WINDOW, once_per_target, seconds, watched
 from extproc.adapters.envoy.plan import EnvoyPlan, Scheme, TargetPlan, Via, is_address
 from extproc.adapters.envoy.proxy import tunnel_name, tunnel_routes_file
+from extproc.adapters.envoy.render import packed
 from extproc.adapters.envoy.secrets import leaf_source
 from extproc.adapters.envoy.transport import downstream_tls
 
 TCP_PROXY = "envoy.filters.network.tcp_proxy"
+TUNNELS = "tunnels"
+"""Of the names of their statistics."""
 
 
 def tunnel_listeners(plan: EnvoyPlan) -> list[Listener]:
@@ -43,6 +45,7 @@ def tunnel_clusters(plan: EnvoyPlan) -> list[Cluster]:
     return [_cluster(tunnel_name(target.name)) for target in plan.targets] if plan.proxy is not None else []
 
 
+@once_per_target
 def _listener(target: TargetPlan, destination: Destination) -> Listener:
     """It takes TLS for the target's names where the upstream speaks TLS, and plain bytes where it does not. Anything
     else finds no filter chain: the connection ends there, with a line in the access log."""
@@ -58,7 +61,7 @@ def _listener(target: TargetPlan, destination: Destination) -> Listener:
     )
     # What speaks in plain may wait for the server to speak first, and an inspector would wait with it.
     looks = encrypted or not target.opaque
-    inspector = ListenerFilter(name="envoy.filters.listener.tls_inspector", typed_config=Any.pack(TlsInspector()))
+    inspector = ListenerFilter(name="envoy.filters.listener.tls_inspector", typed_config=packed(TlsInspector()))
     return Listener(
         name=tunnel_name(target.name),
         internal_listener=ListenerInternalListenerConfig(),
@@ -74,16 +77,17 @@ def _listener(target: TargetPlan, destination: Destination) -> Listener:
 
 def _read(target: TargetPlan) -> Filter:
     name = tunnel_name(target.name)
-    return manager("tunnels", Via.TUNNEL, name, watched(tunnel_routes_file(target.name), "routes"))
+    return manager(TUNNELS, Via.TUNNEL, name, watched(tunnel_routes_file(target.name), "routes"))
 
 
 def _through(target: TargetPlan) -> Filter:
     proxy = TcpProxy(stat_prefix="opaque", cluster=cluster_name(target.key))
-    return Filter(name=TCP_PROXY, typed_config=Any.pack(proxy))
+    return Filter(name=TCP_PROXY, typed_config=packed(proxy))
 
 
+@once_per_target
 def _cluster(name: str) -> Cluster:
-    plain = TransportSocket(name="envoy.transport_sockets.raw_buffer", typed_config=Any.pack(RawBuffer()))
+    plain = TransportSocket(name="envoy.transport_sockets.raw_buffer", typed_config=packed(RawBuffer()))
     internal = InternalUpstreamTransport(transport_socket=plain)
     address = Address(envoy_internal_address=EnvoyInternalAddress(server_listener_name=name))
     return Cluster(
@@ -94,6 +98,6 @@ def _cluster(name: str) -> Cluster:
         per_connection_buffer_limit_bytes=WINDOW,
         circuit_breakers=breakers(),
         transport_socket=TransportSocket(
-            name="envoy.transport_sockets.internal_upstream", typed_config=Any.pack(internal)
+            name="envoy.transport_sockets.internal_upstream", typed_config=packed(internal)
         ),
     )

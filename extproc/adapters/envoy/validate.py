@@ -13,7 +13,8 @@ from typing import Any as Anything
 import yaml
 
 from extproc.adapters.envoy.files import bootstrap_text
-from extproc.adapters.envoy.generate import Document, Resources, as_document
+from extproc.adapters.envoy.generate import Resources
+from extproc.adapters.envoy.render import Document, document
 
 _TIMEOUT_SECONDS = 60
 
@@ -33,14 +34,14 @@ def inline(resources: Resources, bootstrap: str) -> Document:
         raise EnvoyRefused(f"bootstrap.yaml: {error}") from None
     if not isinstance(base, dict):
         raise EnvoyRefused(f"bootstrap.yaml: expected a mapping, found {type(base).__name__}")
-    routes = {route.name: as_document(route) for route in resources.routes.values()}
-    document = {name: value for name, value in base.items() if name != "dynamic_resources"}
-    document["static_resources"] = {
-        "listeners": [_static(as_document(x), routes) for x in resources.listeners],
-        "clusters": [_static(as_document(x), routes) for x in resources.clusters],
-        "secrets": [as_document(x) for x in resources.secrets.values()],
+    routes = {route.name: document(route) for route in resources.routes.values()}
+    found = {name: value for name, value in base.items() if name != "dynamic_resources"}
+    found["static_resources"] = {
+        "listeners": [_static(document(x), routes) for x in resources.listeners],
+        "clusters": [_static(document(x), routes) for x in resources.clusters],
+        "secrets": [document(x) for x in resources.secrets.values()],
     }
-    return document
+    return found
 
 
 def validate(resources: Resources, directory: Path, envoy: str, bootstrap: str | None = None) -> None:
@@ -48,9 +49,9 @@ def validate(resources: Resources, directory: Path, envoy: str, bootstrap: str |
 
     `envoy` is the program. Raises EnvoyRefused with Envoy's complaint, and OSError where Envoy cannot be started.
     """
-    document = inline(resources, bootstrap_text() if bootstrap is None else bootstrap)
+    whole = inline(resources, bootstrap_text() if bootstrap is None else bootstrap)
     with tempfile.NamedTemporaryFile("w", prefix=".validate.", suffix=".json", dir=directory, encoding="utf-8") as file:
-        json.dump(document, file)
+        json.dump(whole, file)
         file.flush()
         arguments = [envoy, "--mode", "validate", "--disable-hot-restart", "--log-level", "error", "--log-format", "%v"]
         try:

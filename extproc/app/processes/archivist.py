@@ -29,7 +29,7 @@ def _main(settings: Settings) -> Main:
             try:
                 figures = ArchivistMetrics()
                 reserve(layout.metrics)
-                beat.version = lambda: live.version
+                beat.follow(live)
                 await run_archivist(live, written, layout.signer(), figures, stop)
             finally:
                 written.close()

@@ -83,7 +83,7 @@ def _main(settings: Settings) -> Main:
             await end.enter_async_context(live.following())
             sweep = partial(cancel_frozen, access, holds, written)
             found = trail(live, written, end)
-            beat.version = lambda: live.version
+            beat.follow(live)
             ready = checks(settings)
             await run_control(where, holds, people, written, ready, stop, administration, sweep, found, desk)
 

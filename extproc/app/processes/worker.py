@@ -38,7 +38,7 @@ def _main(settings: Settings, index: int) -> Main:
                 thread_pool(),
                 all_of_it.turns,
             )
-            beat.version = lambda: live.version
+            beat.follow(live)
             await serve(service, layout.worker_socket(index), stop)
 
     return main
