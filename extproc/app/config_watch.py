@@ -13,8 +13,9 @@ from typing import Any
 import orjson
 
 from extproc.adapters.ca import CaUnusable
+from extproc.adapters.envoy.files import watch_limit, watches
 from extproc.adapters.envoy.generate import generate
-from extproc.adapters.envoy.plan import BadPlan
+from extproc.adapters.envoy.plan import BadPlan, EnvoyPlan
 from extproc.adapters.envoy.validate import EnvoyRefused, validate
 from extproc.app import probe
 from extproc.app.authors import Author, announced, author_of
@@ -39,6 +40,9 @@ _TAKEN_LOOK_SECONDS = 0.05
 # Of all that differs, a record has so many bytes: one that the journal need not shorten.
 _DIFFERENCES_BYTES = 4 << 10
 _VALUE_CHARACTERS = 1000
+_OTHER_WATCHES = 24
+"""inotify instances of other programs of the gateway's user: ours have ten, OPA two."""
+
 _log = logging.getLogger("holdpoint.config")
 
 _Stamp = tuple[tuple[str, int, int, int], ...]
@@ -63,7 +67,8 @@ def checked(settings: Settings, envoy: str, before: Settings | None = None) -> N
     try:
         with tempfile.TemporaryDirectory(prefix="holdpoint-check-") as folder:
             plan, place = envoy_plan(settings), Path(folder)
-            generate(plan)
+            if settings.listen.managed:
+                _check_watches(plan, envoy_plan(before) if before is not None else plan)
             known = set(envoy_plan(before).targets) if before is not None else set()
             plan = replace(plan, targets=tuple(target for target in plan.targets if target not in known))
             # Envoy reads the certificates that it is to show; those of an authority for the moment will do.
@@ -71,6 +76,16 @@ def checked(settings: Settings, envoy: str, before: Settings | None = None) -> N
             validate(generate(plan), place, envoy)
     except (BadPlan, EnvoyRefused) as error:
         raise ConfigRefused(str(error)) from error
+
+
+def _check_watches(plan: EnvoyPlan, before: EnvoyPlan) -> None:
+    """Raises ConfigRefused where Envoy would need more file watches than the kernel gives it, while it has both."""
+    needed, limit = len(watches(generate(plan)) | watches(generate(before))) + _OTHER_WATCHES, watch_limit()
+    if limit is not None and needed > limit:
+        raise ConfigRefused(
+            f"{len(plan.targets)} targets take {needed} inotify instances, and the kernel gives a user {limit}; "
+            f"raise it, as root: sysctl -w fs.inotify.max_user_instances={max(1024, 2 * needed)}"
+        )
 
 
 class ConfigKeeper:

@@ -10,6 +10,8 @@ from extproc.adapters.envoy.secrets import LEAVES, SECRETS
 
 _FOLDERS = (ENDPOINTS, LEAVES, "routes", SECRETS)
 
+_WATCH_LIMIT = Path("/proc/sys/fs/inotify/max_user_instances")
+
 DRAIN_SECONDS = 3660
 """How long a drained listener keeps its connections: longer than any hold (Envoy's own 600 s is not)."""
 
@@ -39,6 +41,22 @@ def write(resources: Resources, directory: Path) -> tuple[str, ...]:
             stale.unlink()
             changed.append(name)
     return tuple(changed)
+
+
+def watches(resources: Resources) -> frozenset[str]:
+    """The file watches of an Envoy on these resources, by name. Each is an inotify instance, of which Linux gives a
+    user 128 by default; Envoy aborts where it gets none. A secret has two: of the resource, and of what it names."""
+    named = (c.name for c in resources.clusters if c.eds_cluster_config is not None)
+    secrets = (f"{kind} {name}" for name in resources.secrets for kind in ("resource", "content"))
+    return frozenset({"cds.json", "lds.json", *resources.routes, *named, *secrets})
+
+
+def watch_limit() -> int | None:
+    """How many inotify instances a user may have; None where the system does not say."""
+    try:
+        return int(_WATCH_LIMIT.read_text("ascii"))
+    except (OSError, ValueError):
+        return None
 
 
 def _unresolved(directory: Path, target: str) -> bool:
