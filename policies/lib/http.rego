@@ -72,7 +72,10 @@ complete if {
 llm_call if {
 	method == "POST"
 	llm_place
-	not unread_chat
+	not unread_call
+	every kind in hosted_tools {
+		kind in data.holdpoint.config.llm.hosted_tools
+	}
 }
 
 llm_call if {
@@ -87,12 +90,20 @@ llm_place if {
 	glob.match(pattern, [], input.target.name)
 }
 
-# A body that was read and is not a chat does not become one by its path.
-unread_chat if {
-	endswith(input.action.facts.path, "/chat/completions")
+# A body that was read and is no call does not become one by its path.
+unread_call if {
+	some end in {"/chat/completions", "/responses", "/messages"}
+	endswith(input.action.facts.path, end)
 	input.action.facts.body.inspected
 	not input.action.facts.llm
 }
+
+# METADATA
+# description: |
+#   Kinds of tools that the vendor runs within the call, such as a web search: what they do is seen by nobody here.
+default hosted_tools := []
+
+hosted_tools := input.action.facts.llm.hosted_tools
 
 # METADATA
 # description: The body's size in bytes, as read or as announced. Undefined when neither is known.

@@ -22,24 +22,24 @@ from extproc.masking.plan import Knowledge
 from extproc.protocols.http import headers
 from extproc.protocols.http.digest import digest
 from extproc.protocols.http.document import NotJson, like_json, otherwise_encoded, read_json, says_json
-from extproc.protocols.http.llm import Chat, read_chat
 from extproc.protocols.http.message import MalformedRequest, RequestHead, segments
+from extproc.protocols.http.model_call import ModelCall, read_model_call
 from extproc.protocols.http.render import render
 from extproc.protocols.shown import MARGIN, excerpt
 
 _FORM = "application/x-www-form-urlencoded"
 _TEXTUAL = ("xml", "javascript", "graphql")
-# Of what a record keeps of a chat: names of tools, and characters of a name.
+# Of what a record keeps of a call to a model: names of tools, and characters of a name.
 _MOST_NAMES = 64
 _NAME_CHARACTERS = 128
 
 
 @dataclass(frozen=True, slots=True)
 class Interpretation:
-    """The action, and the chat that it is, if it is one."""
+    """The action, and the call to a model that it is, if it is one."""
 
     action: Action
-    chat: Chat | None
+    call: ModelCall | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,24 +67,24 @@ def interpret(
         "inspected": data is not None,
         "size": len(data) if data is not None else head.content_length,
     }
-    chat = _read_body(head, data, shown) if data else None
+    call = _read_body(head, data, shown) if data else None
     facts["body"] = shown
     facts["sensitive"] = _sensitive(head, data, known)
-    if chat is not None:
-        facts["llm"] = chat.facts()
+    if call is not None:
+        facts["llm"] = call.facts()
     action = Action(
         Protocol.HTTP,
         head.method,
         head.path,
         facts,
-        _summary(head, shown, chat, data, known),
+        _summary(head, shown, call, data, known),
         partial(render, head, data, known),
         digest(key, principal, target, head, data or b""),
     )
-    return Interpretation(action, chat)
+    return Interpretation(action, call)
 
 
-def _read_body(head: RequestHead, data: bytes, shown: dict[str, JSON]) -> Chat | None:
+def _read_body(head: RequestHead, data: bytes, shown: dict[str, JSON]) -> ModelCall | None:
     kind = head.content_type
     if kind == _FORM:
         shown["form"] = _form(data)
@@ -113,7 +113,7 @@ def _read_body(head: RequestHead, data: bytes, shown: dict[str, JSON]) -> Chat |
         return None
     # The document goes to the engine as its own bytes: nothing is rounded, reordered or built twice.
     shown["json"] = cast(JSON, orjson.Fragment(data))
-    return read_chat(head.method, head.path, parsed)
+    return read_model_call(head.method, head.path, parsed)
 
 
 def _form(data: bytes) -> JSON:
@@ -150,17 +150,18 @@ def _found(text: str, known: Knowledge) -> dict[str, JSON]:
 
 
 def _summary(
-    head: RequestHead, shown: dict[str, JSON], chat: Chat | None, data: bytes | None, known: Knowledge
+    head: RequestHead, shown: dict[str, JSON], call: ModelCall | None, data: bytes | None, known: Knowledge
 ) -> dict[str, JSON]:
     summary: dict[str, JSON] = {"host": head.host, "content_type": head.content_type, "size": shown["size"]}
     if head.query:
         summary["query"] = excerpt(unquote(head.target_path.partition("?")[2]), known)
-    if chat is not None:
+    if call is not None:
         summary["llm"] = {
-            **chat.facts(),
-            "model": excerpt(chat.model, known, _NAME_CHARACTERS),
-            "tools": _some([excerpt(name, known, _NAME_CHARACTERS) for name in chat.tools[:_MOST_NAMES]], chat.tools),
-            "prompt": excerpt(chat.last_user, known),
+            **call.facts(),
+            "model": excerpt(call.model, known, _NAME_CHARACTERS),
+            "tools": _names(call.tools, known),
+            "hosted_tools": _names(call.hosted_tools, known),
+            "prompt": excerpt(call.last_user, known),
         }
     elif data and ("json" in shown or "text" in shown or "form" in shown):
         start = data[: 4 * MARGIN].decode("utf-8", "replace")
@@ -168,6 +169,7 @@ def _summary(
     return summary
 
 
-def _some(kept: list[JSON], names: tuple[str, ...]) -> list[JSON]:
-    """These names, and how many are left out."""
+def _names(names: tuple[str, ...], known: Knowledge) -> list[JSON]:
+    """The first names, and how many are left out."""
+    kept: list[JSON] = [excerpt(name, known, _NAME_CHARACTERS) for name in names[:_MOST_NAMES]]
     return kept if len(kept) == len(names) else [*kept, f"… {len(names) - len(kept)} more"]

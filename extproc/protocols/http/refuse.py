@@ -1,13 +1,14 @@
 """A refusal in the words that each client understands.
 
-Plain HTTP gets RFC 9457 problem details (202 for a hold that is still open). A chat client ends its run on a 4xx, so
-it gets a 200 whose message explains and whose finish_reason is `content_filter`: the model reads why and goes on.
+Plain HTTP gets RFC 9457 problem details (202 for a hold that is still open). A model's client gets an answer of its own
+API; see model_refusal.
 """
 
 import orjson
 
 from extproc.domain.grant import Refusal, RefusalKind
-from extproc.protocols.http.llm import Chat
+from extproc.protocols.http import model_refusal
+from extproc.protocols.http.model_call import ModelCall
 from extproc.protocols.refusal import TITLE, grounds
 from extproc.protocols.session import Answer, Cause, Stopped
 
@@ -31,10 +32,10 @@ _NEXT = {
 }
 
 
-def answer(refusal: Refusal, chat: Chat | None) -> Answer:
+def answer(refusal: Refusal, call: ModelCall | None) -> Answer:
     """Render a refusal for this client. The body names reason, policy and decision id, and never payload."""
-    if chat is not None and refusal.kind is not RefusalKind.UNAVAILABLE:
-        return _chat_answer(refusal, chat)
+    if call is not None and refusal.kind is not RefusalKind.UNAVAILABLE:
+        return _model_answer(refusal, call)
     status = _STATUS[refusal.kind]
     problem = refusal_document(refusal, status)
     content_type = "application/json" if status == 202 else "application/problem+json"
@@ -116,29 +117,10 @@ def unidentified(why: str, message: str, *, proxy: bool, status: int) -> Answer:
     return problem(status, why, title, message, *more, retry=status in (429, 503))
 
 
-def _chat_answer(refusal: Refusal, chat: Chat) -> Answer:
+def _model_answer(refusal: Refusal, call: ModelCall) -> Answer:
     document = refusal_document(refusal, 200)
     text = f"[holdpoint] {document['title']}: {document['detail']} {document['next']} (decision {refusal.decision.id}"
     text += f", hold {refusal.hold})" if refusal.hold else ")"
-    head = {"id": f"chatcmpl-{refusal.decision.id}", "created": 0, "model": chat.model}
-    headers = [("cache-control", "no-store")]
-    if chat.stream:
-        headers.append(("content-type", "text/event-stream"))
-        choices: tuple[dict[str, object], ...] = (
-            {"index": 0, "delta": {"role": "assistant", "content": text}, "finish_reason": None},
-            {"index": 0, "delta": {}, "finish_reason": "content_filter"},
-        )
-        events = [{**head, "object": "chat.completion.chunk", "choices": [c]} for c in choices]
-        body = b"".join(b"data: %b\n\n" % orjson.dumps(e) for e in events) + b"data: [DONE]\n\n"
-    else:
-        headers.append(("content-type", "application/json"))
-        choice = {
-            "index": 0,
-            "message": {"role": "assistant", "content": text},
-            "finish_reason": "content_filter",
-        }
-        usage = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
-        body = orjson.dumps(
-            {**head, "object": "chat.completion", "choices": [choice], "usage": usage, "holdpoint": document}
-        )
-    return Answer(200, tuple(headers), body, refusal.kind.value)
+    content_type, body = model_refusal.refusal(call, refusal.decision.id, text, document)
+    headers = (("cache-control", "no-store"), ("content-type", content_type))
+    return Answer(200, headers, body, refusal.kind.value)

@@ -19,11 +19,11 @@ from extproc.masking.build import check
 from extproc.masking.plan import Knowledge
 from extproc.masking.stage import MaskError
 from extproc.masking.structure.coding import WORKSPACE, TooLong, UnknownCoding, codings, decoded
-from extproc.protocols.http.chat_response import ChatObserver
 from extproc.protocols.http.interpret import Body, interpret
 from extproc.protocols.http.lanes import RequestLane, ResponseLane, unmaskable
-from extproc.protocols.http.llm import Chat
 from extproc.protocols.http.message import MalformedRequest, RequestHead, read_head
+from extproc.protocols.http.model_answer import ModelAnswerObserver
+from extproc.protocols.http.model_call import ModelCall
 from extproc.protocols.http.prefer import wait_seconds
 from extproc.protocols.http.refuse import answer, problem, stopped
 from extproc.protocols.session import (
@@ -77,11 +77,11 @@ class HttpSession:
         self._decoding = 0  # bytes that reading a coded body takes beside those that came
         self._has_body = False
         self._body_ended = False
-        self._chat: Chat | None = None
+        self._call: ModelCall | None = None
         self._grant: Grant | None = None
         self._request: RequestLane | None = None
         self._response: ResponseLane | None = None
-        self._observer: ChatObserver | None = None
+        self._observer: ModelAnswerObserver | None = None
         self._answered: int | None = None
         self._completed = False
 
@@ -232,7 +232,7 @@ class HttpSession:
             return [self._too_large()]
         except (MalformedRequest, MaskError) as error:
             return [problem(400, "malformed-request", "The request can't be read", f"{error}.")]
-        self._state, self._chat = _State.DECIDING, found.chat
+        self._state, self._call = _State.DECIDING, found.call
         prefer = [v for n, v in self._head.headers if n == "prefer"]
         return [Decide(_ASK, found.action, wait_seconds(prefer, self._target.wait_seconds))]
 
@@ -248,14 +248,14 @@ class HttpSession:
         if self._state is not _State.DECIDING or self._head is None:
             return [Abort("decision-not-asked-for")]
         if isinstance(outcome, Refusal):
-            return [answer(outcome, self._chat)]
+            return [answer(outcome, self._call)]
         try:
             check(outcome.decision.masks, self._known)
         except MaskError as error:
             return [problem(503, "impossible-mask", "Policy asks for a mask that can't be carried out", f"{error}.")]
         self._grant, self._state = outcome, _State.OPEN
-        if self._chat is not None:
-            self._observer = ChatObserver(self._chat.stream)
+        if self._call is not None:
+            self._observer = ModelAnswerObserver(self._call.stream)
         read = self._has_body and self._target.inspect is Inspect.FULL
         body, self._body, self._decoding = bytes(self._body), bytearray(), 0
         try:

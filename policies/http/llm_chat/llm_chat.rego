@@ -1,7 +1,7 @@
 # METADATA
 # scope: package
 # title: Models may be asked
-# description: Chat completions, embeddings and the list of models pass without a person, with secrets and personal data masked on the way to the model.
+# description: Calls to models (Chat Completions, Responses, Messages), embeddings and the list of models pass without a person, with secrets and personal data masked on the way to the model.
 # custom:
 #   id: http.llm_chat
 #   severity: low

@@ -3,7 +3,15 @@ package holdpoint.policies.http.llm_chat_test
 import data.holdpoint.lib.testing
 import data.holdpoint.policies.http.llm_chat
 
-chat := {"model": "m", "stream": true, "tools": [], "messages": 2, "tool_results": 0}
+chat := {
+	"api": "chat",
+	"model": "m",
+	"stream": true,
+	"tools": ["refund"],
+	"hosted_tools": [],
+	"messages": 2,
+	"tool_results": 0,
+}
 
 test_model_calls_pass_with_masks if {
 	facts := object.union(testing.request("POST", "/v1/chat/completions"), {
@@ -14,6 +22,22 @@ test_model_calls_pass_with_masks if {
 	testing.codes(llm_chat.findings) == {"model-call"} with input as given
 	{"secret", "financial", "email"} - {k | some f in llm_chat.findings; some k in f.mask.kinds} == set() with input as given
 	{l | some f in llm_chat.findings; some l in f.mask.lanes} == {"request"} with input as given
+}
+
+test_responses_and_messages_pass if {
+	every path in ["/v1/responses", "/v1/messages"] {
+		facts := object.union(testing.request("POST", path), {"llm": chat})
+		given := testing.http("production", facts)
+		testing.codes(llm_chat.findings) == {"model-call"} with input as given
+	}
+}
+
+test_hosted_tools_are_for_data_to_allow if {
+	call := object.union(chat, {"hosted_tools": ["web_search"]})
+	given := testing.http("production", object.union(testing.request("POST", "/v1/responses"), {"llm": call}))
+	count(llm_chat.findings) == 0 with input as given
+	testing.codes(llm_chat.findings) == {"model-call"} with input as given
+		with data.holdpoint.config.llm.hosted_tools as ["web_search"]
 }
 
 test_embeddings_models_and_unread_chats_pass if {
@@ -31,6 +55,8 @@ test_nothing_else_is_a_model_call if {
 	every facts in [
 		testing.request("POST", "/v1/chat/completions"),
 		testing.request("POST", "/v1/Chat/Completions"),
+		testing.request("POST", "/v1/responses"),
+		testing.request("POST", "/v1/messages"),
 		testing.request("POST", "/v1/files"),
 		testing.request("DELETE", "/v1/models"),
 		testing.request("post", "/v1/embeddings"),

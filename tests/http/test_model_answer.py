@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.protocols.http.chat_response import ChatObserver
+from extproc.protocols.http.model_answer import ModelAnswerObserver
 
 _NAMES = [
     *("id", "model", "usage", "total_tokens", "choices", "index", "delta", "message"),
@@ -22,7 +22,7 @@ _JSON = st.recursive(
 
 def observed(data: bytes, stream: bool, cut: int = 0) -> dict[str, Any]:
     """What is known after these bytes, cut once."""
-    observer = ChatObserver(stream)
+    observer = ModelAnswerObserver(stream)
     observer.feed(data[:cut])
     observer.feed(data[cut:])
     return dict(observer.document())
@@ -45,7 +45,7 @@ def test_a_stream_is_read_whatever_its_cuts(cut: int) -> None:
         {"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}], "usage": {"total_tokens": 3}},
     ]
     data = b"".join(b"data: %b\n\n" % json.dumps(c).encode() for c in chunks) + b"data: [DONE]\n\n"
-    observer = ChatObserver(True)
+    observer = ModelAnswerObserver(True)
     observer.feed(data[:cut])
     observer.feed(data[cut:])
     assert observer.done
