@@ -30,15 +30,20 @@ def gateway(started: Gateway) -> Gateway:
     return started
 
 
-def openai_client(gateway: Gateway) -> openai.OpenAI:
-    """As an agent's developer makes one."""
-    return openai.OpenAI(base_url=f"{gateway.url}/model/v1", api_key=gateway.agents.token(), max_retries=0)
-
-
-def anthropic_client(gateway: Gateway) -> anthropic.Anthropic:
-    """As an agent's developer makes one."""
+@pytest.fixture
+def gpt(gateway: Gateway) -> Iterator[openai.OpenAI]:
+    """A client as an agent's developer makes one."""
     token = gateway.agents.token()
-    return anthropic.Anthropic(base_url=f"{gateway.url}/model", auth_token=token, api_key=None, max_retries=0)
+    with openai.OpenAI(base_url=f"{gateway.url}/model/v1", api_key=token, max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture
+def claude(gateway: Gateway) -> Iterator[anthropic.Anthropic]:
+    """A client as an agent's developer makes one."""
+    given: Any = {"auth_token": gateway.agents.token(), "api_key": None, "max_retries": 0}
+    with anthropic.Anthropic(base_url=f"{gateway.url}/model", **given) as client:
+        yield client
 
 
 def answers(gateway: Gateway, body: bytes, content_type: str = "application/json") -> None:
@@ -75,11 +80,11 @@ MESSAGE: dict[str, Any] = {
 }  # fmt: skip
 
 
-def test_a_response_passes_masked_both_ways(gateway: Gateway) -> None:
+def test_a_response_passes_masked_both_ways(gateway: Gateway, gpt: openai.OpenAI) -> None:
     """A call to a model needs no person; the record names model, tools and usage."""
     answers(gateway, json.dumps(RESPONSE).encode())
     before = len(gateway.records("delivery"))
-    reply = openai_client(gateway).responses.create(model="m", input=f"use {KEY}")
+    reply = gpt.responses.create(model="m", input=f"use {KEY}")
     assert reply.output_text == "the card is [masked:card]"
     assert KEY.encode() not in gateway.upstream.seen[0].body
     told = gateway.wait_records("delivery", before + 1)[-1]["llm"]
@@ -87,7 +92,7 @@ def test_a_response_passes_masked_both_ways(gateway: Gateway) -> None:
     assert (told["finish_reasons"], told["usage"]["input_tokens"]) == (["completed"], 3)
 
 
-def test_a_message_passes_masked_both_ways(gateway: Gateway) -> None:
+def test_a_message_passes_masked_both_ways(gateway: Gateway, claude: anthropic.Anthropic) -> None:
     """The same with Anthropic's client, streamed."""
     block = {"type": "content_block_start", "index": 1, "content_block": MESSAGE["content"][1]}
     stream = events(
@@ -104,7 +109,7 @@ def test_a_message_passes_masked_both_ways(gateway: Gateway) -> None:
     answers(gateway, stream, "text/event-stream")
     before = len(gateway.records("delivery"))
     asked: Any = [{"role": "user", "content": f"use {KEY}"}]
-    with anthropic_client(gateway).messages.stream(model="m", max_tokens=9, messages=asked) as streamed:
+    with claude.messages.stream(model="m", max_tokens=9, messages=asked) as streamed:
         final = streamed.get_final_message()
     assert [b.text for b in final.content if b.type == "text"] == ["the card is [masked:card]"]
     assert final.stop_reason == "tool_use"
@@ -114,29 +119,28 @@ def test_a_message_passes_masked_both_ways(gateway: Gateway) -> None:
     assert (told["finish_reasons"], told["usage"]) == (["tool_use"], {"input_tokens": 3, "output_tokens": 9})
 
 
-def test_a_held_response_is_no_answer(gateway: Gateway) -> None:
+def test_a_held_response_is_no_answer(gateway: Gateway, gpt: openai.OpenAI) -> None:
     """What the vendor would do is held; the client has an incomplete response that says so, streamed or not."""
-    client = openai_client(gateway)
-    reply = client.responses.create(model="m", input="hi", tools=[SEARCH])
+    reply = gpt.responses.create(model="m", input="hi", tools=[SEARCH])
     assert (reply.status, reply.incomplete_details.reason) == ("incomplete", "content_filter")  # type: ignore[union-attr]
     assert "Held for approval" in reply.output_text
-    streamed = list(client.responses.create(model="m", input="hi", tools=[SEARCH], stream=True))
+    streamed = list(gpt.responses.create(model="m", input="hi", tools=[SEARCH], stream=True))
     last: Any = streamed[-1]
     assert (last.type, last.response.status) == ("response.incomplete", "incomplete")
     assert last.response.output_text.startswith("[holdpoint] Held for approval")
-    chat = client.chat.completions.create(model="m", messages=[{"role": "user", "content": "x"}], web_search_options={})
+    chat = gpt.chat.completions.create(model="m", messages=[{"role": "user", "content": "x"}], web_search_options={})
     assert chat.choices[0].finish_reason == "content_filter"
     assert gateway.upstream.seen == []
 
 
-def test_a_held_message_is_no_answer(gateway: Gateway) -> None:
+def test_a_held_message_is_no_answer(gateway: Gateway, claude: anthropic.Anthropic) -> None:
     """Anthropic's own word for it is `refusal`."""
-    client, asked = anthropic_client(gateway), [{"role": "user", "content": "hi"}]
+    asked = [{"role": "user", "content": "hi"}]
     given: Any = {"model": "m", "max_tokens": 9, "messages": asked, "tools": [CLAUDE_SEARCH]}
-    reply = client.messages.create(**given)
+    reply = claude.messages.create(**given)
     assert reply.stop_reason == "refusal"
     assert "Held for approval" in reply.model_dump()["content"][0]["text"]
-    with client.messages.stream(**given) as stream:
+    with claude.messages.stream(**given) as stream:
         final = stream.get_final_message()
     assert final.stop_reason == "refusal"
     assert final.model_dump()["content"][0]["text"].startswith("[holdpoint] ")
