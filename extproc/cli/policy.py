@@ -272,6 +272,8 @@ def _rebuilt(record: Mapping[str, Any]) -> dict[str, Any]:
     }
     if isinstance(summary.get("llm"), dict):
         facts["llm"] = {k: v for k, v in summary["llm"].items() if k != "prompt"}
+    if isinstance(summary.get("mcp"), dict):
+        facts["mcp"] = summary["mcp"]
     return {
         "schema": 1,
         "principal": record.get("principal", {}),

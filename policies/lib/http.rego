@@ -106,5 +106,29 @@ default hosted_tools := []
 hosted_tools := input.action.facts.llm.hosted_tools
 
 # METADATA
+# description: |
+#   True for a message to an MCP server that changes nothing there, by a place and a method that data names; and for the
+#   end of a session.
+mcp_housekeeping if {
+	method == "POST"
+	mcp_place
+	input.action.facts.mcp.kind in {"request", "notification"}
+	input.action.facts.mcp.method in data.holdpoint.config.mcp.methods
+}
+
+mcp_housekeeping if {
+	method == "DELETE"
+	bodiless
+	mcp_place
+	input.action.facts.headers["mcp-session-id"]
+}
+
+mcp_place if {
+	input.action.facts.path in data.holdpoint.config.mcp.paths
+	some pattern in data.holdpoint.config.mcp.targets
+	glob.match(pattern, [], input.target.name)
+}
+
+# METADATA
 # description: The body's size in bytes, as read or as announced. Undefined when neither is known.
 size := input.action.facts.body.size if is_number(input.action.facts.body.size)

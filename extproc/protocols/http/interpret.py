@@ -22,6 +22,7 @@ from extproc.masking.plan import Knowledge
 from extproc.protocols.http import headers
 from extproc.protocols.http.digest import digest
 from extproc.protocols.http.document import NotJson, like_json, otherwise_encoded, read_json, says_json
+from extproc.protocols.http.mcp_call import McpCall, read_mcp_call
 from extproc.protocols.http.message import MalformedRequest, RequestHead, segments
 from extproc.protocols.http.model_call import ModelCall, read_model_call
 from extproc.protocols.http.render import render
@@ -36,10 +37,10 @@ _NAME_CHARACTERS = 128
 
 @dataclass(frozen=True, slots=True)
 class Interpretation:
-    """The action, and the call to a model that it is, if it is one."""
+    """The action, and the call of a protocol on top of HTTP that it is, if it is one."""
 
     action: Action
-    call: ModelCall | None
+    call: ModelCall | McpCall | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +71,10 @@ def interpret(
     call = _read_body(head, data, shown) if data else None
     facts["body"] = shown
     facts["sensitive"] = _sensitive(head, data, known)
-    if call is not None:
+    if isinstance(call, ModelCall):
         facts["llm"] = call.facts()
+    elif call is not None:
+        facts["mcp"] = call.facts()
     action = Action(
         Protocol.HTTP,
         head.method,
@@ -79,12 +82,12 @@ def interpret(
         facts,
         _summary(head, shown, call, data, known),
         partial(render, head, data, known),
-        digest(key, principal, target, head, data or b""),
+        digest(key, principal, target, head, call.bound if isinstance(call, McpCall) else data or b""),
     )
     return Interpretation(action, call)
 
 
-def _read_body(head: RequestHead, data: bytes, shown: dict[str, JSON]) -> ModelCall | None:
+def _read_body(head: RequestHead, data: bytes, shown: dict[str, JSON]) -> ModelCall | McpCall | None:
     kind = head.content_type
     if kind == _FORM:
         shown["form"] = _form(data)
@@ -113,7 +116,7 @@ def _read_body(head: RequestHead, data: bytes, shown: dict[str, JSON]) -> ModelC
         return None
     # The document goes to the engine as its own bytes: nothing is rounded, reordered or built twice.
     shown["json"] = cast(JSON, orjson.Fragment(data))
-    return read_model_call(head.method, head.path, parsed)
+    return read_model_call(head.method, head.path, parsed) or read_mcp_call(head.method, parsed)
 
 
 def _form(data: bytes) -> JSON:
@@ -150,12 +153,18 @@ def _found(text: str, known: Knowledge) -> dict[str, JSON]:
 
 
 def _summary(
-    head: RequestHead, shown: dict[str, JSON], call: ModelCall | None, data: bytes | None, known: Knowledge
+    head: RequestHead, shown: dict[str, JSON], call: ModelCall | McpCall | None, data: bytes | None, known: Knowledge
 ) -> dict[str, JSON]:
     summary: dict[str, JSON] = {"host": head.host, "content_type": head.content_type, "size": shown["size"]}
     if head.query:
         summary["query"] = excerpt(unquote(head.target_path.partition("?")[2]), known)
-    if call is not None:
+    if isinstance(call, McpCall):
+        summary["mcp"] = {
+            "kind": call.kind.value,
+            "method": excerpt(call.method, known, _NAME_CHARACTERS),
+            "name": excerpt(call.name, known, _NAME_CHARACTERS),
+        }
+    if isinstance(call, ModelCall):
         summary["llm"] = {
             **call.facts(),
             "model": excerpt(call.model, known, _NAME_CHARACTERS),

@@ -1,13 +1,16 @@
 """A refusal in the words that each client understands.
 
 Plain HTTP gets RFC 9457 problem details (202 for a hold that is still open). A model's client gets an answer of its own
-API; see model_refusal.
+API (see model_refusal), and one of MCP a JSON-RPC error with status 200: with another status most clients hang, or end
+their session.
 """
 
 import orjson
 
 from extproc.domain.grant import Refusal, RefusalKind
-from extproc.protocols.http import model_refusal
+from extproc.protocols.http import mcp_call, model_refusal
+from extproc.protocols.http.mcp_call import Kind as McpKind
+from extproc.protocols.http.mcp_call import McpCall
 from extproc.protocols.http.model_call import ModelCall
 from extproc.protocols.refusal import TITLE, grounds
 from extproc.protocols.session import Answer, Cause, Stopped
@@ -32,9 +35,11 @@ _NEXT = {
 }
 
 
-def answer(refusal: Refusal, call: ModelCall | None) -> Answer:
+def answer(refusal: Refusal, call: ModelCall | McpCall | None) -> Answer:
     """Render a refusal for this client. The body names reason, policy and decision id, and never payload."""
-    if call is not None and refusal.kind is not RefusalKind.UNAVAILABLE:
+    if isinstance(call, McpCall) and call.kind is McpKind.REQUEST:
+        return _mcp_answer(refusal, call)
+    if isinstance(call, ModelCall) and refusal.kind is not RefusalKind.UNAVAILABLE:
         return _model_answer(refusal, call)
     status = _STATUS[refusal.kind]
     problem = refusal_document(refusal, status)
@@ -117,10 +122,22 @@ def unidentified(why: str, message: str, *, proxy: bool, status: int) -> Answer:
     return problem(status, why, title, message, *more, retry=status in (429, 503))
 
 
+def _mcp_answer(refusal: Refusal, call: McpCall) -> Answer:
+    document = refusal_document(refusal, _STATUS[refusal.kind])
+    headers = (("cache-control", "no-store"), ("content-type", "application/json"))
+    return Answer(200, headers, mcp_call.refusal(call, _words(refusal, document), document), refusal.kind.value)
+
+
+def _words(refusal: Refusal, document: dict[str, object]) -> str:
+    """One line for a model to read."""
+    held = f", hold {refusal.hold}" if refusal.hold else ""
+    detail = f"{document['title']}: {document['detail']} {document['next']}"
+    return f"[holdpoint] {detail} (decision {refusal.decision.id}{held})"
+
+
 def _model_answer(refusal: Refusal, call: ModelCall) -> Answer:
     document = refusal_document(refusal, 200)
-    text = f"[holdpoint] {document['title']}: {document['detail']} {document['next']} (decision {refusal.decision.id}"
-    text += f", hold {refusal.hold})" if refusal.hold else ")"
+    text = _words(refusal, document)
     content_type, body = model_refusal.refusal(call, refusal.decision.id, text, document)
     headers = (("cache-control", "no-store"), ("content-type", content_type))
     return Answer(200, headers, body, refusal.kind.value)

@@ -21,6 +21,7 @@ from extproc.masking.stage import MaskError
 from extproc.masking.structure.coding import WORKSPACE, TooLong, UnknownCoding, codings, decoded
 from extproc.protocols.http.interpret import Body, interpret
 from extproc.protocols.http.lanes import RequestLane, ResponseLane, unmaskable
+from extproc.protocols.http.mcp_call import McpCall
 from extproc.protocols.http.message import MalformedRequest, RequestHead, read_head
 from extproc.protocols.http.model_answer import ModelAnswerObserver
 from extproc.protocols.http.model_call import ModelCall
@@ -77,7 +78,7 @@ class HttpSession:
         self._decoding = 0  # bytes that reading a coded body takes beside those that came
         self._has_body = False
         self._body_ended = False
-        self._call: ModelCall | None = None
+        self._call: ModelCall | McpCall | None = None
         self._grant: Grant | None = None
         self._request: RequestLane | None = None
         self._response: ResponseLane | None = None
@@ -254,7 +255,7 @@ class HttpSession:
         except MaskError as error:
             return [problem(503, "impossible-mask", "Policy asks for a mask that can't be carried out", f"{error}.")]
         self._grant, self._state = outcome, _State.OPEN
-        if self._call is not None:
+        if isinstance(self._call, ModelCall):
             self._observer = ModelAnswerObserver(self._call.stream)
         read = self._has_body and self._target.inspect is Inspect.FULL
         body, self._body, self._decoding = bytes(self._body), bytearray(), 0

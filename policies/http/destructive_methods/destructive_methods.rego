@@ -14,8 +14,7 @@ import data.holdpoint.lib.target
 settings := data.holdpoint.config.policies["http.destructive_methods"]
 
 findings contains finding if {
-	target.production
-	http.any_case == "DELETE"
+	deletes
 	many
 	finding := {
 		"code": "delete-collection",
@@ -25,8 +24,7 @@ findings contains finding if {
 }
 
 findings contains finding if {
-	target.production
-	http.any_case == "DELETE"
+	deletes
 	not many
 	finding := {
 		"code": "delete-item",
@@ -34,6 +32,13 @@ findings contains finding if {
 		"message": "Deleting in production needs a person's approval.",
 		"approval": approval,
 	}
+}
+
+# The end of a session with an MCP server deletes nothing else.
+deletes if {
+	target.production
+	http.any_case == "DELETE"
+	not http.mcp_housekeeping
 }
 
 # POST /orders/_delete_by_query does what DELETE /orders does.

@@ -1,7 +1,7 @@
 # METADATA
 # scope: package
 # title: Writing in production
-# description: POST, PUT and PATCH in production wait for a person; where money moves, for one of another group. Calls to a model are not writes.
+# description: POST, PUT and PATCH in production wait for a person; where money moves, for one of another group. Calls to a model are not writes, nor what keeps a session with an MCP server going.
 # custom:
 #   id: http.writes_in_production
 #   severity: medium
@@ -40,6 +40,7 @@ writes if {
 	target.production
 	http.any_case in {"POST", "PUT", "PATCH"}
 	not http.llm_call
+	not http.mcp_housekeeping
 }
 
 # Within words, so that create-refund and wireTransfer count.
