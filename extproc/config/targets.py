@@ -19,6 +19,11 @@ def _host(reading: Reading) -> str:
     return f"{reading.path.split('.')[1]}.{reading.value('listen.domain')}"
 
 
+def _wait(reading: Reading) -> float:
+    database = reading.value(reading.path.rpartition(".")[0] + ".protocol") is Protocol.POSTGRES
+    return 30.0 if database else 4.0
+
+
 def _tls(reading: Reading) -> ServerTls | None:
     database = reading.value(reading.path.rpartition(".")[0] + ".protocol") is Protocol.POSTGRES
     return ServerTls.VERIFY_FULL if database else None
@@ -217,9 +222,10 @@ class TargetSettings:
         Setting(
             kinds.duration("1s", "3540s"),
             "How long a held request waits for people before it is answered 202, or a held statement fails, to be "
-            "asked for again.",
+            "asked for again. The clients' own timeouts have to be longer: httpx has 5 s, and drivers of databases "
+            "mostly none.",
             "5m",
-            default="30s",
+            default=Derived("`4s`, and `30s` where `protocol` is `postgres`", _wait),
             key="wait",
         ),
     ]

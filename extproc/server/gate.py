@@ -206,13 +206,19 @@ class Gate:
         return decision
 
     def abandon(self, asker: Asker, hold: Hold) -> None:
-        """The asker left: cancel its hold, behind its back, for it can't wait for anything any more."""
+        """The asker left, and can't wait for anything any more: settle its hold in a task of its own.
+
+        A client of HTTP most often gave up because of a timeout of its own: the same request sent again finds the
+        hold. A session of PostgreSQL that ends, or cancels the statement, has given it up."""
         task = asyncio.get_running_loop().create_task(self._leave(asker, hold))
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
 
     async def _leave(self, asker: Asker, hold: Hold) -> None:
         try:
+            if asker.target.protocol is not Protocol.POSTGRES:
+                await self._holds.detach(hold.id)
+                return
             left = await self._holds.cancel(hold.id)
             if left.state is HoldState.CANCELLED:
                 self.records.held(asker, left)

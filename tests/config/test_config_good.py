@@ -33,7 +33,7 @@ def test_minimal_file_gets_every_default(home: Path) -> None:
     assert settings.identity.approvers == ()
     (crm,) = settings.targets
     assert crm.target == Target(
-        "crm", Protocol.HTTP, "production", Inspect.FULL, 1 << 20, 30.0, crm.revision, Recording.HEAD
+        "crm", Protocol.HTTP, "production", Inspect.FULL, 1 << 20, 4.0, crm.revision, Recording.HEAD
     )
     assert (crm.host, crm.upstream, crm.credential) == ("crm.holdpoint.internal", Url("http", "127.0.0.1", 9001), None)
     assert settings.policy.managed

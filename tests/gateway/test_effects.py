@@ -148,15 +148,21 @@ def test_a_denied_hold_is_a_clear_no(gateway: Gateway) -> None:
     assert gateway.upstream.seen == []
 
 
-def test_a_client_that_leaves_takes_its_hold_along(gateway: Gateway) -> None:
-    """Nobody is left to answer, so nothing may go on."""
+def test_a_client_that_leaves_finds_the_approval_later(gateway: Gateway) -> None:
+    """Nothing goes on while nobody waits for the answer; the same again claims the approval, once."""
+    before = len(gateway.records("delivery"))
+    refund = {"url": "/customers/7/refunds", "json": {"amount": 77}}
     with gateway.client("agent-4", timeout=2.0) as agent, pytest.raises(httpx.ReadTimeout):
-        agent.post("/customers/7/refunds", json={"amount": 77})
-    cancelled = [h for h in gateway.wait_records("hold", 2) if h["state"] == "cancelled"]
-    while not cancelled:
-        cancelled = [h for h in gateway.records("hold") if h["state"] == "cancelled"]
-    assert cancelled[-1]["principal"]["subject"] == "agent-4"
+        agent.post(**refund)  # type: ignore[arg-type]
+    assert gateway.wait_records("delivery", before + 1)[-1]["outcome"] == "aborted:peer-left"
+    hold = next(h["hold"] for h in gateway.records("hold") if h["principal"]["subject"] == "agent-4")
+    assert gateway.holdpoint("holds", "approve", hold, "--reason", "ours", groups=("finance",)).returncode == 0
     assert gateway.upstream.seen == []
+    with gateway.client("agent-4") as agent:
+        assert agent.post(**refund).status_code == 200  # type: ignore[arg-type]
+        again = agent.post(**refund, headers={"prefer": "wait=0"})  # type: ignore[arg-type]
+    assert again.status_code == 202
+    assert len(gateway.upstream.seen) == 1
 
 
 def test_a_secret_in_a_request_leaves_masked(gateway: Gateway) -> None:

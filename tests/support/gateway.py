@@ -76,7 +76,7 @@ class Gateway:
         secret.write_text(CREDENTIAL)
         self.config = self.folder / "holdpoint.yaml"
         upstream = f"http://127.0.0.1:{self.upstream.port}"
-        crm = f'crm: {{upstream: "{upstream}", environment: production, credential: credential}}'
+        crm = f'crm: {{upstream: "{upstream}", environment: production, credential: credential, wait: 30s}}'
         lines = [
             "version: 1",
             f"listen: {{{', '.join([f'address: 127.0.0.1:{self.port}', f'ops: 127.0.0.1:{self.ops}', *listen])}}}",
