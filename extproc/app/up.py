@@ -174,11 +174,14 @@ async def _keepers(
 
 
 def where(settings: Settings) -> str:
-    """Where agents connect, in words."""
+    """Where agents and operators connect, in words: every listener."""
     listen = settings.listen
     if not listen.managed:
-        return "an Envoy of your own" + (", for databases too" if listen.postgres else "")
-    return f"{listen.address}" + (f", and to {listen.postgres} for databases" if listen.postgres else "")
+        agents = "an Envoy of your own" + (", for databases too" if listen.postgres else "")
+    else:
+        others = {"proxy": listen.proxy, "databases": listen.postgres}
+        agents = f"{listen.address}" + "".join(f", {what} {at}" for what, at in others.items() if at is not None)
+    return f"{agents}; operators to {listen.ops} (metrics, health) and {settings.listen.control} (commands)"
 
 
 async def _stopped(supervisor: Supervisor, hurry: asyncio.Event) -> None:

@@ -1,10 +1,13 @@
 """Times that people give to commands."""
 
+import argparse
+import re
 from datetime import UTC, datetime, timedelta
 
 from extproc.cli._common import CommandError
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def record_time(option: str, text: str) -> str:
@@ -20,3 +23,11 @@ def record_time(option: str, text: str) -> str:
     except (ValueError, OverflowError):
         right = "a time such as 2026-01-31T12:00:00Z, or an age such as 15m, 6h or 2d"
         raise CommandError(f"{option} {text!r}: expected {right}") from None
+
+
+def duration(text: str) -> float:
+    """Seconds, of an argument such as `20s`; a number alone is in seconds. Raises argparse.ArgumentTypeError."""
+    found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(ms|s|m|h)?", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r}: a number and a unit (ms, s, m, h), such as 20s or 500ms")
+    return float(found[1]) * _SECONDS[found[2] or "s"]

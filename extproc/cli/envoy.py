@@ -1,6 +1,7 @@
 """`holdpoint envoy`: put the gateway's filters into an Envoy of your own."""
 
 import argparse
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,6 +76,11 @@ def _snippet(arguments: argparse.Namespace) -> int:
             plan = replace(plan, targets=tuple(there[name] for name in dict.fromkeys(arguments.target)))
         make = istio_snippet if arguments.format == "istio" else envoy_snippet
         log = arguments.access_log or str(layout.envoy / ACCESS_LOG)
+        if arguments.access_log is None:
+            # As `up` makes it; without it Envoy refuses the document.
+            with contextlib.suppress(OSError):
+                layout.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+                layout.envoy.mkdir(mode=0o700, exist_ok=True)
         print(make(plan, str(settings.file), sockets.rstrip("/"), log), end="")
     except BadPlan as error:
         raise CommandError(str(error)) from None

@@ -9,6 +9,7 @@ from typing import Any
 from extproc.cli._common import OK, PROBLEMS, Subparsers, add_command
 from extproc.cli._control_client import add_access, approver, print_json
 from extproc.cli._holds_view import Screen, detail, table, utc_now
+from extproc.cli._times import duration
 from extproc.domain.display import visible
 
 POLL_SECONDS = 1.0
@@ -56,9 +57,9 @@ def register(subparsers: Subparsers) -> None:
         "wait",
         "wait until a hold is pending that you may answer, and print it",
         _wait,
-        "holdpoint holds wait --timeout 60",
+        "holdpoint holds wait --timeout 60s",
     )
-    wait.add_argument("--timeout", type=float, metavar="SECONDS", help="give up after so long, with exit code 1")
+    wait.add_argument("--timeout", type=duration, metavar="TIME", help="give up after so long, with exit code 1")
 
 
 def _list(arguments: argparse.Namespace) -> int:

@@ -17,10 +17,9 @@ from extproc.cli._replay import play
 from extproc.cli._sessions_source import catch_up, folder, jaeger, source
 from extproc.cli._sessions_view import entry, head, table
 from extproc.cli._terminal import columns, size
+from extproc.cli._times import duration
 from extproc.cli._trail_query import add_filters, pages, query_of
 from extproc.domain.display import visible
-
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def register(subparsers: Subparsers) -> None:
@@ -118,7 +117,7 @@ def _add_replay(verbs: Subparsers) -> None:
     replay.add_argument("--step", action="store_true", help="wait for a key before each exchange")
     replay.add_argument(
         "--longest-wait",
-        type=_duration,
+        type=duration,
         default=2.0,
         metavar="TIME",
         help="shorten longer waits to this, and say so (default: 2s)",
@@ -211,13 +210,6 @@ def _speed(text: str) -> float:
     if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text):
         raise argparse.ArgumentTypeError(f"{text!r}: expected a number such as 1, 10 or 0.5")
     return float(text)
-
-
-def _duration(text: str) -> float:
-    found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(ms|s|m|h)", text)
-    if found is None:
-        raise argparse.ArgumentTypeError(f"{text!r}: a number and a unit (ms, s, m, h), such as 2s or 500ms")
-    return float(found[1]) * _UNITS[found[2]]
 
 
 def _lines(text: str) -> int:

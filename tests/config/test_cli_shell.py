@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import types
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,9 @@ import pytest
 import extproc
 from extproc.cli import COMMANDS, main
 from extproc.cli._common import CommandError, add_command, load_settings
+from extproc.cli._times import duration
+from tests.live.making import CRM, configuration
+from tests.support.envoy import envoy_program
 
 GOOD = """\
 version: 1
@@ -185,3 +188,29 @@ def test_nothing_heavy_is_imported(arguments: list[str], heavy: set[str]) -> Non
     )
     out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert heavy & set(out.split()) == set()
+
+
+def test_a_snippet_is_good_for_an_envoy_that_starts_first(home: Path) -> None:
+    """In a folder where no gateway ran yet, with the file that the access log goes to."""
+    document, config = home / "envoy.yaml", configuration(home, CRM, more="state: s")
+    command = [sys.executable, "-m", "extproc.cli", "envoy", "snippet", "--config", str(config)]
+    document.write_text(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    told = subprocess.run(
+        [envoy_program(), "--mode", "validate", "-c", document], cwd=home, capture_output=True, text=True, check=False
+    )
+    assert told.returncode == 0, told.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("20s", 20.0), ("20", 20.0), ("500ms", 0.5), ("1.5m", 90.0), ("1h", 3600.0)]
+)
+def test_durations(text: str, seconds: float) -> None:
+    """With a unit, or in seconds."""
+    assert duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "s", "1d", "-1s", "1 s", "1e3"])
+def test_what_is_no_duration(text: str) -> None:
+    """The message says what would be one."""
+    with pytest.raises(ArgumentTypeError, match="such as 20s or 500ms"):
+        duration(text)

@@ -95,6 +95,8 @@ def test_a_body_over_the_limit_is_refused_unread() -> None:
     announced.feed(HeadReceived(Lane.REQUEST, head("POST", "/x", ("content-length", "11")), False))
     counted.feed(HeadReceived(Lane.REQUEST, head("POST", "/x"), False), Received(Lane.REQUEST, b"a" * 11, False))
     assert announced.answer.status == counted.answer.status == 413
+    assert b"`inspect` of the target crm" in announced.answer.body
+    assert announced.answer.body.endswith(b"}\n")
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def answer(refusal: Refusal, call: ModelCall | McpCall | None) -> Answer:
         headers.append(("preference-applied", "respond-async"))
     if refusal.retry_after_seconds is not None:
         headers.append(("retry-after", str(refusal.retry_after_seconds)))
-    return Answer(status, tuple(headers), orjson.dumps(problem), refusal.kind.value)
+    return Answer(status, tuple(headers), orjson.dumps(problem, option=orjson.OPT_APPEND_NEWLINE), refusal.kind.value)
 
 
 def refusal_document(refusal: Refusal, status: int) -> dict[str, object]:
@@ -91,7 +91,7 @@ def problem(status: int, code: str, title: str, detail: str, *more: tuple[str, s
     headers = [("content-type", "application/problem+json"), ("cache-control", "no-store"), *more]
     if not retry:
         headers.append(("x-should-retry", "false"))
-    return Answer(status, tuple(headers), orjson.dumps(body), code)
+    return Answer(status, tuple(headers), orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE), code)
 
 
 def stopped(event: Stopped) -> Answer:

@@ -297,8 +297,12 @@ class HttpSession:
         return [Abort("stalled")]
 
     def _too_large(self) -> Answer:
-        limit = self._target.inspect_bytes
-        return problem(413, "body-too-large", "The body is too large", f"This target reads at most {limit} bytes.")
+        target = self._target
+        detail = (
+            f"Policy reads bodies of up to {target.inspect_bytes} bytes here. The operator's setting is `inspect` of "
+            f"the target {target.name}: a larger size, or `stream` for bodies that policy need not read."
+        )
+        return problem(413, "body-too-large", "The body is too large", detail)
 
 
 def _unreadable(error: UnknownCoding) -> Answer:

@@ -17,8 +17,10 @@ findings contains finding if {
 	finding := {
 		"code": "too-large",
 		"effect": "block",
-		"message": sprintf("A request may have at most %d bytes.", [limit]),
+		"message": sprintf(message, [limit]),
 	}
 }
+
+message := "A request may have at most %d bytes. The operator's setting is http.size: limit_bytes in the policies' data."
 
 limit := object.get(settings.limit_bytes, input.target.name, settings.limit_bytes["*"])
