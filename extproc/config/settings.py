@@ -230,8 +230,8 @@ class PolicySettings:
         float,
         Setting(
             kinds.duration("1ms", "10s"),
-            "How long a decision may take. A later one is a block. A heavy one may wait ten times as long for its turn "
-            "before.",
+            "How long the engine may take for a decision. A light one that is late is asked for once more; then it is "
+            "a block. Before, a light one waits as long for its turn at most, and a heavy one ten times as long.",
             "500ms",
             default="250ms",
             key="deadline",

@@ -126,7 +126,8 @@ def test_a_response_cut_at_every_byte_is_no_decision(tmp_path: Path) -> None:
 
 
 def test_a_slow_engine_meets_the_deadline_and_its_late_answer_is_nobodys(tmp_path: Path) -> None:
-    """After a timeout the next question goes over a new connection, so that it can't get the old answer."""
+    """After a timeout the next question goes over a new connection, so that it can't get the old answer. It is asked
+    twice before it is late."""
     release = asyncio.Event()
     asked = 0
 
@@ -134,7 +135,7 @@ def test_a_slow_engine_meets_the_deadline_and_its_late_answer_is_nobodys(tmp_pat
         nonlocal asked
         asked += 1
         await _request(reader)
-        if asked == 1:
+        if asked <= 2:
             writer.write(GOOD[:20])
             await release.wait()
             writer.write(GOOD[20:])
@@ -149,6 +150,58 @@ def test_a_slow_engine_meets_the_deadline_and_its_late_answer_is_nobodys(tmp_pat
             return caught.value.code, await client.evaluate({})
 
     assert asyncio.run(scene()) == ("policy-timeout", 2)
+
+
+def test_a_late_answer_is_asked_for_once_more(tmp_path: Path) -> None:
+    """A machine that is busy for a moment refuses nobody; what is heavy is asked once."""
+    asked = 0
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        await _request(reader)
+        if asked in (1, 3):
+            await reader.read()
+        else:
+            writer.write(_answer(b'{"result": 2}'))
+
+    async def scene() -> tuple[object, str]:
+        async with _engine(tmp_path, handler, deadline=0.1) as client:
+            answer = await client.evaluate({})
+            client.close()
+            with pytest.raises(PolicyUnavailable) as caught:
+                await client.evaluate(HEAVY)
+            return answer, caught.value.code
+
+    assert asyncio.run(scene()) == (2, "policy-timeout")
+    assert asked == 3
+
+
+def test_a_light_question_that_gets_no_place_is_refused_as_busy(tmp_path: Path) -> None:
+    """And the engine never hears of it; what has the place is answered."""
+    release, arrived = asyncio.Event(), asyncio.Event()
+    asked = 0
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        await _request(reader)
+        asked += 1
+        arrived.set()
+        await release.wait()
+        writer.write(GOOD)
+
+    async def scene() -> tuple[object, str]:
+        async with _engine(tmp_path, handler, deadline=60.0, connections=1) as client:
+            first = asyncio.create_task(client.evaluate({}))
+            await arrived.wait()
+            client._deadline = 0.1
+            with pytest.raises(PolicyUnavailable) as busy:
+                await client.evaluate({})
+            release.set()
+            return await first, busy.value.code
+
+    assert asyncio.run(scene()) == ({"effect": "allow"}, "policy-busy")
+    assert asked == 1
 
 
 def test_an_idle_connection_that_went_stale_is_replaced_once(tmp_path: Path) -> None:

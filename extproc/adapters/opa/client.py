@@ -5,6 +5,7 @@ Small on purpose: a general client costs more than the decision does (docs/adr/0
 
 import asyncio
 import socket
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -37,6 +38,10 @@ _BYTES_PER_VALUE = 64
 
 _PATIENCE = 10
 """Longest wait of a heavy evaluation for its slot, in multiples of the deadline."""
+
+_RETRIED_WITHIN = 2
+"""A light evaluation that is late is asked once more if no more time has passed, in multiples of the deadline. With the
+wait for its place that stays within the second that Envoy gives a worker."""
 
 # An engine at an address whose machine is gone says nothing; seconds and probes until its connections count as lost.
 _KEEPALIVE = ((socket.TCP_KEEPIDLE, 10), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 3))
@@ -212,9 +217,9 @@ class OpaClient:
     """A PolicyEngine and its Settler. Used from one event loop.
 
     `deadline_seconds` bounds an evaluation, which is light or heavy by the size of its input. Light ones take turns, by
-    principal, at `connections` places, and the deadline includes the wait for one. A heavy one waits for its
-    principal's slot first, `_PATIENCE` deadlines at most; without `slots` it has its own. Places and slots are given
-    back when the engine has stopped, whoever waits for its answer.
+    principal, at `connections` places, and wait for one a deadline at most; one that is late is asked once more. A
+    heavy one waits for its principal's slot, `_PATIENCE` deadlines at most; without `slots` it has its own. Places and
+    slots are given back when the engine has stopped, whoever waits for its answer.
     """
 
     def __init__(
@@ -247,7 +252,15 @@ class OpaClient:
     async def evaluate(self, document: Document, principal: str = "") -> object:
         """See domain.ports.PolicyEngine. Raises PolicyUnavailable."""
         body = _encoded({"input": document})
-        return _decision(await self._post(self._head, body, self._deadline, principal, weight(body) > LIGHT))
+        heavy, began = weight(body) > LIGHT, time.monotonic()
+        try:
+            return _decision(await self._post(self._head, body, self._deadline, principal, heavy))
+        except PolicyUnavailable as error:
+            late = time.monotonic() - began > _RETRIED_WITHIN * self._deadline
+            if heavy or late or error.code != "policy-timeout":
+                raise
+        # Most often the machine was busy for a moment, as with many connections that open at once.
+        return _decision(await self._post(self._head, body, self._deadline, principal, heavy))
 
     async def settled(self, document: Document, unknown: Sequence[str]) -> Settled | None:
         """See domain.ports.Settler. Only the managed engine is asked: what is pushed to another has no revision."""
@@ -269,12 +282,9 @@ class OpaClient:
     async def _post(self, head: bytes, body: bytes, deadline: float, principal: str, heavy: bool) -> Response:
         request = b"%b%d\r\n\r\n%b" % (head, len(body), body)
         try:
-            slot = await self._slot(principal, _PATIENCE * deadline) if heavy else None
+            done = await self._turn(principal, deadline, heavy)
             async with _Within(deadline):
-                if slot is not None:
-                    return await self._ask(request, slot)
-                await self._places.take(principal)
-                return await self._ask(request, partial(self._places.give_back, principal))
+                return await self._ask(request, done)
         except TimeoutError as error:
             raise PolicyUnavailable("policy-timeout", f"no decision within {deadline * 1000:.0f} ms") from error
         except OSError as error:
@@ -286,12 +296,18 @@ class OpaClient:
         except Nonsense as error:
             raise PolicyUnavailable("policy-malformed", f"the engine's answer is not HTTP: {error}") from error
 
-    async def _slot(self, principal: str, seconds: float) -> Callable[[], None]:
+    async def _turn(self, principal: str, deadline: float, heavy: bool) -> Callable[[], None]:
+        """Wait for a slot or a place; what it gives is called to give it back. Raises PolicyUnavailable."""
+        seconds = _PATIENCE * deadline if heavy else deadline
         try:
             async with asyncio.timeout(seconds):
-                return await self._slots.take(principal)
+                if heavy:
+                    return await self._slots.take(principal)
+                await self._places.take(principal)
+                return partial(self._places.give_back, principal)
         except TimeoutError as error:
-            raise PolicyUnavailable("policy-busy", f"no turn for a heavy evaluation within {seconds:.3g} s") from error
+            kind = "heavy" if heavy else "light"
+            raise PolicyUnavailable("policy-busy", f"no turn for a {kind} evaluation within {seconds:.3g} s") from error
 
     def close(self) -> None:
         """Close the idle connections; those in use close with their evaluation."""
