@@ -28,6 +28,10 @@ class NoGateway(CommandError):
     """Nothing answers on the control socket."""
 
 
+class _NotAdministrator(CommandError):
+    """The gateway knows who asks, and they may not do this."""
+
+
 class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: Path, timeout: float | None) -> None:
         super().__init__("holdpoint", timeout=timeout)
@@ -79,7 +83,18 @@ class Client:
     def call(self, method: str, path: str, body: Document | None = None) -> Document:
         """One request; gives the answer's document. Raises CommandError with what the gateway says."""
         with self._asked(method, path, body) as response:
-            return _document(response.status, response.read(), path)
+            answer = response.read()
+            try:
+                return _document(response.status, answer, path)
+            except _NotAdministrator as error:
+                raise self._without_token(error) from None
+
+    def _without_token(self, refused: CommandError) -> CommandError:
+        """The refusal, with how the user who runs this would be let in where a token stands in their way."""
+        named = self._token is not None and os.environ.get(TOKEN_VARIABLE, "").strip() == self._token
+        if named and os.geteuid() in (0, os.stat(self._control).st_uid):
+            return CommandError(f"{refused}; without the token you are let in: env -u {TOKEN_VARIABLE} holdpoint ...")
+        return refused
 
     @contextmanager
     def open(self, path: str) -> Iterator[Iterator[bytes]]:
@@ -125,7 +140,8 @@ def _document(status: int, data: bytes, path: str) -> Document:
         detail += f" (the token comes from --token-file, ${TOKEN_VARIABLE} or `holdpoint login`)"
     code = document.get("code")
     titles = _TITLES | _OF_PASSWORDS if path.startswith("/passwords") else _TITLES
-    raise CommandError(f"{titles.get(code, 'not done')}: {detail}")
+    kind = _NotAdministrator if code == "not-administrator" else CommandError
+    raise kind(f"{titles.get(code, 'not done')}: {detail}")
 
 
 _TITLES: dict[object, str] = {

@@ -261,6 +261,8 @@ def test_only_administrators_change_targets(gateway: Gateway) -> None:
         answer = gateway.holdpoint("targets", *words, groups=("finance",))
         assert answer.returncode == 2
         assert "not yours to change" in answer.stderr
+        # The user is the gateway's own, whom the token stands in the way of.
+        assert "without the token you are let in: env -u HOLDPOINT_TOKEN holdpoint" in answer.stderr
 
 
 def test_what_was_approved_goes_where_it_was_decided_for(gateway: Gateway) -> None:
