@@ -53,6 +53,7 @@ _PLAIN: dict[str, tuple[Check, str]] = {
     "bech32": (chain.bech32, "Bech32 or Bech32m: prefix, 1, data and BCH checksum"),
     "both_cases": (tokens.both_cases, "small letters and capitals"),
     "card": (numbers.card, "first digits and length as an issuer has them, and Luhn"),
+    "card_named": (numbers.card_named, "12 to 19 digits that pass Luhn, and no clock"),
     "classes": (generic.classes, "small letters, capitals and digits"),
     "compared": (assignment.compared, "a quoted literal that is compared with a password"),
     "day": (dates.day, "a day that exists, in any order of year, month and day"),
