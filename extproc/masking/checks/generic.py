@@ -21,7 +21,7 @@ def basic(data: bytes, start: int, end: int) -> int:
     """The credentials of `Basic` (RFC 7617): base64 that decodes to `user:password`, both of them printable."""
     text = data[start:end]
     try:
-        decoded = base64.b64decode(text[: len(text) & ~3])
+        decoded = base64.b64decode(text[: len(text) & ~3] if len(text) & 3 == 1 else text + b"=" * (-len(text) & 3))
     except (binascii.Error, ValueError):
         return 0
     user, colon, password = decoded.partition(b":")
