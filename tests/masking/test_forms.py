@@ -96,6 +96,8 @@ def test_arguments_and_headers(text: str) -> None:
         f"csrf-token={TOKEN}",
         f'<meta name="csrf_token" content="x"> csrfToken: "{TOKEN}"',
         f"XSRF-TOKEN={TOKEN}",
+        f'<input type="hidden" name="authenticity_token" value="{TOKEN}">',
+        f'__RequestVerificationToken = "{TOKEN}"',
         f'csrfmiddlewaretoken = "{TOKEN}"',
         f'"credentialId": "{TOKEN}"',
         f"credentialsId: '{UUID}'",

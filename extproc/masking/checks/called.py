@@ -12,7 +12,7 @@ _LOOK = 64
 _IDENTIFIER = re.compile(rb"[A-Za-z_$][\w.$-]*")
 _KEY = re.compile(rb"pass|pwd|pw|token|secret|key|cred|auth|login", re.IGNORECASE)
 _HARMLESS = re.compile(
-    rb"pub(?:lic|lishable)[_.-]?(?:api[_.-]?)?(?:key|token)|[cx]srf(?:[_.-]?middleware)?[_.-]?token|credentials?[_.-]?ids?\Z",
+    rb"pub(?:lic|lishable)[_.-]?(?:api[_.-]?)?(?:key|token)|(?:[cx]srf(?:[_.-]?middleware)?|authenticity|request[_.-]?verification)[_.-]?token|credentials?[_.-]?ids?\Z",
     re.IGNORECASE,
 )
 _CREDENTIAL = re.compile(

@@ -5,7 +5,7 @@ import binascii
 import re
 
 _STAND_IN = re.compile(
-    rb"(?:pass(?:wd|wort)?|pw|pwd|secret|token|key|x+|y+|user(?:name)?|your.*|my.?pass.*|some.?pass.*|changeme|example|none|null|"
+    rb"(?:pass(?:wd|wort)?|test|pw|pwd|secret|token|key|x+|y+|user(?:name)?|your.*|my.?pass.*|some.?pass.*|changeme|example|none|null|"
     rb"xxx.*|foo|bar|redacted|masked|hidden|string|port|\d{1,5})|.*(?:[<>{}\[\]]|\*\*|\.\.\.|%s|%\(|\$[A-Za-z_(]).*|\$.*|:.*|%[A-Za-z_]+%|"
     rb"\[?masked.*|pass(?:word|phrase)[0-9]?(?=@(?:example|localhost|host|server|domain|your|my|some|db|127\.))@?",
     re.IGNORECASE | re.DOTALL,
