@@ -25,6 +25,7 @@ _NUMERIC = re.compile(
     re.IGNORECASE,
 )
 _FEW = 4
+_UUID_LENGTH = 36
 _NUMBER, _LONG_NUMBER = 15, 24
 
 
@@ -38,7 +39,7 @@ def identifies(data: bytes, start: int, end: int) -> bool:
     """Whether an identifier is a secret by its name: a UUID that is called a key, token, secret or password (not
     `token_id`); digits, where the name has a service that issues such, or there are more of them than a clock has."""
     text = data[start:end]
-    if len(set(text)) <= _FEW or not (text.isdigit() or UUID.fullmatch(text)):
+    if not (text.isdigit() or (len(text) == _UUID_LENGTH and UUID.fullmatch(text))) or len(set(text)) <= _FEW:
         return False
     name = _name(data, start)
     if not _CREDENTIAL.search(name) or _HARMLESS.search(name):
