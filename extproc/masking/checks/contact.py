@@ -73,7 +73,7 @@ def phone(data: bytes, start: int, end: int) -> int:
         return 0
     if _MOMENT.match(data, start, stop):
         return 0
-    # Five groups and more of two digits are no address, nor is one of the numbers with dots that grow at their ends.
+    # Five groups or more, each of two digits or more, are no address; `1.3.6.1.4.1.311` stays an object identifier.
     return 0 if _ADDRESS.match(data, start, stop) and not _PAIRED.fullmatch(data, start, stop) else end
 
 
