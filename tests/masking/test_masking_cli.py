@@ -335,7 +335,8 @@ found
 
 not found
   4111 1111 1111 1112  at 5-24
-      refused by its check: card (card: first digits and length as an issuer has them, and Luhn)
+      refused by its check: card (card: first digits and length as an issuer has them, and Luhn), card-after-word
+        (card_named: 12 to 19 digits that pass Luhn, and no clock)
 """
 
 

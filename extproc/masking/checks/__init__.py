@@ -1,8 +1,9 @@
 """Validators: given a candidate inside its buffer, where does a valid value that starts there end?
 
 Each takes (data, start, end) with the candidate at data[start:end], and gives the end of the accepted value, at most
-`end`, or 0 when there is none. At least two bytes stand before `start`, and one after `end` unless the rule asks for
-no boundary on its right. A validator looks at nothing else, so its answer does not depend on how a stream was cut.
+`end`, or 0 when there is none. The 64 bytes that words of context are looked for in stand before `start`, and one byte
+after `end` unless the rule asks for no boundary on its right. A validator looks at nothing else, so its answer does not
+depend on how a stream was cut.
 
 Rules name them: a plain name as `luhn`, or one with a parameter as `entropy:3.5`.
 """
@@ -53,6 +54,7 @@ _PLAIN: dict[str, tuple[Check, str]] = {
     "bech32": (chain.bech32, "Bech32 or Bech32m: prefix, 1, data and BCH checksum"),
     "both_cases": (tokens.both_cases, "small letters and capitals"),
     "card": (numbers.card, "first digits and length as an issuer has them, and Luhn"),
+    "card_named": (numbers.card_named, "12 to 19 digits that pass Luhn, and no clock"),
     "classes": (generic.classes, "small letters, capitals and digits"),
     "compared": (assignment.compared, "a quoted literal that is compared with a password"),
     "day": (dates.day, "a day that exists, in any order of year, month and day"),
@@ -62,8 +64,10 @@ _PLAIN: dict[str, tuple[Check, str]] = {
     "distinct": (generic.distinct, "eight different characters or more"),
     "email": (contact.email, "local@domain with a top-level name of letters"),
     "dni": (identity.dni, "Spanish identity number: its letter"),
+    "header_secret": (assignment.header_secret, "after Authorization: as bare_secret, or a UUID"),
     "hetu": (identity.hetu, "Finnish personal identity code: day and check character"),
     "hkid": (identity.hkid, "Hong Kong identity card: check digit in parentheses"),
+    "element_password": (assignment.element_password, "an element named password, up to its end: as quoted"),
     "env_password": (assignment.env_password, "unquoted, after PASSWORD=: as bare_password, or a word"),
     "iban": (numbers.iban, "registered country, its length, mod 97, letters in one case"),
     "icao": (identity.icao, "check digit of travel documents at the end: weights 7, 3, 1"),
@@ -72,6 +76,7 @@ _PLAIN: dict[str, tuple[Check, str]] = {
     "ipv4_long": (network.ipv4_long, "an IPv4 address that names a host, and is not four single digits"),
     "ipv6": (network.ipv6, "an IPv6 address that names a host"),
     "jose": (tokens.jose, "base64url that decodes to the start of a JOSE header"),
+    "jose_encoded": (tokens.jose_encoded, "base64 of a JSON web token"),
     "kr_brn": (identity.kr_brn, "South Korean business registration number: check digit"),
     "kvnr": (identity.kvnr, "German health insurance number: checksum"),
     "lanr": (identity.lanr, "number of a German physician: checksum"),
@@ -90,6 +95,7 @@ _PLAIN: dict[str, tuple[Check, str]] = {
     "mrz": (identity.mrz, "second line of a passport's machine-readable zone: its check digits"),
     "national_id_tw": (identity.national_id_tw, "identity number of Taiwan: checksum"),
     "nino": (identity.nino, "UK national insurance number: prefixes that are given out"),
+    "not_filled": (tokens.not_filled, "not for the most part a row of x, a, 0 or *"),
     "not_placeholder": (tokens.not_placeholder, "no stand-in as in example, changeme, your-key, xxxx, <key>, ${KEY}"),
     "not_words": (tokens.not_words, "neither a placeholder nor words with separators between them"),
     "npi": (identity.npi, "US national provider identifier: Luhn over 80840 and its digits"),
@@ -113,6 +119,9 @@ _PLAIN: dict[str, tuple[Check, str]] = {
     "ssn": (identity.ssn, "US social security number: area, group and serial that are given out"),
     "stellar": (chain.stellar, "Stellar key: CRC-16 in its last two bytes"),
     "svnr_de": (identity.svnr_de, "German pension insurance number: checksum"),
+    "unworded": (tokens.unworded, "random characters, and hardly words"),
+    "user_key": (assignment.user_key, "a key alone on one side of the colon of -u: as bare_secret"),
+    "user_password": (assignment.user_password, "after -u name: as bare_secret, or with a symbol in it"),
     "url_password": (generic.url_password, "password@host as a URL has it, up to the last @"),
     "url_token": (generic.url_token, "token@host as a URL has it, with a digit"),
     "verhoeff": (numbers.verhoeff, "Verhoeff over the digits of the candidate"),

@@ -13,6 +13,7 @@ _MOMENT = re.compile(
 _ZIP = re.compile(rb"[0-9]{5}-[0-9]{4}")
 _PAIRS = re.compile(rb"[0-9]{2}(?:-[0-9]{2})+")
 _GROUP = re.compile(rb"[0-9]+")
+_PAIRED = re.compile(rb"[0-9]{2,4}(?:\.[0-9]{2,4}){4,}")
 _ADDRESS = re.compile(rb"(?:(?:25[0-5]|2[0-4][0-9]|1?[0-9]{1,2})(?:\.|\Z)){4}")
 
 # Country codes that are given out (ITU-T E.164, list of 2023); 1 has a form of its own.
@@ -70,7 +71,10 @@ def phone(data: bytes, start: int, end: int) -> int:
     groups = len(_GROUP.findall(data, start, stop))
     if not (6 if groups > 2 else 7) <= len(digits) <= 15 or len(set(digits)) == 1:
         return 0
-    return 0 if _MOMENT.match(data, start, stop) or _ADDRESS.match(data, start, stop) else end
+    if _MOMENT.match(data, start, stop):
+        return 0
+    # Five groups or more, each of two digits or more, are no address; `1.3.6.1.4.1.311` stays an object identifier.
+    return 0 if _ADDRESS.match(data, start, stop) and not _PAIRED.fullmatch(data, start, stop) else end
 
 
 def phone_grouped(data: bytes, start: int, end: int) -> int:

@@ -5,7 +5,7 @@ import binascii
 import re
 
 _STAND_IN = re.compile(
-    rb"(?:pass(?:wd|wort)?|pw|pwd|secret|token|key|x+|y+|user(?:name)?|your.*|my.?pass.*|some.?pass.*|changeme|example|none|null|"
+    rb"(?:pass(?:wd|wort)?|test|pw|pwd|secret|token|key|x+|y+|user(?:name)?|your.*|my.?pass.*|some.?pass.*|changeme|example|none|null|"
     rb"xxx.*|foo|bar|redacted|masked|hidden|string|port|\d{1,5})|.*(?:[<>{}\[\]]|\*\*|\.\.\.|%s|%\(|\$[A-Za-z_(]).*|\$.*|:.*|%[A-Za-z_]+%|"
     rb"\[?masked.*|pass(?:word|phrase)[0-9]?(?=@(?:example|localhost|host|server|domain|your|my|some|db|127\.))@?",
     re.IGNORECASE | re.DOTALL,
@@ -21,7 +21,7 @@ def basic(data: bytes, start: int, end: int) -> int:
     """The credentials of `Basic` (RFC 7617): base64 that decodes to `user:password`, both of them printable."""
     text = data[start:end]
     try:
-        decoded = base64.b64decode(text[: len(text) & ~3])
+        decoded = base64.b64decode(text[: len(text) & ~3] if len(text) & 3 == 1 else text + b"=" * (-len(text) & 3))
     except (binascii.Error, ValueError):
         return 0
     user, colon, password = decoded.partition(b":")

@@ -73,19 +73,39 @@ _ISSUERS: tuple[tuple[int, int, tuple[int, ...]], ...] = (
     (8600, 8600, (16,)), (9860, 9860, (16,)),  # Uzcard, Humo
 )  # fmt: skip
 _LENGTHS = _issued()
+_NAMED = tuple(range(19, 11, -1))
+_CLOCKS = (13, 16, 19)  # digits of a clock in milliseconds, microseconds, nanoseconds
+_CLOCK_FIRST, _CLOCK_LAST = b"140", b"199"  # how one begins between 2014 and 2033
 
 
 def card(data: bytes, start: int, end: int) -> int:
     """13 to 19 digits that a payment network issues: by their first four and their count, and Luhn; the longest such
     run wins. The digits after a decimal point are a fraction, not a card."""
-    if data[start - 1] == 46 and data[start - 2] in _DIGITS:
+    if _fraction(data, start):
         return 0
-    text = data[start:end]
-    digits = text.translate(None, _SEPARATORS)
+    digits = data[start:end].translate(None, _SEPARATORS)
     lengths = _LENGTHS[int(digits[:4])]
-    if not lengths:
+    return _luhn_run(data, start, end, digits, lengths) if lengths else 0
+
+
+def card_named(data: bytes, start: int, end: int) -> int:
+    """What is called a card: 12 to 19 digits that pass Luhn, whoever issues them; the longest such run wins. Not a row
+    of one digit, and no clock, as logs have beside any word."""
+    digits = data[start:end].translate(None, _SEPARATORS)
+    clock = len(digits) == end - start and len(digits) in _CLOCKS and _CLOCK_FIRST <= digits[:3] <= _CLOCK_LAST
+    if clock or _fraction(data, start):
         return 0
-    if len(digits) == len(text):
+    return _luhn_run(data, start, end, digits, _NAMED) if len(set(digits)) > 1 else 0
+
+
+def _fraction(data: bytes, start: int) -> bool:
+    """Whether a number stands behind a decimal point."""
+    return data[start - 1] == 46 and data[start - 2] in _DIGITS
+
+
+def _luhn_run(data: bytes, start: int, end: int, digits: bytes, lengths: tuple[int, ...]) -> int:
+    """The end of the first of these lengths of digits that passes Luhn; in groups, where a group ends there."""
+    if len(digits) == end - start:
         return end if len(digits) in lengths and luhn(digits) else 0
     at, count = end, len(digits)
     for wanted in lengths:

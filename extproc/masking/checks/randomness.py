@@ -19,6 +19,9 @@ _PAIRS = frozenset(
 _SYMBOLS = frozenset(b"!@#$%^&*?~+=|<>{}[]();,")
 _NO_SYMBOLS = bytes(set(range(256)) - _SYMBOLS)
 _CODE_SYMBOLS = frozenset(b"()[]{}\\;")
+_PARTS = re.compile(rb"[\w.=~+-]{24,}")
+_PARTED = re.compile(rb"[.=]|_\Z")
+_FILE = re.compile(rb"\.[a-z]{1,5}\Z")
 LETTER, DIGIT = re.compile(rb"[A-Za-z]"), re.compile(rb"[0-9]")
 _MIXABLE = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!@#$%^&*-_+=?/~"
 _KINDS = bytes(97 if 97 <= b <= 122 else 65 if 65 <= b <= 90 else 48 if 48 <= b <= 57 else 33 for b in range(256))
@@ -48,6 +51,17 @@ def scrambled(text: bytes) -> bool:
     changes = sum(a != b for a, b in pairwise(kinds))
     least = 0.35 if size >= 12 else 0.45
     return changes >= least * (size - 1) and wordiness(text) < 0.4 and not (size < 10 and SLUG.fullmatch(text))
+
+
+def in_parts(text: bytes) -> bool:
+    """A token in parts, with dots or equals signs between them or an underscore at its end, of which one is long and
+    random: code that looks like that has words in its parts, and a file has a suffix."""
+    if not _PARTS.fullmatch(text) or not _PARTED.search(text) or _FILE.search(text):
+        return False
+    return any(
+        len(part) >= 16 and len(DIGIT.findall(part)) >= 2 and random(part) and wordiness(part) < 0.35
+        for part in re.split(rb"[.=]", text)
+    )
 
 
 def common(text: bytes) -> float:

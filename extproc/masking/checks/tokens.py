@@ -6,12 +6,19 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
+
+from extproc.masking.checks.randomness import random
 
 _DIGITS = frozenset(b"0123456789")
 _BASE62 = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 _JOSE = re.compile(rb'\{\s*"(?:alg|typ|kid|enc|cty|jku|jwk|x5u|x5c|x5t|crit|zip|epk|b64|ver|iss)["#]')
+_BASE64URL = re.compile(rb"[A-Za-z0-9_.-]+")
+_OBJECT = re.compile(rb'\{"[A-Za-z][A-Za-z0-9_#]{0,15}(?:"|\Z)')
 _SYMBOL = re.compile(rb"[0-9_=+/~]")
+_FILLERS = frozenset(b"xXaA0*")
+_FILLED, _SHORT = 0.6, 12
 _SLUG = re.compile(rb"[A-Za-z]?[a-z]+(?:[-_.:/ ][A-Za-z]?[a-z]+)*|[A-Z]+(?:[-_.:/ ][A-Z]+)*")
 _PLACEHOLDER = re.compile(
     rb"example|sample|dummy|placeholder|redacted|masked|change[-_ ]?(?:me|it|this)|replace[-_ ]?(?:me|this|with)|"
@@ -24,12 +31,22 @@ _PLACEHOLDER = re.compile(
 
 def jose(data: bytes, start: int, end: int) -> int:
     """The head of a JSON web token: its base64url decodes to the start of a JOSE header (RFC 7515, section 4)."""
-    head = data[start:end]
+    return end if _JOSE.match(_decoded(data[start:end])) else 0
+
+
+def jose_encoded(data: bytes, start: int, end: int) -> int:
+    """The head of a JSON web token that is encoded once more: its base64 decodes to base64url, and that to the start of
+    a JSON object."""
+    inner = _decoded(data[start:end])
+    return end if _BASE64URL.fullmatch(inner) and _OBJECT.match(_decoded(inner.split(b".")[0])) else 0
+
+
+def _decoded(text: bytes) -> bytes:
+    """What base64 stands for, in either alphabet; what is left over of its last four characters is left out."""
     try:
-        decoded = base64.urlsafe_b64decode(head[: len(head) & ~3])
+        return base64.urlsafe_b64decode(text[: len(text) & ~3].replace(b"+", b"-").replace(b"/", b"_"))
     except (binascii.Error, ValueError):
-        return 0
-    return end if _JOSE.match(decoded) else 0
+        return b""
 
 
 def mixed(data: bytes, start: int, end: int) -> int:
@@ -54,6 +71,18 @@ def not_placeholder(data: bytes, start: int, end: int) -> int:
     """No stand-in for a value: `example`, `changeme`, `your-…`, `xxxx`, `****`, `<…>`, `${…}`, one character alone."""
     text = data[start:end]
     return 0 if _PLACEHOLDER.search(text) or len(set(text)) == 1 else end
+
+
+def not_filled(data: bytes, start: int, end: int) -> int:
+    """Not for the most part a row of `x`, `a`, `0` or `*`, as templates have it in place of a token."""
+    text = data[start:end]
+    same = sum(before == after and before in _FILLERS for before, after in pairwise(text))
+    return end if len(text) < _SHORT or same < _FILLED * (len(text) - 1) else 0
+
+
+def unworded(data: bytes, start: int, end: int) -> int:
+    """Not a name in camelCase or with words in it otherwise: random characters, or a digit and few words."""
+    return end if random(data[start:end]) else 0
 
 
 def not_words(data: bytes, start: int, end: int) -> int:
