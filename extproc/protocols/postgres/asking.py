@@ -138,9 +138,12 @@ class Asking:
     def cancel(self) -> None:
         """The client gave up what it waits for: a decision, or the server."""
         link = self._link
+        first = link.pipeline.first
         if self._judging.cancel():
             self.go_on()
-        elif link.pipeline.first is not None and not link.pipeline.first.silent:
+        elif first is not None and (first.work is not None or not first.silent):
+            # The server keeps the answer to a silent Describe to itself while it runs the Execute behind it. What is
+            # silent and done for no statement is a question of the gateway's own.
             link.do(Cancel())
 
     def _may(self, frame: Frame) -> bool:

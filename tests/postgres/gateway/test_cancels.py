@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from extproc.protocols.postgres.wire.backend import BackendKeyData
-from extproc.protocols.postgres.wire.frontend import Bind, Execute, Parse, Query, Sync
+from extproc.protocols.postgres.wire.backend import BackendKeyData, BindComplete, ErrorResponse
+from extproc.protocols.postgres.wire.frontend import Bind, Execute, Flush, Parse, Query, Sync
 from extproc.protocols.postgres.wire.startup import PROTOCOL_3_0, PROTOCOL_3_2
 from tests.postgres.gateway.talking import Client, error, ready, rows, status
 from tests.support.databases import DatabaseGateway, database_gateway
@@ -70,6 +70,22 @@ def test_what_runs_is_cancelled(gateway: DatabaseGateway, either_postgres: Serve
                     answer = client.until(ready)
                     assert (error(answer)["C"], status(answer)) == ("57014", "I")
             assert rows(client.query("SELECT 1")) == [("1",)]
+
+
+@pytest.mark.parametrize("asked", [Sync(), Flush()])
+def test_a_portal_is_cancelled_that_nobody_asked_about(
+    gateway: DatabaseGateway, either_postgres: Server, asked: Sync | Flush
+) -> None:
+    """Who executes what was bound before, without a Describe, gets one of the gateway's own in front of it."""
+    with Client(gateway.dsn(), application_name="undescribed") as client:
+        client.query("BEGIN")
+        client.send(Parse("", SLEEP), Bind("there", ""), asked)
+        client.until(lambda said: any(isinstance(message, BindComplete) for message in said))
+        client.send(Execute("there"), Sync())
+        until(lambda: sleeping(either_postgres, "undescribed"), "it to sleep")
+        client.cancel()
+        answer = client.until(lambda said: ready(said) and any(isinstance(one, ErrorResponse) for one in said))
+        assert (error(answer)["C"], status(answer)) == ("57014", "E")
 
 
 def test_only_the_secret_counts(gateway: DatabaseGateway, either_postgres: Server) -> None:
