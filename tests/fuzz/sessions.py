@@ -56,7 +56,7 @@ class Checked:
 
     def __init__(self, masks: int) -> None:
         scene = Scene(_ME, _TARGET, "crm", "", "", None, application="test")
-        self.session = PostgresSession(scene, (), lambda: SMALL, b"k" * 32, _KEY.encode(), 1 << 20)
+        self.session = PostgresSession(scene, (), lambda: SMALL, b"k" * 32, _KEY.secret, 1 << 20)
         self.masks = _MASKS[: masks % 3]
         self.to_client, self.to_server = bytearray(), bytearray()
         self.grants: dict[Grant, Action] = {}

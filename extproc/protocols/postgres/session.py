@@ -56,19 +56,21 @@ Settings = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class LoggedInAs:
-    """What the server said when the gateway logged in: its settings, as whom, and what was chosen for the session."""
+    """What the server said when the gateway logged in: its settings, as whom, what was chosen for the session, and what
+    the server calls its process (`pid`)."""
 
     settings: Mapping[str, str]
     user: str
     role: str | None = None
     read_only: bool = False
+    pid: int = 0
 
 
 class PostgresSession:
-    """protocols.connection.Connection for one client, who wants these `settings` from the start. `ours` is the
-    BackendKeyData that it gets, encoded; `key` keys digests; `limit` is the longest message of a client (bytes) that is
-    read in one piece; `known` gives the rules and credentials in force; `tag` gave the server the name that it was to
-    call the session. `definitions` says for how long what was learnt of tables may be believed."""
+    """protocols.connection.Connection for one client, who wants these `settings` from the start. `secret` is what it
+    can be cancelled by; `key` keys digests; `limit` is the longest message of a client (bytes) that is read; `known`
+    gives the rules and credentials in force; `tag` gave the server the name that it was to call the session.
+    `definitions` says for how long what was learnt of tables may be believed."""
 
     def __init__(
         self,
@@ -76,7 +78,7 @@ class PostgresSession:
         settings: Settings,
         known: Callable[[], Knowledge],
         key: bytes,
-        ours: bytes,
+        secret: bytes,
         limit: int,
         tag: Tag | None = None,
         *,
@@ -90,7 +92,7 @@ class PostgresSession:
         self._settings = settings
         self._link.own_settings.update(name for name, _ in settings if "." in name)
         self._key = key
-        self._ours = ours
+        self._secret = secret
         self._ready = False
 
     def start(self) -> list[Command]:
@@ -199,7 +201,7 @@ class PostgresSession:
         link.scene = replace(link.scene, user=login.user, role=login.role or login.user, application=application)
         link.pins = Pins(login.role, login.read_only)
         said = [backend.ParameterStatus(name, value).encode() for name, value in settings.items()]
-        link.tell(b"".join(said) + self._ours)
+        link.tell(b"".join(said) + backend.BackendKeyData(login.pid, self._secret).encode())
         link.stale = True
         link.look(LOOK, opening=True)
         self._ready = True

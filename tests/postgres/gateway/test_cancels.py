@@ -1,6 +1,7 @@
 """Cancelling what runs, whichever worker hears of it, and only with the secret of the session that it is about."""
 
 from collections.abc import Iterator
+from itertools import count
 
 import pytest
 
@@ -11,6 +12,7 @@ from tests.postgres.gateway.talking import Client, error, ready, rows, status
 from tests.support.databases import DatabaseGateway, database_gateway
 from tests.support.envoy import until
 from tests.support.postgres import Server
+from tests.support.sql_clients import script
 
 SLEEP = "SELECT pg_sleep(600)"
 
@@ -28,19 +30,25 @@ def sleeping(server: Server, subject: str) -> bool:
     return any(name.endswith(subject) for (name,) in found)
 
 
-def worker(client: Client) -> int:
-    """Which worker has a connection."""
-    assert client.key is not None
-    return client.key.pid >> 22
+def worker(gateway: DatabaseGateway, application: str) -> str:
+    """Which worker has the connection that says of itself what it is: its records are in that worker's stream."""
+    (found,) = {
+        record["stream"]
+        for record in gateway.gateway.records("decision")
+        if record["action"]["summary"].get("application") == application
+    }
+    return str(found)
 
 
 def both(gateway: DatabaseGateway, version: int = PROTOCOL_3_0) -> Iterator[Client]:
     """A connection at each of the workers."""
-    found: dict[int, Client] = {}
+    found: dict[str, Client] = {}
+    numbers = count()
 
     def another() -> bool:
-        client = Client(gateway.dsn(), version, application_name=f"sleeper-{len(found)}-{version}")
-        if found.setdefault(worker(client), client) is not client:
+        application = f"sleeper-{next(numbers)}-{version}"
+        client = Client(gateway.dsn(), version, application_name=application)
+        if found.setdefault(worker(gateway, application), client) is not client:
             client.socket.close()
         return len(found) == 2
 
@@ -109,3 +117,29 @@ def test_cancelling_nothing_does_nothing(gateway: DatabaseGateway) -> None:
     with Client(gateway.dsn()) as client:
         client.cancel()
         assert rows(client.query("SELECT 1")) == [("1",)]
+
+
+PROCESSES = """
+import json, sys, psycopg
+one, two = (psycopg.connect(sys.argv[1], autocommit=True) for _ in range(2))
+told = [each.info.backend_pid for each in (one, two)]
+own = [each.execute("SELECT pg_backend_pid()").fetchone()[0] for each in (one, two)]
+two.execute("LISTEN here")
+one.execute("NOTIFY here")
+notified = [note.pid for note in two.notifies(timeout=20, stop_after=1)]
+ended = two.execute("SELECT pg_terminate_backend(%s, 20000)", [told[0]]).fetchone()[0]
+try:
+    one.execute("SELECT 1")
+    state = ""
+except psycopg.Error as error:
+    state = error.sqlstate
+print(json.dumps({"told": told, "own": own, "notified": notified, "ended": ended, "state": state}))
+"""
+
+
+def test_the_process_is_the_server_s_own(gateway: DatabaseGateway) -> None:
+    """By the number that a driver is told others find its session: as who sent a notification, and to end it."""
+    found = script(PROCESSES, gateway.dsn())
+    assert found["told"] == found["own"]
+    assert found["notified"] == found["told"][:1]
+    assert (found["ended"], found["state"]) == (True, "57P01")
