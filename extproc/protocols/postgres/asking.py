@@ -3,10 +3,11 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from extproc.domain.grant import Grant, Lane, Refusal
 from extproc.protocols.connection import Cancel, Learn
-from extproc.protocols.postgres import errors, look, values
+from extproc.protocols.postgres import copytypes, errors, look, values
 from extproc.protocols.postgres.action import Asked
 from extproc.protocols.postgres.judging import Judging
 from extproc.protocols.postgres.link import BY_NAME, Link
@@ -14,6 +15,7 @@ from extproc.protocols.postgres.masks.catalogue import Answer
 from extproc.protocols.postgres.masks.defined import Defined
 from extproc.protocols.postgres.masks.question import Question
 from extproc.protocols.postgres.pipeline import Sent, Step
+from extproc.protocols.postgres.results import UNREADABLE, unreadable
 from extproc.protocols.postgres.sql import Script, Unparsable
 from extproc.protocols.postgres.summary import Told
 from extproc.protocols.postgres.wire import common, frontend
@@ -244,12 +246,31 @@ class Asking:
 
         def granted(grant: Grant) -> None:
             work = link.begin(Work(grant, sql, script))
-            link.pipeline.push(Sent(Step.QUERY, work))
-            link.runs(script)
-            link.entering = work if script.copies_in else None
-            link.send(Lane.REQUEST, frame.data, grant)
+            if self._unmaskable(work, Step.QUERY):
+                return
+            run = partial(self._run_query, frame, work)
+            if copytypes.is_untyped(work) and copytypes.ask(link, work):
+                link.ask(frontend.Sync().encode(), Sent(Step.SYNC, work, silent=True, then=run))
+            else:
+                run()
 
         self._judging.decide(Asked(sql, script), Step.QUERY, granted)
+
+    def _unmaskable(self, work: Work, step: Step) -> bool:
+        """Whether it was refused because what it would give can't be masked."""
+        link = self._link
+        why = unreadable(work.script, work.grant.decision.masks, link.known)
+        if why is not None:
+            link.refuse(step, errors.error(errors.NOT_SUPPORTED, f"{UNREADABLE}: {why}.", hint=why.hint))
+            link.conclude(work, "aborted:unmaskable")
+        return why is not None
+
+    def _run_query(self, frame: Frame, work: Work) -> None:
+        link = self._link
+        link.pipeline.push(Sent(Step.QUERY, work))
+        link.runs(work.script)
+        link.entering = work if work.script.copies_in else None
+        link.send(Lane.REQUEST, frame.data, work.grant)
 
     def _parse(self, frame: Frame) -> None:
         link = self._link
@@ -316,6 +337,8 @@ class Asking:
 
         def granted(grant: Grant) -> None:
             work = link.begin(Work(grant, prepared.sql, script, raw=frame.data))
+            if self._unmaskable(work, Step.BIND):
+                return
             if parse is not None:
                 self._prepare(parse, bind.statement, prepared, work)
             work.changes = link.changes if self._judging.approved else None
@@ -365,6 +388,8 @@ class Asking:
 
         def granted(grant: Grant) -> None:
             portal.work, portal.asked = link.begin(_again(grant, portal.bound)), False
+            if self._unmaskable(portal.work, Step.EXECUTE):
+                return
             self._run(frame, execute, portal)
 
         # It came to its end, and what was granted with it: to begin again is to act again.
@@ -377,6 +402,8 @@ class Asking:
             portal.asked = True
             ask = frontend.Describe(Of.PORTAL, execute.portal).encode()
             link.ask(ask, Sent(Step.DESCRIBE, work, silent=True, portal=portal))
+        if copytypes.is_untyped(work):
+            copytypes.ask(link, work)
         link.entering = work if work.script.copies_in else None
         link.runs(work.script)
         if work.changes is not None:

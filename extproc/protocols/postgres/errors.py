@@ -5,6 +5,7 @@ the statement and no reason to reconnect, 57014 is what a cancelled statement en
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from extproc.domain.decision import MalformedDecision, parse
 from extproc.domain.grant import Refusal, RefusalKind
@@ -37,6 +38,15 @@ _NEXT = {
 _WHERE = "holdpoint"
 
 
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Why the gateway ends a statement that runs. Unless it says otherwise, it went further than policy lets it."""
+
+    why: str
+    state: str = LIMIT_EXCEEDED
+    hint: str = "Ask for less at one time."
+
+
 def error(state: str, message: str, detail: str = "", hint: str = "", position: int | None = None) -> bytes:
     """An ErrorResponse of the gateway's own. `position` counts characters of the statement, from 1."""
     where = (("P", str(position)),) if position is not None else ()
@@ -60,9 +70,9 @@ def refused(refusal: Refusal, say: Callable[[str, str, str, str], bytes] = error
     return say(state, f"{TITLE[refusal.kind]}: {why}".rstrip(": "), detail, _NEXT[refusal.kind])
 
 
-def beyond(why: str, decision: str, say: Callable[[str, str, str, str], bytes] = error) -> bytes:
-    """The ErrorResponse for a statement that went further than policy lets it."""
-    return say(LIMIT_EXCEEDED, why, f"Decision {decision}.", "Ask for less at one time.")
+def stopped(stop: Stop, decision: str, say: Callable[[str, str, str, str], bytes] = error) -> bytes:
+    """The ErrorResponse for a statement that the gateway ended."""
+    return say(stop.state, stop.why, f"Decision {decision}.", stop.hint)
 
 
 def held(hold: Hold, wait_seconds: float, until: str, in_transaction: bool) -> bytes:
