@@ -20,12 +20,20 @@ from extproc.protocols.postgres.sql import Script, Unparsable
 from extproc.protocols.postgres.summary import Told
 from extproc.protocols.postgres.wire import common, frontend
 from extproc.protocols.postgres.wire.fields import Malformed
-from extproc.protocols.postgres.wire.frame import Frame, Framer, Unframed
+from extproc.protocols.postgres.wire.frame import Frame, Framer, Part, Unframed
 from extproc.protocols.postgres.wire.frontend import Of
 from extproc.protocols.postgres.work import Portal, Prepared, Work
 
 _JUDGED = frozenset({frontend.Query.kind, frontend.Parse.kind, frontend.Bind.kind})
 _COPY = frozenset({common.CopyData.kind, common.CopyDone.kind, frontend.CopyFail.kind})
+_SKIPPED = {
+    frontend.Query.kind: Step.QUERY,
+    frontend.Parse.kind: Step.PARSE,
+    frontend.Bind.kind: Step.BIND,
+    frontend.FunctionCall.kind: Step.QUERY,
+}
+"""Messages that may be long in good faith: what is too long of them is an error, and not the end."""
+
 _FLUSH = frontend.Flush().encode()
 _ENOUGH = 256 << 10
 """Bytes of messages that wait for their turn, beyond which no more are read."""
@@ -58,7 +66,8 @@ class Asking:
     def __init__(self, link: Link, key: bytes, limit: int) -> None:
         self._link = link
         self._reader = link.reader
-        self._framer = Framer(limit, frozenset({common.CopyData.kind}))
+        self._limit = limit
+        self._framer = Framer(limit, frozenset({common.CopyData.kind}), frozenset(_SKIPPED))
         self._inbox: deque[Frame] = deque()
         self._bytes = 0
         self._longest = 0
@@ -165,7 +174,8 @@ class Asking:
             self._drain()
             return False
         link.unsettled = False
-        if frame.kind == frontend.Parse.kind and len(self._inbox) < 2 and self._fault is None:
+        whole = frame.part is Part.WHOLE
+        if whole and frame.kind == frontend.Parse.kind and len(self._inbox) < 2 and self._fault is None:
             # What follows says whether it is to be executed at once. Nobody is answered before it does.
             return False
         if frame.kind not in _JUDGED and not (link.strayed and frame.kind == frontend.Execute.kind):
@@ -173,6 +183,8 @@ class Asking:
         if frame.kind == frontend.Query.kind and link.pipeline:
             self._drain()
             return False
+        if not whole:
+            return True
         if link.stale:
             # A Query would end the transaction that a pipeline without a Sync has open.
             if link.pipeline.between and link.scene.transaction != "E":
@@ -198,6 +210,8 @@ class Asking:
         elif kind in _COPY:
             # Left over from a COPY that failed: a server takes no notice either ("COPY Operations").
             return
+        elif frame.part is Part.SKIPPED:
+            self._too_long(_SKIPPED[kind])
         elif kind in self._steps:
             self._steps[kind](frame)
         else:
@@ -280,7 +294,7 @@ class Asking:
             return
         prepared = Prepared(parse.text, script, parse.types, self._reader.custom)
         follows = self._inbox[0] if self._inbox else None
-        if follows is not None and follows.kind == frontend.Bind.kind:
+        if follows is not None and follows.kind == frontend.Bind.kind and follows.part is Part.WHOLE:
             bind = frontend.Bind.decode(follows.body)
             if bind.statement == parse.statement:
                 self._inbox.popleft()
@@ -434,6 +448,12 @@ class Asking:
         self._link.refuse(Step.QUERY, said)
         told = Told(self._link.scene.facts("execute"), self._link.known)
         self._judging.note("CALL", "fast-path", "Function calls by the fast path are not let through", told)
+
+    def _too_long(self, step: Step) -> None:
+        link, why = self._link, f"The message is longer than the {self._limit} bytes that are read"
+        link.refuse(step, errors.error(errors.TOO_LARGE, f"{why}.", hint="Send long values in pieces, or by COPY."))
+        told = Told(link.scene.facts("execute" if step is Step.QUERY else "prepare"), link.known)
+        self._judging.note("UNREADABLE", "too-long", why, told)
 
     def _copy(self, work: Work, frame: Frame) -> None:
         """Data for the COPY that the server waits for ("COPY Operations")."""
