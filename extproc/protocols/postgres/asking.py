@@ -17,6 +17,7 @@ from extproc.protocols.postgres.masks.question import Question
 from extproc.protocols.postgres.pipeline import Sent, Step
 from extproc.protocols.postgres.results import UNREADABLE, unreadable
 from extproc.protocols.postgres.sql import Script, Unparsable
+from extproc.protocols.postgres.sql.tree import MAJOR
 from extproc.protocols.postgres.summary import Told
 from extproc.protocols.postgres.wire import common, frontend
 from extproc.protocols.postgres.wire.fields import Malformed
@@ -41,6 +42,8 @@ _ENOUGH = 256 << 10
 _LONGEST = 256 << 10
 """Characters of a text of SQL: 1 MiB of the worst there is takes the parser five seconds."""
 _HINT = f"At most {_LONGEST} characters are read. Give long values as parameters, or use COPY."
+
+_OTHER = f"The gateway reads statements as PostgreSQL {MAJOR} does; the server is of another version."
 
 _MOST_STATEMENTS = 1000
 """Statements in one text: policy is asked about all of them together, and takes seconds for ten thousand."""
@@ -245,9 +248,8 @@ class Asking:
                 return None
             return script
         except Unparsable as error:
-            # As the server would say it, for that would not have parsed it either.
-            position = None if error.position is None else error.position + 1
-            link.refuse(step, errors.error(errors.SYNTAX_ERROR, error.message, position=position))
+            # As the server would say it, for that would not have parsed it either; if it is of the same version.
+            link.refuse(step, errors.unparsable(error, "" if link.alike else _OTHER))
             self._judging.note("UNREADABLE", "unparsable", "PostgreSQL's parser can't read the statement", told)
             return None
 

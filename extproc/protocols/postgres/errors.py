@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from extproc.domain.decision import MalformedDecision, parse
 from extproc.domain.grant import Refusal, RefusalKind
 from extproc.domain.hold import Hold
+from extproc.protocols.postgres.sql import Unparsable
+from extproc.protocols.postgres.sql.facts import TOO_COMPLEX
 from extproc.protocols.postgres.wire.backend import ErrorResponse, NoticeResponse
 from extproc.protocols.refusal import TITLE, grounds
 
@@ -36,6 +38,7 @@ _NEXT = {
     RefusalKind.UNSETTLED: "This is a fault of the gateway; try again later.",
 }
 _WHERE = "holdpoint"
+_SIMPLER = "Make the statement simpler, or send it in parts."
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,13 @@ def error(state: str, message: str, detail: str = "", hint: str = "", position: 
     """An ErrorResponse of the gateway's own. `position` counts characters of the statement, from 1."""
     where = (("P", str(position)),) if position is not None else ()
     return ErrorResponse((*_fields("ERROR", state, message, detail, hint), *where)).encode()
+
+
+def unparsable(why: Unparsable, hint: str) -> bytes:
+    """The ErrorResponse for a text that the parser refuses; `hint` is given where it has none of its own."""
+    position = None if why.position is None else why.position + 1
+    own = why.hint or (_SIMPLER if why.state == TOO_COMPLEX else hint)
+    return error(why.state or SYNTAX_ERROR, why.message, why.detail, own, position)
 
 
 def fatal(state: str, message: str, detail: str = "", hint: str = "") -> bytes:

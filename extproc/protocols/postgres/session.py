@@ -35,6 +35,7 @@ from extproc.protocols.postgres.masks.defined import Defined
 from extproc.protocols.postgres.masks.question import Question
 from extproc.protocols.postgres.pinned import Pins
 from extproc.protocols.postgres.sql import Reader
+from extproc.protocols.postgres.sql.tree import MAJOR
 from extproc.protocols.postgres.tag import SETTING, Tag, kept
 from extproc.protocols.postgres.wire import backend
 from extproc.protocols.session import Cause, Decide, Decided, Lost, Pending, Received, Stopped
@@ -200,6 +201,7 @@ class PostgresSession:
         application = settings.get(SETTING, link.scene.application)
         link.scene = replace(link.scene, user=login.user, role=login.role or login.user, application=application)
         link.pins = Pins(login.role, login.read_only)
+        link.alike = settings.get("server_version", str(MAJOR)).partition(".")[0] == str(MAJOR)
         said = [backend.ParameterStatus(name, value).encode() for name, value in settings.items()]
         link.tell(b"".join(said) + backend.BackendKeyData(login.pid, self._secret).encode())
         link.stale = True
