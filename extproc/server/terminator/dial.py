@@ -208,7 +208,7 @@ class PostgresUpstream(Upstream):
         if answer != b"S":
             # More than the one byte would be read as if it had come within TLS.
             peer.abort()
-            raise NotConnected("upstream-tls", "The database offers no TLS.")
+            raise NotConnected("upstream-tls", "The database offers no TLS; its target has to say `tls: off` for that.")
         try:
             await peer.start_tls(way.tls, server_hostname=self._database.host)
         except ssl.SSLError as error:
