@@ -225,8 +225,11 @@ class Answering:
             raise _Unforeseen("ready although something is under way")
         link.pipeline.done()
         if first.then is not None and first.work is not None and first.work.sqlstate is None:
-            first.then()
-            return
+            if first.work.stopped is None:
+                first.then()
+                return
+            link.tell(errors.stopped(first.work.stopped, first.work.grant.decision.id))
+            first.work.sqlstate = first.work.stopped.state
         status = backend.ReadyForQuery.decode(frame.body).status
         link.scene = link.scene.with_state(status)
         link.entering = None

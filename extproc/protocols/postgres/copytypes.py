@@ -17,7 +17,7 @@ def is_untyped(work: Work) -> bool:
     """Whether a COPY's values can't be masked before their types are known."""
     script, masks = work.script, work.grant.decision.masks
     copy = script.outer[0].copy if len(script.outer) == 1 else None
-    if copy is None or copy.direction != "out" or ("format", "binary") not in copy.options:
+    if copy is None or not copy.answers or ("format", "binary") not in copy.options:
         return False
     return any(Lane.RESPONSE.value in mask.lanes for mask in masks)
 

@@ -142,7 +142,7 @@ class Copied(Result):
 
 def unreadable(script: Script, masks: Sequence[Policy], known: Knowledge) -> Unreadable | None:
     """Why a COPY in a script can't be masked, as far as its text tells; None where it can, or nothing masks it."""
-    copies = [one.copy for one in script.outer if one.copy is not None and one.copy.direction == "out"]
+    copies = [one.copy for one in script.outer if one.copy is not None and one.copy.answers]
     try:
         masking = masking_of(masks, known) if copies else None
         if masking is None:

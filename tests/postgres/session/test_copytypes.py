@@ -2,8 +2,9 @@
 
 import struct
 
+from extproc.domain.limits import Limits
 from extproc.domain.mask import Mask, Operator
-from extproc.protocols.connection import Cancel, CancelAsked, Conclude
+from extproc.protocols.connection import Cancel, CancelAsked, Conclude, Overdue
 from extproc.protocols.postgres.wire.backend import (
     BindComplete,
     CloseComplete,
@@ -90,6 +91,29 @@ def test_nothing_is_asked_where_nothing_is_masked() -> None:
     session = play()
     session.says(Query(SQL))
     assert session.take() == ([], [Query(SQL)])
+
+
+def test_nothing_is_asked_of_what_comes_to_nobody() -> None:
+    """Rows that go to a file of the server's are not masked, whatever they are written in."""
+    session, sql = play(*MASKS), "COPY (SELECT n FROM t) TO '/x' (FORMAT binary, ENCODING 'latin1')"
+    session.says(Query(sql))
+    assert session.take() == ([], [Query(sql)])
+
+
+def test_a_time_that_is_over_before_it_runs() -> None:
+    """It is not begun then, and the client is told."""
+    decided = allowed(*MASKS, limits=Limits(seconds=1))
+    session = Play(rule=lambda _: decided, known=KNOWN).opened()
+    session.says(Query(SQL)).take()
+    session.server_says(*TYPED)
+    for grant in list(session.grants):
+        session.session.handle(Overdue(grant))
+    session.server_says(IDLE)
+    client, server = session.take()
+    assert server == []
+    (told, ready) = client
+    assert isinstance(told, ErrorResponse)
+    assert (dict(told.fields)["C"], ready) == ("53400", IDLE)
 
 
 def test_a_mask_that_can_t_be_carried_out_is_an_error() -> None:

@@ -133,6 +133,11 @@ class Copy:
     name: str | None
     options: tuple[tuple[str, str | None], ...] = ()
 
+    @property
+    def answers(self) -> bool:
+        """Whether its rows come to the client."""
+        return self.direction == "out" and self.place == "client"
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
