@@ -30,16 +30,6 @@ def sleeping(server: Server, subject: str) -> bool:
     return any(name.endswith(subject) for (name,) in found)
 
 
-def worker(gateway: DatabaseGateway, application: str) -> str:
-    """Which worker has the connection that says of itself what it is: its records are in that worker's stream."""
-    (found,) = {
-        record["stream"]
-        for record in gateway.gateway.records("decision")
-        if record["action"]["summary"].get("application") == application
-    }
-    return str(found)
-
-
 def both(gateway: DatabaseGateway, version: int = PROTOCOL_3_0) -> Iterator[Client]:
     """A connection at each of the workers."""
     found: dict[str, Client] = {}
@@ -48,7 +38,7 @@ def both(gateway: DatabaseGateway, version: int = PROTOCOL_3_0) -> Iterator[Clie
     def another() -> bool:
         application = f"sleeper-{next(numbers)}-{version}"
         client = Client(gateway.dsn(), version, application_name=application)
-        if found.setdefault(worker(gateway, application), client) is not client:
+        if found.setdefault(gateway.worker(application), client) is not client:
             client.socket.close()
         return len(found) == 2
 
