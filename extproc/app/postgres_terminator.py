@@ -3,7 +3,6 @@
 import hashlib
 import ssl
 import time
-from functools import partial
 
 from extproc.access.proving import Proving
 from extproc.adapters.access_keys import read_genuine
@@ -36,13 +35,9 @@ def terminator(index: int, settings: Settings, all_of_it: Deciding, databases: D
         _no_tls if files is None else ListenerTls(files),
         Proving(all_of_it.standing, _secret(all_of_it.digest_key), read_genuine(layout.keys), time.time),
         thread_pool(),
-        Cancels(index, Route(partial(_socket, layout))),
+        Cancels(Route([str(layout.postgres_socket(other)) for other in range(settings.workers) if other != index])),
         Board(layout.definitions, index),
     )
-
-
-def _socket(layout: Layout, index: int) -> str:
-    return str(layout.postgres_socket(index))
 
 
 def _secret(key: bytes) -> bytes:

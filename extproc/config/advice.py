@@ -2,6 +2,7 @@
 
 from ipaddress import ip_address
 
+from extproc.config.files import system_authorities
 from extproc.config.postgres import ServerTls
 from extproc.config.settings import Settings
 from extproc.config.values import Url
@@ -32,6 +33,11 @@ def advice(settings: Settings) -> tuple[str, ...]:
         if target.tls is ServerTls.OFF and not _local(target.upstream.host):
             lines.append(
                 f"targets.{target.name}.tls: what the database is asked and answers crosses the network in clear text"
+            )
+        if target.tls is ServerTls.VERIFY_FULL and _local(target.upstream.host) and target.ca == system_authorities():
+            lines.append(
+                f"targets.{target.name}.tls: no public authority vouches for a server on this machine; write "
+                "`tls: off`, or name its own authority (ca)"
             )
         if any(network.prefixlen == 0 for network in target.networks):
             lines.append(f"targets.{target.name}.networks: any address at all; name the one that is meant")

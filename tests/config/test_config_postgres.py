@@ -197,3 +197,17 @@ targets:
 """
     said = [line.partition(":")[0] for line in advice(parse(text.encode(), home / "c.yaml"))]
     assert said == ["listen.postgres", "identity.approvers", "targets.db.tls"]
+
+
+def test_tls_that_a_server_here_seldom_has(home: Path) -> None:
+    """Without `tls: off` its name has to be proved, which the system's authorities do for nobody on this machine."""
+    text = f"""{HEAD}listen: {{postgres: 127.0.0.1:5432}}
+targets:
+  db: {{protocol: postgres, upstream: postgres://127.0.0.1:5440/d, {LOGINS}}}
+  away: {{protocol: postgres, upstream: postgres://h/d, {LOGINS}}}
+  plain: {{protocol: postgres, upstream: postgres://localhost:5440/d, tls: off, {LOGINS}}}
+  own: {{protocol: postgres, upstream: postgres://localhost:5440/e, ca: tls.crt, {LOGINS}}}
+"""
+    (said,) = [line for line in advice(parse(text.encode(), home / "c.yaml")) if line.startswith("targets.")]
+    assert said.startswith("targets.db.tls:")
+    assert "`tls: off`" in said

@@ -117,6 +117,10 @@ _SESSIONS = tuple(
             _do(9, b"\0\1\0"),
         ),
         (
+            *(_do(0, "COPY (SELECT 1) TO STDOUT BINARY"), _do(9, b"\1\1\1\1\1\4"), _do(14)),
+            *(_do(1, "COPY (SELECT 1) TO STDOUT BINARY"), _do(2), _do(4), _do(5), _do(9, b"\1\1\1\1\1\1\1\7")),
+        ),
+        (
             *(_do(0, "BEGIN"), _do(9, b"\x10"), _do(0, f"DELETE FROM t /* {LATER} */"), _do(13), _do(9)),
             *(_do(0, "ROLLBACK"), _do(9)),
         ),

@@ -45,6 +45,7 @@ _KEY = backend.BackendKeyData(7, b"\1\2\3\4")
 _MASKS = (Mask("p", ("*",), (), Operator.REDACT), Mask("p", (), ("note",), Operator.REDACT))
 _OURS = "holdpoint refused this"
 _BESIDE = "holdpoint beside"
+_TYPES = "holdpoint copy"
 _SHOWN = {"SHOW search_path": "public", "SHOW role": "none", "SHOW session_authorization": "app"}
 _COPIES = (common.CopyData, common.CopyDone, frontend.CopyFail)
 _ANYWHERE = (frontend.Describe, frontend.Close, frontend.Sync, frontend.Flush, frontend.Terminate)
@@ -56,7 +57,7 @@ class Checked:
 
     def __init__(self, masks: int) -> None:
         scene = Scene(_ME, _TARGET, "crm", "", "", None, application="test")
-        self.session = PostgresSession(scene, (), lambda: SMALL, b"k" * 32, _KEY.encode(), 1 << 20)
+        self.session = PostgresSession(scene, (), lambda: SMALL, b"k" * 32, _KEY.secret, 1 << 20)
         self.masks = _MASKS[: masks % 3]
         self.to_client, self.to_server = bytearray(), bytearray()
         self.grants: dict[Grant, Action] = {}
@@ -146,12 +147,18 @@ class Checked:
             yield frontend.decode_frontend(frame.kind, frame.body), frame.data
 
     def _asked(self, data: bytes) -> None:
-        """The gateway's own words have nothing of the client's, but for the name of a portal that it described."""
+        """The gateway's own words have nothing of the client's, but for the name of a portal that it described, and the
+        query of a COPY that was decided on, which is only described."""
         self.to_server += data
+        texts = [str(action.facts.get("text")) for action in self.grants.values()]
         for message, _ in self._frames(data):
             match message:
+                case frontend.Parse(name, said) if name == _TYPES:
+                    assert any(said.strip() in text for text in texts), "a query that was not granted"
                 case frontend.Query(said) | frontend.Parse(_, said):
                     assert looks(message) or said.startswith((_OURS, "SHOW ")), "words that are nobody's"
+                case frontend.Close(_, name) if name == _TYPES:
+                    pass
                 case frontend.Bind(name) | frontend.Execute(name) | frontend.Close(_, name):
                     assert name == _BESIDE, "something of the client's that nobody decided on"
                 case _:

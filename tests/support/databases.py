@@ -67,6 +67,15 @@ class DatabaseGateway:
         token = self.gateway.agents.token(subject, **claims)
         return f"postgresql://{quote(subject)}:{token}@127.0.0.1:{self.port}/{quote(database, safe='')}?sslmode=disable"
 
+    def worker(self, application: str) -> str:
+        """Which worker has the connection that says of itself what it is: its records are in that worker's stream."""
+        (found,) = {
+            record["stream"]
+            for record in self.gateway.records("decision")
+            if record["action"]["summary"].get("application") == application
+        }
+        return str(found)
+
 
 @contextlib.contextmanager
 def database_gateway(

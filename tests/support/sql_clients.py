@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from tests.support import sql_psql
@@ -71,7 +72,17 @@ def _jdbc(dsn: str, cases: Steps) -> dict[str, list[Result]]:
     return _program([*command, str(PROGRAMS / "JdbcClient.java")], {"url": jdbc_url(dsn), "cases": cases})
 
 
+def script(code: str, *arguments: str) -> Any:
+    """The JSON that a program in Python prints, which has the Python clients and `dsn` and the like as arguments."""
+    return _output([str(python_of_clients()), "-c", code, *arguments], None)
+
+
 def _program(command: list[str], job: object) -> dict[str, list[Result]]:
+    found: dict[str, list[Result]] = _output(command, job)
+    return found
+
+
+def _output(command: list[str], job: object) -> Any:
     done = subprocess.run(
         command,
         input=json.dumps(job).encode(),
@@ -81,8 +92,7 @@ def _program(command: list[str], job: object) -> dict[str, list[Result]]:
         env=clean_environment() | {"PYTHONDONTWRITEBYTECODE": "1"},
     )
     assert done.returncode == 0, done.stderr.decode(errors="replace")[-4000:]
-    found: dict[str, list[Result]] = json.loads(done.stdout)
-    return found
+    return json.loads(done.stdout)
 
 
 CLIENTS: dict[str, Callable[[str, Steps], dict[str, list[Result]]]] = {

@@ -17,7 +17,7 @@ from extproc.protocols.postgres.masks.notice import mask_notice
 from extproc.protocols.postgres.masks.question import Question
 from extproc.protocols.postgres.masks.whole import COLUMN
 from extproc.protocols.postgres.pipeline import Sent, Step
-from extproc.protocols.postgres.results import Copied, Result, Rows
+from extproc.protocols.postgres.results import UNREADABLE, Copied, Result, Rows, Unreadable
 from extproc.protocols.postgres.shelf import Columns
 from extproc.protocols.postgres.surroundings import Settling
 from extproc.protocols.postgres.wire import backend
@@ -127,6 +127,8 @@ class Answering:
             self._looked(frame)
         elif kind == backend.ReadyForQuery.kind:
             self._ready(frame, first)
+        elif first.step is Step.TYPES:
+            self._typed(frame, first)
         elif kind in _PLAIN:
             self._plain(frame, first)
         elif kind in (backend.RowDescription.kind, backend.NoData.kind, backend.ParameterDescription.kind):
@@ -202,7 +204,7 @@ class Answering:
         if first.instead is not None:
             link.tell(first.instead)
         elif first.work is not None and first.work.stopped is not None:
-            link.tell(errors.beyond(first.work.stopped, first.work.grant.decision.id))
+            link.tell(errors.stopped(first.work.stopped, first.work.grant.decision.id))
         else:
             told = backend.ErrorResponse(self._report(report.fields, first)).encode()
             self._pass(told, link.under(first.work))
@@ -222,6 +224,12 @@ class Answering:
         if first.step not in (Step.QUERY, Step.SYNC):
             raise _Unforeseen("ready although something is under way")
         link.pipeline.done()
+        if first.then is not None and first.work is not None and first.work.sqlstate is None:
+            if first.work.stopped is None:
+                first.then()
+                return
+            link.tell(errors.stopped(first.work.stopped, first.work.grant.decision.id))
+            first.work.sqlstate = first.work.stopped.state
         status = backend.ReadyForQuery.decode(frame.body).status
         link.scene = link.scene.with_state(status)
         link.entering = None
@@ -263,6 +271,16 @@ class Answering:
         if frame.kind == backend.RowDescription.kind and first.work is not None:
             self._rows_of(frame.body, first.work)
 
+    def _typed(self, frame: Frame, first: Sent) -> None:
+        """The answer to what the gateway asked about the columns of a COPY (`copytypes`)."""
+        if frame.kind == backend.ParameterDescription.kind:
+            return
+        if frame.kind not in (backend.RowDescription.kind, backend.NoData.kind) or first.work is None:
+            raise _Unforeseen(f"kind {frame.kind}")
+        self._link.pipeline.done()
+        if frame.kind == backend.RowDescription.kind:
+            first.work.types = tuple(one.type for one in backend.RowDescription.decode(frame.body).fields)
+
     def _rows_of(self, described: bytes, work: Work) -> None:
         """Rows with these columns follow."""
         link = self._link
@@ -278,12 +296,20 @@ class Answering:
 
     def _follows(self, result: Result) -> None:
         """Rows follow: choose what they go through, or find out first what has to be known for it."""
-        question = result.question
-        if question is None:
-            result.work.mask, result.work.described = result.mask(self._link.known), True
-        else:
+        question, work = result.question, result.work
+        if question is not None:
             self._asked, self._question = result, question
             self._link.do(Learn(question))
+            return
+        work.described = True
+        try:
+            work.mask = result.mask(self._link.known)
+        except Unreadable as error:
+            # Its rows are left unread. To cancel it could strike the next statement: it may be done already.
+            work.stopped = errors.Stop(f"{UNREADABLE}: {error}.", errors.NOT_SUPPORTED, error.hint)
+            return
+        if result.opening:
+            self._pass(result.opening, work.grant)
 
     def _result(self, frame: Frame, first: Sent) -> None:
         link, work, kind = self._link, first.work, frame.kind
@@ -301,9 +327,8 @@ class Answering:
                 self._pass(frame.data, work.grant)
         elif kind == backend.CopyOutResponse.kind:
             self._copy = work
-            self._pass(frame.data, work.grant)
             link.believe()
-            self._follows(Copied(work, backend.CopyOutResponse.decode(frame.body), link.catalogue))
+            self._follows(Copied(work, frame, link.catalogue))
         elif kind == backend.CopyInResponse.kind and link.entering is work:
             link.copying = work
             self._pass(frame.data, work.grant)
@@ -334,7 +359,7 @@ class Answering:
 
     def _end(self, work: Work, why: str) -> None:
         """Have the server end what it does, for it went further than policy lets it. Nothing more of it passes."""
-        work.stopped = why
+        work.stopped = errors.Stop(why)
         if work.cut:
             # The client would read whatever comes next as the rest of a message.
             self._link.end("limit-reached")
@@ -345,14 +370,14 @@ class Answering:
         """The server was done before it heard that it should end. The client is told the same; where it would believe
         that something did not happen which did, or the server does not skip what the client thinks skipped, the
         connection ends: then it knows that it knows nothing."""
-        link, why, decision = self._link, work.stopped or "", work.grant.decision.id
+        link, stop, decision = self._link, work.stopped or errors.Stop(""), work.grant.decision.id
         last = len(link.pipeline) == 1 or link.pipeline.follows is Step.SYNC
         whole = work.statement >= len(work.script.outer)
         if not last or not whole or any(statement.kind not in _READS for statement in work.script.statements):
-            link.end("limit-reached", errors.beyond(why, decision, errors.fatal))
+            link.end("limit-reached", errors.stopped(stop, decision, errors.fatal))
             return
-        link.tell(errors.beyond(why, decision))
-        work.sqlstate = errors.LIMIT_EXCEEDED
+        link.tell(errors.stopped(stop, decision))
+        work.sqlstate = stop.state
         if first.step is Step.EXECUTE:
             link.pipeline.done()
             link.conclude(work)

@@ -3,10 +3,11 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from extproc.domain.grant import Grant, Lane, Refusal
 from extproc.protocols.connection import Cancel, Learn
-from extproc.protocols.postgres import errors, look, values
+from extproc.protocols.postgres import copytypes, errors, look, values
 from extproc.protocols.postgres.action import Asked
 from extproc.protocols.postgres.judging import Judging
 from extproc.protocols.postgres.link import BY_NAME, Link
@@ -14,16 +15,26 @@ from extproc.protocols.postgres.masks.catalogue import Answer
 from extproc.protocols.postgres.masks.defined import Defined
 from extproc.protocols.postgres.masks.question import Question
 from extproc.protocols.postgres.pipeline import Sent, Step
+from extproc.protocols.postgres.results import UNREADABLE, unreadable
 from extproc.protocols.postgres.sql import Script, Unparsable
+from extproc.protocols.postgres.sql.tree import MAJOR
 from extproc.protocols.postgres.summary import Told
 from extproc.protocols.postgres.wire import common, frontend
 from extproc.protocols.postgres.wire.fields import Malformed
-from extproc.protocols.postgres.wire.frame import Frame, Framer, Unframed
+from extproc.protocols.postgres.wire.frame import Frame, Framer, Part, Unframed
 from extproc.protocols.postgres.wire.frontend import Of
 from extproc.protocols.postgres.work import Portal, Prepared, Work
 
 _JUDGED = frozenset({frontend.Query.kind, frontend.Parse.kind, frontend.Bind.kind})
 _COPY = frozenset({common.CopyData.kind, common.CopyDone.kind, frontend.CopyFail.kind})
+_SKIPPED = {
+    frontend.Query.kind: Step.QUERY,
+    frontend.Parse.kind: Step.PARSE,
+    frontend.Bind.kind: Step.BIND,
+    frontend.FunctionCall.kind: Step.QUERY,
+}
+"""Messages that may be long in good faith: what is too long of them is an error, and not the end."""
+
 _FLUSH = frontend.Flush().encode()
 _ENOUGH = 256 << 10
 """Bytes of messages that wait for their turn, beyond which no more are read."""
@@ -31,6 +42,8 @@ _ENOUGH = 256 << 10
 _LONGEST = 256 << 10
 """Characters of a text of SQL: 1 MiB of the worst there is takes the parser five seconds."""
 _HINT = f"At most {_LONGEST} characters are read. Give long values as parameters, or use COPY."
+
+_OTHER = f"The gateway reads statements as PostgreSQL {MAJOR} does; the server is of another version."
 
 _MOST_STATEMENTS = 1000
 """Statements in one text: policy is asked about all of them together, and takes seconds for ten thousand."""
@@ -56,7 +69,8 @@ class Asking:
     def __init__(self, link: Link, key: bytes, limit: int) -> None:
         self._link = link
         self._reader = link.reader
-        self._framer = Framer(limit, frozenset({common.CopyData.kind}))
+        self._limit = limit
+        self._framer = Framer(limit, frozenset({common.CopyData.kind}), frozenset(_SKIPPED))
         self._inbox: deque[Frame] = deque()
         self._bytes = 0
         self._longest = 0
@@ -138,9 +152,12 @@ class Asking:
     def cancel(self) -> None:
         """The client gave up what it waits for: a decision, or the server."""
         link = self._link
+        first = link.pipeline.first
         if self._judging.cancel():
             self.go_on()
-        elif link.pipeline.first is not None and not link.pipeline.first.silent:
+        elif first is not None and (first.work is not None or not first.silent):
+            # The server keeps the answer to a silent Describe to itself while it runs the Execute behind it. What is
+            # silent and done for no statement is a question of the gateway's own.
             link.do(Cancel())
 
     def _may(self, frame: Frame) -> bool:
@@ -160,7 +177,8 @@ class Asking:
             self._drain()
             return False
         link.unsettled = False
-        if frame.kind == frontend.Parse.kind and len(self._inbox) < 2 and self._fault is None:
+        whole = frame.part is Part.WHOLE
+        if whole and frame.kind == frontend.Parse.kind and len(self._inbox) < 2 and self._fault is None:
             # What follows says whether it is to be executed at once. Nobody is answered before it does.
             return False
         if frame.kind not in _JUDGED and not (link.strayed and frame.kind == frontend.Execute.kind):
@@ -168,6 +186,8 @@ class Asking:
         if frame.kind == frontend.Query.kind and link.pipeline:
             self._drain()
             return False
+        if not whole:
+            return True
         if link.stale:
             # A Query would end the transaction that a pipeline without a Sync has open.
             if link.pipeline.between and link.scene.transaction != "E":
@@ -193,6 +213,8 @@ class Asking:
         elif kind in _COPY:
             # Left over from a COPY that failed: a server takes no notice either ("COPY Operations").
             return
+        elif frame.part is Part.SKIPPED:
+            self._too_long(_SKIPPED[kind])
         elif kind in self._steps:
             self._steps[kind](frame)
         else:
@@ -226,9 +248,8 @@ class Asking:
                 return None
             return script
         except Unparsable as error:
-            # As the server would say it, for that would not have parsed it either.
-            position = None if error.position is None else error.position + 1
-            link.refuse(step, errors.error(errors.SYNTAX_ERROR, error.message, position=position))
+            # As the server would say it, for that would not have parsed it either; if it is of the same version.
+            link.refuse(step, errors.unparsable(error, "" if link.alike else _OTHER))
             self._judging.note("UNREADABLE", "unparsable", "PostgreSQL's parser can't read the statement", told)
             return None
 
@@ -241,12 +262,31 @@ class Asking:
 
         def granted(grant: Grant) -> None:
             work = link.begin(Work(grant, sql, script))
-            link.pipeline.push(Sent(Step.QUERY, work))
-            link.runs(script)
-            link.entering = work if script.copies_in else None
-            link.send(Lane.REQUEST, frame.data, grant)
+            if self._unmaskable(work, Step.QUERY):
+                return
+            run = partial(self._run_query, frame, work)
+            if copytypes.is_untyped(work) and copytypes.ask(link, work):
+                link.ask(frontend.Sync().encode(), Sent(Step.SYNC, work, silent=True, then=run))
+            else:
+                run()
 
         self._judging.decide(Asked(sql, script), Step.QUERY, granted)
+
+    def _unmaskable(self, work: Work, step: Step) -> bool:
+        """Whether it was refused because what it would give can't be masked."""
+        link = self._link
+        why = unreadable(work.script, work.grant.decision.masks, link.known)
+        if why is not None:
+            link.refuse(step, errors.error(errors.NOT_SUPPORTED, f"{UNREADABLE}: {why}.", hint=why.hint))
+            link.conclude(work, "aborted:unmaskable")
+        return why is not None
+
+    def _run_query(self, frame: Frame, work: Work) -> None:
+        link = self._link
+        link.pipeline.push(Sent(Step.QUERY, work))
+        link.runs(work.script)
+        link.entering = work if work.script.copies_in else None
+        link.send(Lane.REQUEST, frame.data, work.grant)
 
     def _parse(self, frame: Frame) -> None:
         link = self._link
@@ -256,7 +296,7 @@ class Asking:
             return
         prepared = Prepared(parse.text, script, parse.types, self._reader.custom)
         follows = self._inbox[0] if self._inbox else None
-        if follows is not None and follows.kind == frontend.Bind.kind:
+        if follows is not None and follows.kind == frontend.Bind.kind and follows.part is Part.WHOLE:
             bind = frontend.Bind.decode(follows.body)
             if bind.statement == parse.statement:
                 self._inbox.popleft()
@@ -313,6 +353,8 @@ class Asking:
 
         def granted(grant: Grant) -> None:
             work = link.begin(Work(grant, prepared.sql, script, raw=frame.data))
+            if self._unmaskable(work, Step.BIND):
+                return
             if parse is not None:
                 self._prepare(parse, bind.statement, prepared, work)
             work.changes = link.changes if self._judging.approved else None
@@ -362,6 +404,8 @@ class Asking:
 
         def granted(grant: Grant) -> None:
             portal.work, portal.asked = link.begin(_again(grant, portal.bound)), False
+            if self._unmaskable(portal.work, Step.EXECUTE):
+                return
             self._run(frame, execute, portal)
 
         # It came to its end, and what was granted with it: to begin again is to act again.
@@ -374,6 +418,8 @@ class Asking:
             portal.asked = True
             ask = frontend.Describe(Of.PORTAL, execute.portal).encode()
             link.ask(ask, Sent(Step.DESCRIBE, work, silent=True, portal=portal))
+        if copytypes.is_untyped(work):
+            copytypes.ask(link, work)
         link.entering = work if work.script.copies_in else None
         link.runs(work.script)
         if work.changes is not None:
@@ -404,6 +450,12 @@ class Asking:
         self._link.refuse(Step.QUERY, said)
         told = Told(self._link.scene.facts("execute"), self._link.known)
         self._judging.note("CALL", "fast-path", "Function calls by the fast path are not let through", told)
+
+    def _too_long(self, step: Step) -> None:
+        link, why = self._link, f"The message is longer than the {self._limit} bytes that are read"
+        link.refuse(step, errors.error(errors.TOO_LARGE, f"{why}.", hint="Send long values in pieces, or by COPY."))
+        told = Told(link.scene.facts("execute" if step is Step.QUERY else "prepare"), link.known)
+        self._judging.note("UNREADABLE", "too-long", why, told)
 
     def _copy(self, work: Work, frame: Frame) -> None:
         """Data for the COPY that the server waits for ("COPY Operations")."""

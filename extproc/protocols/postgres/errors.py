@@ -5,10 +5,13 @@ the statement and no reason to reconnect, 57014 is what a cancelled statement en
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from extproc.domain.decision import MalformedDecision, parse
 from extproc.domain.grant import Refusal, RefusalKind
 from extproc.domain.hold import Hold
+from extproc.protocols.postgres.sql import Unparsable
+from extproc.protocols.postgres.sql.facts import TOO_COMPLEX
 from extproc.protocols.postgres.wire.backend import ErrorResponse, NoticeResponse
 from extproc.protocols.refusal import TITLE, grounds
 
@@ -35,12 +38,29 @@ _NEXT = {
     RefusalKind.UNSETTLED: "This is a fault of the gateway; try again later.",
 }
 _WHERE = "holdpoint"
+_SIMPLER = "Make the statement simpler, or send it in parts."
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Why the gateway ends a statement that runs. Unless it says otherwise, it went further than policy lets it."""
+
+    why: str
+    state: str = LIMIT_EXCEEDED
+    hint: str = "Ask for less at one time."
 
 
 def error(state: str, message: str, detail: str = "", hint: str = "", position: int | None = None) -> bytes:
     """An ErrorResponse of the gateway's own. `position` counts characters of the statement, from 1."""
     where = (("P", str(position)),) if position is not None else ()
     return ErrorResponse((*_fields("ERROR", state, message, detail, hint), *where)).encode()
+
+
+def unparsable(why: Unparsable, hint: str) -> bytes:
+    """The ErrorResponse for a text that the parser refuses; `hint` is given where it has none of its own."""
+    position = None if why.position is None else why.position + 1
+    own = why.hint or (_SIMPLER if why.state == TOO_COMPLEX else hint)
+    return error(why.state or SYNTAX_ERROR, why.message, why.detail, own, position)
 
 
 def fatal(state: str, message: str, detail: str = "", hint: str = "") -> bytes:
@@ -60,9 +80,9 @@ def refused(refusal: Refusal, say: Callable[[str, str, str, str], bytes] = error
     return say(state, f"{TITLE[refusal.kind]}: {why}".rstrip(": "), detail, _NEXT[refusal.kind])
 
 
-def beyond(why: str, decision: str, say: Callable[[str, str, str, str], bytes] = error) -> bytes:
-    """The ErrorResponse for a statement that went further than policy lets it."""
-    return say(LIMIT_EXCEEDED, why, f"Decision {decision}.", "Ask for less at one time.")
+def stopped(stop: Stop, decision: str, say: Callable[[str, str, str, str], bytes] = error) -> bytes:
+    """The ErrorResponse for a statement that the gateway ended."""
+    return say(stop.state, stop.why, f"Decision {decision}.", stop.hint)
 
 
 def held(hold: Hold, wait_seconds: float, until: str, in_transaction: bool) -> bytes:

@@ -92,6 +92,8 @@ class Link:
         self.entering: Work | None = None
         """What was sent and will ask the client for data: until it does, nobody knows what the next message means."""
         self.pins = Pins()
+        self.alike = True
+        """Whether the server's version is that of the parser."""
         self.stale = False
         """Whether role or search_path may be others by now than the scene says."""
         self.moved = False

@@ -20,7 +20,7 @@ Undo = Callable[[], None]
 
 class Step(Enum):
     """Which message it was. QUERY and SYNC end with a ReadyForQuery, and an error stops at neither. LOOK is a question
-    of the gateway's own in the midst of a pipeline."""
+    of the gateway's own in the midst of a pipeline, TYPES a Describe of its own."""
 
     QUERY = auto()
     PARSE = auto()
@@ -30,6 +30,7 @@ class Step(Enum):
     CLOSE = auto()
     SYNC = auto()
     LOOK = auto()
+    TYPES = auto()
 
 
 _WHOLE = (Step.QUERY, Step.SYNC)
@@ -41,7 +42,8 @@ class Sent:
     `instead` is what the client gets in place of the error that the server was made to raise. A `silent` one is the
     gateway's own: the client hears nothing of its answer. `undo` takes back what was assumed of it. `portal` is what a
     Describe asks about, or an Execute runs; `prepared` what a Describe asks about. With a `final` one its work is
-    done."""
+    done. `then` is what follows the ReadyForQuery that answers it, where what was asked did not fail: then the
+    client does not hear of it."""
 
     step: Step
     work: Work | None = None
@@ -51,6 +53,7 @@ class Sent:
     portal: Portal | None = None
     prepared: Prepared | None = None
     final: bool = False
+    then: Callable[[], None] | None = None
 
 
 class Pipeline:

@@ -35,6 +35,7 @@ from extproc.protocols.postgres.masks.defined import Defined
 from extproc.protocols.postgres.masks.question import Question
 from extproc.protocols.postgres.pinned import Pins
 from extproc.protocols.postgres.sql import Reader
+from extproc.protocols.postgres.sql.tree import MAJOR
 from extproc.protocols.postgres.tag import SETTING, Tag, kept
 from extproc.protocols.postgres.wire import backend
 from extproc.protocols.session import Cause, Decide, Decided, Lost, Pending, Received, Stopped
@@ -56,19 +57,21 @@ Settings = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class LoggedInAs:
-    """What the server said when the gateway logged in: its settings, as whom, and what was chosen for the session."""
+    """What the server said when the gateway logged in: its settings, as whom, what was chosen for the session, and what
+    the server calls its process (`pid`)."""
 
     settings: Mapping[str, str]
     user: str
     role: str | None = None
     read_only: bool = False
+    pid: int = 0
 
 
 class PostgresSession:
-    """protocols.connection.Connection for one client, who wants these `settings` from the start. `ours` is the
-    BackendKeyData that it gets, encoded; `key` keys digests; `limit` is the longest message of a client (bytes) that is
-    read in one piece; `known` gives the rules and credentials in force; `tag` gave the server the name that it was to
-    call the session. `definitions` says for how long what was learnt of tables may be believed."""
+    """protocols.connection.Connection for one client, who wants these `settings` from the start. `secret` is what it
+    can be cancelled by; `key` keys digests; `limit` is the longest message of a client (bytes) that is read; `known`
+    gives the rules and credentials in force; `tag` gave the server the name that it was to call the session.
+    `definitions` says for how long what was learnt of tables may be believed."""
 
     def __init__(
         self,
@@ -76,7 +79,7 @@ class PostgresSession:
         settings: Settings,
         known: Callable[[], Knowledge],
         key: bytes,
-        ours: bytes,
+        secret: bytes,
         limit: int,
         tag: Tag | None = None,
         *,
@@ -90,7 +93,7 @@ class PostgresSession:
         self._settings = settings
         self._link.own_settings.update(name for name, _ in settings if "." in name)
         self._key = key
-        self._ours = ours
+        self._secret = secret
         self._ready = False
 
     def start(self) -> list[Command]:
@@ -198,8 +201,9 @@ class PostgresSession:
         application = settings.get(SETTING, link.scene.application)
         link.scene = replace(link.scene, user=login.user, role=login.role or login.user, application=application)
         link.pins = Pins(login.role, login.read_only)
+        link.alike = settings.get("server_version", str(MAJOR)).partition(".")[0] == str(MAJOR)
         said = [backend.ParameterStatus(name, value).encode() for name, value in settings.items()]
-        link.tell(b"".join(said) + self._ours)
+        link.tell(b"".join(said) + backend.BackendKeyData(login.pid, self._secret).encode())
         link.stale = True
         link.look(LOOK, opening=True)
         self._ready = True

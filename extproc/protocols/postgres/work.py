@@ -7,6 +7,7 @@ from extproc.domain.grant import Grant
 from extproc.domain.json import JSON
 from extproc.domain.limits import Limits
 from extproc.protocols.postgres.action import Asked
+from extproc.protocols.postgres.errors import Stop
 from extproc.protocols.postgres.masks.copying import CopyMask
 from extproc.protocols.postgres.masks.rows import RowMask
 from extproc.protocols.postgres.shelf import Columns
@@ -28,11 +29,12 @@ class Work:
     many messages of data it gave; `given` and `taken` are the bytes of those. `tags` are the server's words for what
     was done (`UPDATE 3`), `statement` is which one of the script is answered now, `sqlstate` is of the error that it
     ended with. Of a result being sent, `described` says that its columns are known, and `mask` is what its rows go
-    through; `counts` are the values that were masked, by kind. `columns` are those that the
-    server told and the client was not, for it knew. `stopped` says why it is to end, once it went further than its
-    limits. `sent` is how many messages for it are on their way. `raw` is the Bind that it was
-    bound by; `result` are the columns that `mask` was chosen for, where others may have them. `cut`: the client has
-    had a part of a message, and not all of it. `changes` is, of what people approved, Link.changes of that moment."""
+    through; `counts` are the values that were masked, by kind. `columns` are those that the server told and the client
+    was not, for it knew. `stopped` says why it is to end, once it went further than its limits or can't be masked.
+    `types` are those of a COPY's columns, where the server was asked for them. `sent` is how many messages for it are
+    on their way. `raw` is the Bind that it was bound by; `result` are the columns that `mask` was chosen for, where
+    others may have them. `cut`: the client has had a part of a message, and not all of it. `changes` is, of what people
+    approved, Link.changes of that moment."""
 
     grant: Grant
     sql: str
@@ -47,7 +49,8 @@ class Work:
     mask: Mask | None = None
     counts: dict[str, int] = field(default_factory=dict)
     columns: tuple[Field, ...] = ()
-    stopped: str | None = None
+    stopped: Stop | None = None
+    types: tuple[int, ...] = ()
     sent: int = 0
     raw: bytes = b""
     result: Columns | None = None

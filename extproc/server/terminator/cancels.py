@@ -1,23 +1,20 @@
 """Cancel keys: which connection of which worker a CancelRequest means ("Canceling Requests in Progress").
 
-The process id that a client is given names the worker, so that whichever worker a CancelRequest comes to knows where to
-take it. Whether it may be obeyed is for the secret to say.
+The process id that a client is given is the server's own, by which the server and other sessions call it, so it names
+neither a worker nor one session of several servers. The secret is the gateway's: by it a session is found, and whether
+it may be cancelled is decided. A worker that does not know it asks all the others.
 """
 
 import asyncio
 import contextlib
 import hmac
 import secrets
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import count
+from dataclasses import dataclass
 
-from extproc.protocols.postgres.wire.backend import BackendKeyData
 from extproc.protocols.postgres.wire.startup import PROTOCOL_3_0, CancelRequest
 from extproc.server.terminator.proxy_v2 import SIGNATURE
-
-_BITS = 22
-"""Of the id that count connections; those above name the worker. Clients take it for a positive 32-bit number."""
 
 _SECRET_BYTES = 32
 _RELAYED = SIGNATURE + b"\x21\x31" + (2 * 108).to_bytes(2) + bytes(2 * 108)
@@ -26,52 +23,68 @@ _RELAYED = SIGNATURE + b"\x21\x31" + (2 * 108).to_bytes(2) + bytes(2 * 108)
 _ROUTE_SECONDS = 3.0
 
 
-class Cancels:
-    """The connections of one worker that can be cancelled. `index` is the worker's; `route` sends bytes to another."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Session:
+    """What a session can be cancelled by, and how."""
 
-    def __init__(self, index: int, route: "Route") -> None:
-        self._index, self._route = index, route
-        self._next = count(1)
-        self._known: dict[int, tuple[bytes, Callable[[], Awaitable[None]]]] = {}
+    secret: bytes
+    pid: Callable[[], int | None]
+    cancel: Callable[[], Awaitable[None]]
+
+    def means(self, request: CancelRequest) -> bool:
+        """Whether a request is for this one. The secret is compared in constant time; process ids are no secret."""
+        return hmac.compare_digest(self.secret, request.secret) and self.pid() == request.pid
+
+
+class Cancels:
+    """The connections of one worker that can be cancelled. `route` sends bytes to the other workers."""
+
+    def __init__(self, route: "Route") -> None:
+        self._route = route
+        self._known: set[_Session] = set()
 
     @contextmanager
-    def known(self, version: int, cancel: Callable[[], Awaitable[None]]) -> Iterator[BackendKeyData]:
-        """For as long as a connection lasts: what its client is told, so that it can be cancelled by that."""
-        while (pid := self._index << _BITS | next(self._next) & ((1 << _BITS) - 1)) in self._known:
-            pass
-        secret = secrets.token_bytes(4 if version == PROTOCOL_3_0 else _SECRET_BYTES)
-        self._known[pid] = secret, cancel
+    def known(
+        self, version: int, pid: Callable[[], int | None], cancel: Callable[[], Awaitable[None]]
+    ) -> Iterator[bytes]:
+        """For as long as a connection lasts: the secret that its client is told, so that it can be cancelled by that
+        and by what `pid` gives then."""
+        session = _Session(secrets.token_bytes(4 if version == PROTOCOL_3_0 else _SECRET_BYTES), pid, cancel)
+        self._known.add(session)
         try:
-            yield BackendKeyData(pid, secret)
+            yield session.secret
         finally:
-            del self._known[pid]
+            self._known.remove(session)
 
     async def asked(self, request: CancelRequest, relayed: bool) -> None:
-        """Somebody wants a connection cancelled. One that another worker has goes there, once. When it returns the
-        server has done what it does for it: whoever waits for that can't have their next statement struck."""
-        worker = request.pid >> _BITS
-        if worker != self._index:
-            if not relayed:
-                await self._route(worker, request.encode())
-            return
-        found = self._known.get(request.pid)
-        if found is not None and hmac.compare_digest(found[0], request.secret):
-            await found[1]()
+        """Somebody wants a connection cancelled. One that this worker has not is asked of all others, once. When it
+        returns the server has done what it does for it: whoever waits for that can't have their next statement
+        struck."""
+        found = [session for session in self._known if session.means(request)]
+        if len(found) == 1:
+            await found[0].cancel()
+        elif not found and not relayed:
+            await self._route(request.encode())
 
 
 class Route:
     """The way to the other workers; `paths` are their sockets."""
 
-    def __init__(self, paths: Callable[[int], str]) -> None:
+    def __init__(self, paths: Sequence[str]) -> None:
         self._paths = paths
 
-    async def __call__(self, worker: int, message: bytes) -> None:
-        """Hand a message over and wait until it was taken. A worker that is not there has nothing to cancel."""
-        with contextlib.suppress(OSError, TimeoutError):
-            async with asyncio.timeout(_ROUTE_SECONDS):
-                reader, writer = await asyncio.open_unix_connection(self._paths(worker))
-                try:
-                    writer.write(_RELAYED + message)
-                    await reader.read()
-                finally:
-                    writer.close()
+    async def __call__(self, message: bytes) -> None:
+        """Hand a message over to all, and wait until each has taken it. A worker that is not there has nothing to
+        cancel."""
+        await asyncio.gather(*(_hand_over(path, message) for path in self._paths))
+
+
+async def _hand_over(path: str, message: bytes) -> None:
+    with contextlib.suppress(OSError, TimeoutError):
+        async with asyncio.timeout(_ROUTE_SECONDS):
+            reader, writer = await asyncio.open_unix_connection(path)
+            try:
+                writer.write(_RELAYED + message)
+                await reader.read()
+            finally:
+                writer.close()

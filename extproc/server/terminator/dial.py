@@ -36,6 +36,9 @@ _CANCEL_SECONDS = 3.0
 _LEARN_SECONDS = 10.0
 _LONGEST = 1 << 16
 _LONGEST_ROW = 16 << 20
+_NOBODY = (1 << 31) - 1
+"""A process id that no server's process has. Clients take it for a positive 32-bit number."""
+
 _WATCH = ("client_connection_check_interval", "2s")
 """Has the server look whether it runs a statement for somebody who is gone: should this very process be killed, nobody
 would cancel it. Servers before 14 don't know the setting, and poolers don't pass it on."""
@@ -100,7 +103,12 @@ class PostgresUpstream(Upstream):
             raise NotConnected("upstream-unreachable", "The database can't be reached now.") from None
         self._key = logged.key
         inbox.release()
-        return peer, LoggedInAs(logged.statuses, way.login.user, way.login.role, limits.read_only)
+        return peer, LoggedInAs(logged.statuses, way.login.user, way.login.role, limits.read_only, self.pid)
+
+    @property
+    def pid(self) -> int:
+        """What the server calls the session that it was logged in to; of one that it gives no name, nobody's."""
+        return _NOBODY if self._key is None else self._key.pid
 
     async def _enter(self, way: _Way) -> tuple[Peer, Inbox, LoggedIn]:
         peer, inbox, binding = await self._open(way)
@@ -200,7 +208,7 @@ class PostgresUpstream(Upstream):
         if answer != b"S":
             # More than the one byte would be read as if it had come within TLS.
             peer.abort()
-            raise NotConnected("upstream-tls", "The database offers no TLS.")
+            raise NotConnected("upstream-tls", "The database offers no TLS; its target has to say `tls: off` for that.")
         try:
             await peer.start_tls(way.tls, server_hostname=self._database.host)
         except ssl.SSLError as error:

@@ -332,13 +332,13 @@ class _Arrival:
                     if driver is not None:
                         await driver.cancel()
 
-                with service.cancels.known(ready.version, cancel) as key:
+                with service.cancels.known(ready.version, lambda: upstream.pid, cancel) as secret:
                     session = PostgresSession(
                         scene,
                         settings,
                         service.known,
                         service.digest_key,
-                        key.encode(),
+                        secret,
                         target.inspect_bytes,
                         tag,
                         definitions=service.definitions,

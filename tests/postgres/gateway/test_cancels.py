@@ -1,16 +1,18 @@
 """Cancelling what runs, whichever worker hears of it, and only with the secret of the session that it is about."""
 
 from collections.abc import Iterator
+from itertools import count
 
 import pytest
 
-from extproc.protocols.postgres.wire.backend import BackendKeyData
-from extproc.protocols.postgres.wire.frontend import Bind, Execute, Parse, Query, Sync
+from extproc.protocols.postgres.wire.backend import BackendKeyData, BindComplete, ErrorResponse
+from extproc.protocols.postgres.wire.frontend import Bind, Execute, Flush, Parse, Query, Sync
 from extproc.protocols.postgres.wire.startup import PROTOCOL_3_0, PROTOCOL_3_2
 from tests.postgres.gateway.talking import Client, error, ready, rows, status
 from tests.support.databases import DatabaseGateway, database_gateway
 from tests.support.envoy import until
 from tests.support.postgres import Server
+from tests.support.sql_clients import script
 
 SLEEP = "SELECT pg_sleep(600)"
 
@@ -28,19 +30,15 @@ def sleeping(server: Server, subject: str) -> bool:
     return any(name.endswith(subject) for (name,) in found)
 
 
-def worker(client: Client) -> int:
-    """Which worker has a connection."""
-    assert client.key is not None
-    return client.key.pid >> 22
-
-
 def both(gateway: DatabaseGateway, version: int = PROTOCOL_3_0) -> Iterator[Client]:
     """A connection at each of the workers."""
-    found: dict[int, Client] = {}
+    found: dict[str, Client] = {}
+    numbers = count()
 
     def another() -> bool:
-        client = Client(gateway.dsn(), version, application_name=f"sleeper-{len(found)}-{version}")
-        if found.setdefault(worker(client), client) is not client:
+        application = f"sleeper-{next(numbers)}-{version}"
+        client = Client(gateway.dsn(), version, application_name=application)
+        if found.setdefault(gateway.worker(application), client) is not client:
             client.socket.close()
         return len(found) == 2
 
@@ -72,6 +70,22 @@ def test_what_runs_is_cancelled(gateway: DatabaseGateway, either_postgres: Serve
             assert rows(client.query("SELECT 1")) == [("1",)]
 
 
+@pytest.mark.parametrize("asked", [Sync(), Flush()])
+def test_a_portal_is_cancelled_that_nobody_asked_about(
+    gateway: DatabaseGateway, either_postgres: Server, asked: Sync | Flush
+) -> None:
+    """Who executes what was bound before, without a Describe, gets one of the gateway's own in front of it."""
+    with Client(gateway.dsn(), application_name="undescribed") as client:
+        client.query("BEGIN")
+        client.send(Parse("", SLEEP), Bind("there", ""), asked)
+        client.until(lambda said: any(isinstance(message, BindComplete) for message in said))
+        client.send(Execute("there"), Sync())
+        until(lambda: sleeping(either_postgres, "undescribed"), "it to sleep")
+        client.cancel()
+        answer = client.until(lambda said: ready(said) and any(isinstance(one, ErrorResponse) for one in said))
+        assert (error(answer)["C"], status(answer)) == ("57014", "E")
+
+
 def test_only_the_secret_counts(gateway: DatabaseGateway, either_postgres: Server) -> None:
     """Another secret, another number: nothing happens, and nobody is told whether there was anything to cancel."""
     with Client(gateway.dsn(), application_name="private") as client:
@@ -93,3 +107,29 @@ def test_cancelling_nothing_does_nothing(gateway: DatabaseGateway) -> None:
     with Client(gateway.dsn()) as client:
         client.cancel()
         assert rows(client.query("SELECT 1")) == [("1",)]
+
+
+PROCESSES = """
+import json, sys, psycopg
+one, two = (psycopg.connect(sys.argv[1], autocommit=True) for _ in range(2))
+told = [each.info.backend_pid for each in (one, two)]
+own = [each.execute("SELECT pg_backend_pid()").fetchone()[0] for each in (one, two)]
+two.execute("LISTEN here")
+one.execute("NOTIFY here")
+notified = [note.pid for note in two.notifies(timeout=20, stop_after=1)]
+ended = two.execute("SELECT pg_terminate_backend(%s, 20000)", [told[0]]).fetchone()[0]
+try:
+    one.execute("SELECT 1")
+    state = ""
+except psycopg.Error as error:
+    state = error.sqlstate
+print(json.dumps({"told": told, "own": own, "notified": notified, "ended": ended, "state": state}))
+"""
+
+
+def test_the_process_is_the_server_s_own(gateway: DatabaseGateway) -> None:
+    """By the number that a driver is told others find its session: as who sent a notification, and to end it."""
+    found = script(PROCESSES, gateway.dsn())
+    assert found["told"] == found["own"]
+    assert found["notified"] == found["told"][:1]
+    assert (found["ended"], found["state"]) == (True, "57P01")

@@ -33,9 +33,18 @@ def found(gateway: DatabaseGateway) -> Found:
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_each_client_does_its_work(client: str, found: Found) -> None:
-    """The same table of work as at the server itself."""
-    different = {name: CASES[name].differences(results) for name, results in found[client].items()}
+    """The same table of work as at the server itself; but that of a syntax error it is told by which version it is one,
+    where that is not the server's."""
+    different = {
+        name: CASES[name].differences([_plain(one) for one in results]) for name, results in found[client].items()
+    }
     assert {name: lines for name, lines in different.items() if lines} == {}
+
+
+def _plain(result: Result) -> Result:
+    told = result.get("error", {})
+    read = told.get("code") == "42601" and "The gateway reads statements as PostgreSQL" in (told.get("hint") or "")
+    return {"error": {**told, "hint": None}} if read else result
 
 
 def test_nothing_was_done_without_a_record(gateway: DatabaseGateway, found: Found) -> None:

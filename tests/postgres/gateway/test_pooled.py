@@ -4,8 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.postgres.gateway.talking import Client, error, rows, status
+from extproc.protocols.postgres.wire.frontend import Query
+from tests.postgres.gateway.talking import Client, error, ready, rows, status
 from tests.support.databases import DatabaseGateway
+from tests.support.envoy import until
 from tests.support.postgres import READER, Server
 from tests.support.sql_load import PgBouncer
 
@@ -35,6 +37,17 @@ def test_a_session_through_a_pooler(gateway: DatabaseGateway) -> None:
         assert status(client.query("BEGIN")) == "T"
         assert error(client.query("DELETE FROM orders"))["C"] == "42501"
         assert status(client.query("ROLLBACK")) == "I"
+
+
+def test_cancelling_through_a_pooler(gateway: DatabaseGateway, postgres: Server) -> None:
+    """The process that the client is told is what the pooler calls it, by which the pooler knows what to cancel."""
+    with Client(gateway.dsn(), application_name="pooled") as client:
+        counting = "SELECT count(*) FROM generate_series(1, 1000000000)"
+        client.send(Query(counting))
+        active = "SELECT query FROM pg_stat_activity WHERE state = 'active'"
+        until(lambda: [counting] in postgres.sql(active), "it to run")
+        client.cancel()
+        assert error(client.until(ready))["C"] == "57014"
 
 
 def test_a_setting_that_nobody_can_have_is_refused(gateway: DatabaseGateway) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from itertools import count
 
 import pytest
 
@@ -55,12 +56,13 @@ def view(request: pytest.FixtureRequest, postgres: Server) -> str:
 def users(gateway: DatabaseGateway, view: str) -> Iterator[list[Client]]:
     """A session of each worker; both have just used the view."""
     with ExitStack() as stack:
-        found: dict[int, Client] = {}
+        found: dict[str, Client] = {}
+        numbers = count()
 
         def another() -> bool:
-            client = stack.enter_context(Client(gateway.dsn(f"user-of-{view}")))
-            assert client.key is not None
-            if found.setdefault(client.key.pid >> 22, client) is not client:
+            name = f"{view}-{next(numbers)}"
+            client = stack.enter_context(Client(gateway.dsn(f"user-of-{view}"), application_name=name))
+            if found.setdefault(gateway.worker(name), client) is not client:
                 client.socket.close()
             return len(found) == 2
 

@@ -156,7 +156,7 @@ class Play:
     def __post_init__(self) -> None:
         scene = Scene(ALICE, DATABASE, "crm", "", "", None, application="test")
         self.session = PostgresSession(
-            scene, (), lambda: self.known, b"k" * 32, KEY.encode(), 1 << 20, self.tag, definitions=self.definitions
+            scene, (), lambda: self.known, b"k" * 32, KEY.secret, 1 << 20, self.tag, definitions=self.definitions
         )
         self.to_client, self.to_server = bytearray(), bytearray()
         self.asked: list[Decide] = []
@@ -236,7 +236,7 @@ class Play:
                     else:
                         self._carry(self.session.handle(Decided(ask, self._outcome(ruled))))
                 case Connect():
-                    told = LoggedInAs(self.settings, "app", self.role, self.read_only)
+                    told = LoggedInAs(self.settings, "app", self.role, self.read_only, KEY.pid)
                     self._carry(self.session.handle(Connected(told)))
                 case Conclude(under):
                     assert under in self.grants, "concluded twice"

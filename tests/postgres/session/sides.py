@@ -130,7 +130,7 @@ class Through:
         self.ended: str | None = None
         self._open: list[_Open] = []
         scene = Scene(ALICE, DATABASE, database, "", "", None, application="test")
-        self.session = PostgresSession(scene, settings, lambda: KNOWN, b"k" * 32, KEY.encode(), 1 << 20)
+        self.session = PostgresSession(scene, settings, lambda: KNOWN, b"k" * 32, KEY.secret, 1 << 20)
         self._carry(self.session.start())
         self.until(lambda heard: isinstance(heard[-1] if heard else None, backend.ReadyForQuery))
 

@@ -208,6 +208,42 @@ def test_a_message_of_100_mb_is_never_in_memory() -> None:
     assert (passed, framer.between, peak < 1 << 20) == (size + 5, True, True)
 
 
+SKIPPED = frozenset(b"QP")
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(b"dDQPZ"), st.integers(0, 3 * LIMIT)), max_size=8),
+    st.lists(st.integers(0, 1000), max_size=12),
+)
+def test_what_is_too_long_is_skipped(messages: list[tuple[int, int]], cuts: list[int]) -> None:
+    """Of some kinds: nothing of it comes out or is held, and what follows it is read from its beginning."""
+    framer, framed = Framer(LIMIT, BULK, SKIPPED), [message(kind, bytes(size)) for kind, size in messages]
+    expected = [
+        Frame(data[0], b"", 1, Part.SKIPPED) if data[0] in SKIPPED and len(data) > LIMIT else Frame(data[0], data)
+        for data in framed
+        if data[0] != ord("Z") or len(data) <= LIMIT
+    ]
+    data = b"".join(one for one in framed if one[0] != ord("Z") or len(one) <= LIMIT)
+    assert _framed(_cut(data, cuts), framer) == expected
+    assert (framer.pending, framer.between) == (0, True)
+
+
+def test_what_is_skipped_has_an_end() -> None:
+    """It is told of then, and not held; longer than a message can be it may not be."""
+    framer = Framer(LIMIT, BULK, SKIPPED)
+    assert framer.feed(b"Q" + (4 + (1 << 20)).to_bytes(4)) == []
+    for _ in range(15):
+        assert framer.feed(bytes(1 << 16)) == []
+        assert (framer.pending, framer.between) == (0, False)
+    assert framer.feed(bytes(1 << 16) + b"S\0\0\0\4") == [
+        Frame(ord("Q"), b"", 1, Part.SKIPPED),
+        Frame(ord("S"), b"S\0\0\0\4"),
+    ]
+    for data in (b"Q\x40\0\0\0", b"Z" + LIMIT.to_bytes(4)):
+        with pytest.raises(Unframed):
+            Framer(LIMIT, BULK, SKIPPED).feed(data)
+
+
 class Counted(Framer):
     """Counts the bytes that it looks at."""
 

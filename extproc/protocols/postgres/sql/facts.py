@@ -9,15 +9,23 @@ from typing import Final
 
 from extproc.domain.json import JSON
 
+TOO_COMPLEX = "54001"
+"""The SQLSTATE of what is more work than a text may be."""
+
 
 class Unparsable(ValueError):
     """PostgreSQL's parser, or a bound on work, refuses the text. `message` is the parser's own; `position` counts
-    characters from 0, and is None where there is none."""
+    characters from 0, and is None where there is none. `state` is the SQLSTATE, None for that of syntax errors."""
 
-    def __init__(self, message: str, position: int | None = None) -> None:
+    def __init__(
+        self, message: str, position: int | None = None, state: str | None = None, detail: str = "", hint: str = ""
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.position = position
+        self.state = state
+        self.detail = detail
+        self.hint = hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +132,11 @@ class Copy:
     place: str
     name: str | None
     options: tuple[tuple[str, str | None], ...] = ()
+
+    @property
+    def answers(self) -> bool:
+        """Whether its rows come to the client."""
+        return self.direction == "out" and self.place == "client"
 
 
 @dataclass(frozen=True, slots=True)

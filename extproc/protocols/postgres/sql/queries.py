@@ -5,7 +5,7 @@ from typing import Final
 
 from extproc.protocols.postgres.sql.compare import only, text
 from extproc.protocols.postgres.sql.draft import DECIDING, Draft, union
-from extproc.protocols.postgres.sql.facts import Unparsable
+from extproc.protocols.postgres.sql.facts import TOO_COMPLEX, Unparsable
 from extproc.protocols.postgres.sql.names import texts
 from extproc.protocols.postgres.sql.recursion import combined, provisional, settled
 from extproc.protocols.postgres.sql.scope import ANYTHING, Cte, Ctes, Scope, renamed
@@ -61,7 +61,7 @@ class Queries(Tables):
         statement's."""
         self._depth += 1
         if self._depth > _DEEPEST:
-            raise Unparsable("nested too deeply")
+            raise Unparsable("nested too deeply", state=TOO_COMPLEX)
         if "withClause" in node:
             ctes = self.bind(draft, node["withClause"], scope, ctes)
         inner = Scope(scope, ctes)

@@ -7,7 +7,7 @@ from typing import Final
 
 from extproc.protocols.postgres.sql.custom import PLAIN, Custom, defined
 from extproc.protocols.postgres.sql.draft import Draft
-from extproc.protocols.postgres.sql.facts import Unparsable
+from extproc.protocols.postgres.sql.facts import TOO_COMPLEX, Unparsable
 from extproc.protocols.postgres.sql.script import Output, Script
 from extproc.protocols.postgres.sql.statements import Statements
 from extproc.protocols.postgres.sql.tree import Node, parse
@@ -45,7 +45,7 @@ def _read(
         results = tuple([_next(reading, node) for node in nodes])
     except RecursionError:
         # The bounds are for a caller that has used little of the stack; this is for all others.
-        raise Unparsable("nested too deeply") from None
+        raise Unparsable("nested too deeply", state=TOO_COMPLEX) from None
     except (LookupError, TypeError, AttributeError) as error:
         # Who writes the text chooses the tree; one of a form that is not known here is refused, not guessed at.
         raise Unparsable(UNEXPECTED) from error

@@ -9,11 +9,14 @@ import re
 from typing import Any, Final
 
 import orjson
-from pglast.parser import ParseError, parse_sql_json, scan
+from pglast.parser import ParseError, get_postgresql_version, parse_sql_json, scan
 
-from extproc.protocols.postgres.sql.facts import Unparsable
+from extproc.protocols.postgres.sql.facts import TOO_COMPLEX, Unparsable
+from extproc.protocols.postgres.sql.saying import said
 
 Node = dict[str, Any]
+MAJOR: Final[int] = get_postgresql_version()[0]
+"""Of the PostgreSQL whose parser it is."""
 
 _RUN: Final = re.compile(r"[~!@#^&|`?+\-*/%<>=]{65,}")
 _RUN_BUDGET: Final = 100_000_000
@@ -38,13 +41,13 @@ def parse(sql: str) -> list[Node]:
         answer = parse_sql_json(sql)
     except ParseError as error:
         message, position = (*error.args, None)[:2]
-        raise Unparsable(str(message), position if isinstance(position, int) else None) from None
+        raise said(sql, str(message), position if isinstance(position, int) else None) from None
     except UnicodeEncodeError as error:
         raise Unparsable("invalid byte sequence: a surrogate", error.start) from None
     try:
         statements: list[Node] = orjson.loads(answer)["stmts"]
     except orjson.JSONDecodeError:
-        raise Unparsable("nested too deeply") from None
+        raise Unparsable("nested too deeply", state=TOO_COMPLEX) from None
     return [one["stmt"] for one in statements]
 
 
@@ -66,7 +69,7 @@ def _scanned(sql: str) -> list[tuple[int, int, str]]:
         if _QUOTED_BY.search(sql) is None:
             sql = _BEYOND_ASCII.sub("q", sql)
         elif (len(sql.encode()) - len(sql)) * len(sql) > _QUOTED_BUDGET:
-            raise Unparsable("too long for a dollar quote whose name is not ASCII")
+            raise Unparsable("too long for a dollar quote whose name is not ASCII", state=TOO_COMPLEX)
     return [(start, end + 1, name) for start, end, name, _ in scan(sql)]
 
 
@@ -76,7 +79,7 @@ def _check_runs(sql: str) -> None:
     if len(sql) ** 2 <= _RUN_BUDGET:
         return
     if sum((run.end() - run.start()) ** 2 for run in _RUN.finditer(sql)) > _RUN_BUDGET:
-        raise Unparsable("too many operator characters in a row")
+        raise Unparsable("too many operator characters in a row", state=TOO_COMPLEX)
 
 
 def _check_repeated(sql: str) -> None:
@@ -105,6 +108,6 @@ def _check_repeated(sql: str) -> None:
             levels = [[1, 1, 0, 0]]
         repeated += (end - start + 15) * (level[1] - 1)
         if repeated > _REPEATED_BUDGET:
-            raise Unparsable("an assignment to several columns repeats too much")
+            raise Unparsable("an assignment to several columns repeats too much", state=TOO_COMPLEX)
         if name not in ("SQL_COMMENT", "C_COMMENT"):
             previous = name

@@ -2,7 +2,8 @@
 
 "Frontend/Backend Protocol", "Message Formats": a byte for the kind, four for the length of everything but the kind.
 Messages of bulk kinds that are whole come many in one Frame, as they came; they cost a few instructions each and no
-object. What is longer than PART_BYTES comes in parts, so that a message of a gigabyte is never in memory.
+object. What is longer than PART_BYTES comes in parts, so that a message of a gigabyte is never in memory; one that is
+too long of a kind that may be skipped is read past.
 """
 
 from dataclasses import dataclass
@@ -15,19 +16,21 @@ PART_BYTES = 1 << 16
 
 
 class Part(StrEnum):
-    """What of a message a Frame is: all of it, or of a long one the beginning, something between, the end."""
+    """What of a message a Frame is: all of it, or of a long one the beginning, something between, the end; or nothing,
+    where it was too long."""
 
     WHOLE = "whole"
     FIRST = "first"
     MIDDLE = "middle"
     LAST = "last"
+    SKIPPED = "skipped"
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
     """Bytes of messages of one kind, as they came: with kinds and lengths, but for MIDDLE and LAST, which go on where
     the part before ended. `count` is how many messages begin in it: of a bulk kind 1 and more when WHOLE; 0 for MIDDLE
-    and LAST; else 1."""
+    and LAST; else 1. Of one that was SKIPPED there are no bytes."""
 
     kind: int
     data: bytes
@@ -76,15 +79,17 @@ class Framer:
     """One direction of a connection after its startup message. Never holds more than the longest message that it gives
     in one Frame: `limit` bytes, or PART_BYTES of a bulk kind."""
 
-    def __init__(self, limit: int, bulk: frozenset[int] = frozenset()) -> None:
-        """`limit` is the most bytes that a message of a kind not in `bulk` may have, kind and length included."""
+    def __init__(self, limit: int, bulk: frozenset[int] = frozenset(), skipped: frozenset[int] = frozenset()) -> None:
+        """`limit` is the most bytes that a message of a kind not in `bulk` may have, kind and length included. A longer
+        one of a kind in `skipped` is told of when it has come to its end."""
         self._limit = limit
         self._bulk = bulk
+        self._skipped = skipped
         self._pending = bytearray()
         # How many pending bytes the next step needs: until then input is only added, which is what keeps a message that
         # comes byte by byte from costing its square.
         self._need = HEAD.size
-        # Of a long bulk message: its kind, how much of it is still to come, and what the next part is.
+        # Of a long message: its kind, how much of it is still to come, and what the next part is.
         self._long = 0
         self._left = 0
         self._part = Part.FIRST
@@ -133,10 +138,11 @@ class Framer:
                 if count:
                     frames.append(Frame(kind, data[start:at], count))
                     continue
-            self._check(size, bulk, frames)
             whole = 1 + size
-            if bulk and whole > PART_BYTES:
-                self._long, self._left, self._part = kind, whole, Part.FIRST
+            skip = kind in self._skipped and whole > self._limit
+            self._check(size, bulk or skip, frames)
+            if skip or (bulk and whole > PART_BYTES):
+                self._long, self._left, self._part = kind, whole, Part.SKIPPED if skip else Part.FIRST
                 continue
             if len(data) - at < whole:
                 self._need = whole
@@ -146,13 +152,13 @@ class Framer:
         self._pending += data[at:]
         return frames
 
-    def _check(self, size: int, bulk: bool, before: list[Frame]) -> None:
+    def _check(self, size: int, endless: bool, before: list[Frame]) -> None:
         """Raise Unframed if a message cannot have this length."""
         if size < 4:
             self._broken = "a message's length is less than that of the length itself"
         elif size > MAX_MESSAGE_BYTES:
             self._broken = "a message's length is more than any message has"
-        elif 1 + size > self._limit and not bulk:
+        elif 1 + size > self._limit and not endless:
             self._broken = "a message is longer than allowed"
         if self._broken:
             raise Unframed(self._broken, tuple(before))
@@ -160,6 +166,13 @@ class Framer:
     def _parts(self, data: bytes, at: int, frames: list[Frame]) -> int:
         """Add the parts of a long message that are there; gives where what follows them begins."""
         while self._left:
+            if self._part is Part.SKIPPED:
+                passed = min(self._left, len(data) - at)
+                at, self._left, self._need = at + passed, self._left - passed, 0
+                if self._left:
+                    break
+                frames.append(Frame(self._long, b"", 1, Part.SKIPPED))
+                continue
             want = min(self._left, PART_BYTES)
             if len(data) - at < want:
                 self._need = want
