@@ -28,6 +28,7 @@ class Code(StrEnum):
     BODY_TOO_LARGE = "body-too-large"
     CODEC_ERROR = "codec-error"
     MALFORMED_REQUEST = "malformed-request"
+    UPGRADE_REFUSED = "upgrade-refused"
     OVERLOAD = "overload"
     TIMEOUT = "timeout"
     CLIENT_LEFT = "client-left"
@@ -62,7 +63,8 @@ _DETAILS = [
         (r"downstream_remote_disconnect|remote_reset|downstream_remote_reset", Code.CLIENT_LEFT),
         (r"missing_(host|path|required)|path_normalization|absolute_path", Code.MALFORMED_REQUEST),
         (r"invalid_(url|path|host|scheme|characters)|unexpected_underscore", Code.MALFORMED_REQUEST),
-        (r"low_version|failed_strict_check|upgrade_failed", Code.MALFORMED_REQUEST),
+        (r"upgrade_failed", Code.UPGRADE_REFUSED),
+        (r"low_version|failed_strict_check", Code.MALFORMED_REQUEST),
         (r"codec|http[123]\.|protocol_error", Code.CODEC_ERROR),
         (r"timeout|max_duration", Code.TIMEOUT),
     ]

@@ -102,6 +102,18 @@ def test_refused_by_envoy(
     assert upstream.seen == []
 
 
+def test_a_websocket_is_refused_in_words(gateway: Gateway, upstream: RecordingUpstream) -> None:
+    """What Envoy refuses by itself says why, and what is possible instead."""
+    headers = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "x"}
+    reply = gateway.request("/crm/a", headers=headers)
+    problem = json.loads(reply.body)
+    assert (reply.status, reply.headers["content-type"]) == (403, "application/problem+json")
+    assert (problem["type"], problem["status"]) == ("urn:holdpoint:refusal:upgrade-refused", 403)
+    assert "server-sent events" in problem["detail"]
+    assert gateway.logged(reply)["details"] == "upgrade_failed"
+    assert upstream.seen == []
+
+
 def test_connect_is_refused(gateway: Gateway, processor: Processor, upstream: RecordingUpstream) -> None:
     """A tunnel to anywhere, ourselves included, is not opened: Envoy refuses it before any filter."""
     for authority in ("crm.holdpoint.test:443", f"127.0.0.1:{upstream.port}"):

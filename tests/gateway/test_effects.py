@@ -165,6 +165,18 @@ def test_a_client_that_leaves_finds_the_approval_later(gateway: Gateway) -> None
     assert len(gateway.upstream.seen) == 1
 
 
+def test_a_websocket_is_refused_in_words_and_recorded(gateway: Gateway) -> None:
+    """Envoy refuses it; the answer says what is possible, and the record what it was."""
+    upgrade = {"connection": "upgrade", "upgrade": "websocket", "sec-websocket-version": "13", "sec-websocket-key": "x"}
+    before = len(gateway.records("refusal"))
+    with gateway.client() as agent:
+        reply = agent.get("/live", headers=upgrade)
+    assert (reply.status_code, reply.headers["content-type"]) == (403, "application/problem+json")
+    assert reply.json()["type"] == "urn:holdpoint:refusal:upgrade-refused"
+    assert gateway.wait_records("refusal", before + 1)[-1]["code"] == "upgrade-refused"
+    assert gateway.upstream.seen == []
+
+
 def test_a_secret_in_a_request_leaves_masked(gateway: Gateway) -> None:
     """What an agent pastes into a prompt does not leave with it."""
     key = "AKIAIOSFODNN7EXAMPLE"

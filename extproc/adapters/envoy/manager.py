@@ -1,11 +1,14 @@
 """The HTTP connection manager of every listener: what may come in, what is taken off it, and the order of filters."""
 
+import json
 from collections.abc import Iterable
 
 from betterproto2 import Message
+from envoy_data_plane.envoy.config.accesslog.v3 import AccessLogFilter, ExtensionFilter
 from envoy_data_plane.envoy.config.common.mutation_rules.v3 import HeaderMutation, HeaderMutationRemoveOnMatch
 from envoy_data_plane.envoy.config.core.v3 import (
     ConfigSource,
+    DataSource,
     HeaderValue,
     HeaderValueOption,
     HeaderValueOptionHeaderAppendAction,
@@ -13,9 +16,11 @@ from envoy_data_plane.envoy.config.core.v3 import (
     Http2ProtocolOptions,
     HttpProtocolOptions,
     HttpProtocolOptionsHeadersWithUnderscoresAction,
+    SubstitutionFormatString,
     TypedExtensionConfig,
 )
 from envoy_data_plane.envoy.config.listener.v3 import Filter
+from envoy_data_plane.envoy.extensions.access_loggers.filters.cel.v3 import ExpressionFilter
 from envoy_data_plane.envoy.extensions.filters.http.header_mutation.v3 import HeaderMutation as AnswerMutation
 from envoy_data_plane.envoy.extensions.filters.http.header_mutation.v3 import Mutations
 from envoy_data_plane.envoy.extensions.filters.http.router.v3 import Router
@@ -26,7 +31,9 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v
     HttpConnectionManagerServerHeaderTransformation,
     HttpConnectionManagerUpgradeConfig,
     HttpFilter,
+    LocalReplyConfig,
     Rds,
+    ResponseMapper,
 )
 from envoy_data_plane.envoy.extensions.http.early_header_mutation.header_mutation.v3 import (
     HeaderMutation as EarlyHeaderMutation,
@@ -40,7 +47,7 @@ from extproc.adapters.envoy.messages import WINDOW, extension, seconds
 from extproc.adapters.envoy.plan import Via
 from extproc.adapters.envoy.processor import EXT_PROC, RBAC, ext_proc_filter, rbac_filter
 from extproc.adapters.envoy.render import packed
-from extproc.protocols.http.edge import STRIPPED, STRIPPED_PREFIXES, TICKET_HEADER
+from extproc.protocols.http.edge import STRIPPED, STRIPPED_PREFIXES, TICKET_HEADER, UPGRADE_REFUSED
 
 MANAGER = "envoy.filters.network.http_connection_manager"
 ROUTER = "envoy.filters.http.router"
@@ -101,12 +108,40 @@ def manager(stat: str, via: Via, routes: str, source: ConfigSource) -> Filter:
             allow_connect=False,
         ),
         access_log=[exchanges_log(via)],
+        local_reply_config=LocalReplyConfig(mappers=[_upgrade_refused()]),
     )
     return Filter(name=MANAGER, typed_config=packed(message))
 
 
 def _filter(name: str, message: Message) -> HttpFilter:
     return HttpFilter(name=name, typed_config=packed(message))
+
+
+def _upgrade_refused() -> ResponseMapper:
+    """Words for what Envoy refuses by itself: an upgrade, above all to WebSocket. No worker hears of it."""
+    detail = (
+        "WebSocket and other upgrades are not governed, so they do not pass. Use plain HTTP; what has to stream can be "
+        "server-sent events. Raw bytes, by CONNECT, go through the forward proxy's address to an opaque target."
+    )
+    body = {
+        "type": f"urn:holdpoint:refusal:{UPGRADE_REFUSED}",
+        "title": "Upgrades are not taken",
+        "status": 403,
+        "detail": detail,
+        "message": f"Upgrades are not taken: {detail}",
+    }
+    expression = ExpressionFilter(expression="response.code_details == 'upgrade_failed'")
+    return ResponseMapper(
+        filter=AccessLogFilter(
+            extension_filter=ExtensionFilter(
+                name="envoy.access_loggers.extension_filters.cel", typed_config=packed(expression)
+            )
+        ),
+        body=DataSource(inline_string=json.dumps(body) + "\n"),
+        body_format_override=SubstitutionFormatString(
+            text_format_source=DataSource(inline_string="%LOCAL_REPLY_BODY%"), content_type="application/problem+json"
+        ),
+    )
 
 
 def _answers() -> AnswerMutation:

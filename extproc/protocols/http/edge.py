@@ -73,6 +73,9 @@ _AMBIGUOUS = re.compile(AMBIGUOUS_PATH)
 _METHODS = re.compile(REFUSED_METHODS)
 
 
+UPGRADE_REFUSED = "upgrade-refused"
+
+
 @dataclass(frozen=True, slots=True)
 class Unfit:
     """Why a request can't go on: the code of the refusal's record, a sentence for whoever sent it, and the status."""
@@ -95,7 +98,7 @@ def unfit(head: Head, *, tunnel: bool = False, connect: bool = False) -> Unfit |
         if name == ":method" and not connect and _METHODS.fullmatch(value):
             return Unfit("method-refused", "Use another method.", 405)
         if name == "upgrade" or name == ":protocol":
-            return Unfit("upgrade-refused", "Bytes of another protocol can't be decided on; send it as plain HTTP.")
+            return Unfit(UPGRADE_REFUSED, "Bytes of another protocol can't be decided on; send it as plain HTTP.")
         if "_" in name:
             return Unfit("header-refused", "Header names with underscores read differently at different servers.")
         if _stripped(name) and not (tunnel and name == TICKET_HEADER):
