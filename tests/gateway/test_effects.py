@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
+import grpc
 import httpx
 import pytest
 
@@ -174,6 +175,22 @@ def test_a_websocket_is_refused_in_words_and_recorded(gateway: Gateway) -> None:
     assert (reply.status_code, reply.headers["content-type"]) == (403, "application/problem+json")
     assert reply.json()["type"] == "urn:holdpoint:refusal:upgrade-refused"
     assert gateway.wait_records("refusal", before + 1)[-1]["code"] == "upgrade-refused"
+    assert gateway.upstream.seen == []
+
+
+def test_a_call_of_grpc_is_refused_in_its_own_words(gateway: Gateway) -> None:
+    """With a status that gRPC's own client reads, and a record."""
+    token, before = gateway.agents.token(), len(gateway.records("decision"))
+    named = [("grpc.default_authority", "crm.holdpoint.internal")]
+    with grpc.insecure_channel(f"127.0.0.1:{gateway.port}", named) as channel:
+        call: Any = channel.unary_unary("/shop.Orders/Refund")
+        told = (("authorization", f"Bearer {token}"),)
+        with pytest.raises(grpc.RpcError) as refused:
+            call(b"", metadata=told, timeout=30, wait_for_ready=True)
+    assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert str(refused.value.details()).startswith("gRPC is not governed")
+    last = gateway.wait_records("decision", before + 1)[-1]
+    assert last["decision"]["reasons"][-1]["code"] == "grpc-unsupported"
     assert gateway.upstream.seen == []
 
 

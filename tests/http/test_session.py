@@ -440,7 +440,7 @@ TWICE = b'{"a": 1, "a": 2}'
         ("application/octet-stream", '{"a": 1}'.encode("utf-16"), None),
         ("application/octet-stream", '{"a": 1}'.encode("utf-16-le"), None),
         ("application/octet-stream", "[1]".encode("utf-32-be"), None),
-        ("application/grpc", b"\0\0\0\0[" + b"a" * 91, ""),
+        ("application/grpc-web", b"\0\0\0\0[" + b"a" * 91, ""),
     ],
 )  # fmt: skip
 def test_json_by_any_name_is_shown_or_refused(kind: str, data: bytes, shown: str | None) -> None:

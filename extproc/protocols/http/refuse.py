@@ -94,6 +94,16 @@ def problem(status: int, code: str, title: str, detail: str, *more: tuple[str, s
     return Answer(status, tuple(headers), orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE), code)
 
 
+def grpc_unsupported() -> Answer:
+    """The answer to a call of gRPC, which needs HTTP/2 and trailers all the way. Envoy makes a gRPC answer of it: the
+    status becomes UNIMPLEMENTED, and the body its message."""
+    message = (
+        "gRPC is not governed, so it does not pass. An opaque target lets it through the forward proxy unread; "
+        "gRPC-Web and JSON transcoding pass as HTTP."
+    )
+    return Answer(404, (("content-type", "text/plain"),), message.encode(), "grpc-unsupported")
+
+
 def stopped(event: Stopped) -> Answer:
     """The answer where an exchange is stopped before anything of it went on."""
     match event.cause:

@@ -26,7 +26,7 @@ from extproc.protocols.http.message import MalformedRequest, RequestHead, read_h
 from extproc.protocols.http.model_answer import ModelAnswerObserver
 from extproc.protocols.http.model_call import ModelCall
 from extproc.protocols.http.prefer import wait_seconds
-from extproc.protocols.http.refuse import answer, problem, stopped
+from extproc.protocols.http.refuse import answer, grpc_unsupported, problem, stopped
 from extproc.protocols.session import (
     BITE,
     Abort,
@@ -49,6 +49,7 @@ from extproc.protocols.session import (
 REQUEST_PATIENCE_SECONDS = 60.0
 RESPONSE_PATIENCE_SECONDS = 600.0
 _ASK = 1
+_GRPC = "application/grpc"
 
 
 class _State(Enum):
@@ -190,6 +191,8 @@ class HttpSession:
             self._head = read = read_head(head, self._prefix)
         except MalformedRequest as error:
             return [problem(400, "malformed-request", "The request can't be read", f"{error}.")]
+        if read.content_type == _GRPC or read.content_type.startswith(f"{_GRPC}+"):
+            return [grpc_unsupported()]
         self._has_body, self._body_ended = not end, end
         if end or self._target.inspect is not Inspect.FULL:
             return self._decide()
