@@ -17,6 +17,8 @@ from extproc.access.ports import AccessUnavailable
 from extproc.adapters.access import prepare as prepare_access
 from extproc.adapters.ca import CaUnusable
 from extproc.adapters.envoy.access import ACCESS_LOG
+from extproc.adapters.envoy.clusters import WORKERS
+from extproc.adapters.envoy.connections import POSTGRES_WORKERS
 from extproc.app import probe
 from extproc.app.config_watch import ConfigKeeper, ConfigRefused
 from extproc.app.door import Door, write_addresses
@@ -37,6 +39,9 @@ from extproc.config import Settings
 from extproc.server.kept import kept
 from extproc.server.supervisor import StartFailed, Supervisor
 
+_SERVED_SECONDS = 10.0
+_SERVED_LOOK_SECONDS = 0.05
+_HEALTHY = "GET /stats?filter=membership_healthy$"
 _log = logging.getLogger("holdpoint.up")
 _ROTATE_SECONDS = 2.0
 _ACCESS_LOG_BYTES = 64 << 20
@@ -110,6 +115,8 @@ async def _up(settings: Settings, layout: Layout, console: Console) -> None:
             await _started(supervisor, stop)
             if keepers.policies is not None and not stop.is_set():
                 await asyncio.to_thread(keepers.policies.confirm)
+            if not stop.is_set() and settings.listen.managed:
+                await _until_served(settings, layout)
             if not stop.is_set():
                 if not os.isatty(sys.stderr.fileno()):
                     loop.add_signal_handler(signal.SIGHUP, lambda: run(keepers.reload()))
@@ -211,6 +218,21 @@ async def _started(supervisor: Supervisor, stop: asyncio.Event) -> None:
             await starting
         return
     starting.result()
+
+
+async def _until_served(settings: Settings, layout: Layout) -> None:
+    """Wait until Envoy gives work to all workers: it looks at each four times a second, and what it found before they
+    were there counts until then."""
+    clusters = [WORKERS, *([POSTGRES_WORKERS] if settings.listen.postgres is not None else [])]
+    missing = {f"cluster.{name}.membership_healthy: {settings.workers}" for name in clusters}
+    with contextlib.suppress(TimeoutError, OSError):
+        async with asyncio.timeout(_SERVED_SECONDS):
+            # Envoy has no event for it.
+            while missing := missing - set((await probe.text(layout.envoy_admin, _HEALTHY)).splitlines()):  # noqa: ASYNC110
+                await asyncio.sleep(_SERVED_LOOK_SECONDS)
+    if missing:
+        # It goes on looking; what is there meanwhile serves.
+        _log.warning("Envoy does not see all workers yet: %s", ", ".join(sorted(missing)))
 
 
 async def _until_told(supervisor: Supervisor, stop: asyncio.Event) -> None:

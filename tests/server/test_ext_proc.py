@@ -443,9 +443,12 @@ def test_who_is_frozen_while_they_wait_for_a_turn_is_turned_away(
         assert refused([next(first)])[0] == 403
         assert refused([next(second)])[0] == 403
         assert not worker.engine.asked.is_set()
-        over.set()
         worker.engine.let.set()
-        other.cancel()
+        assert next(other).HasField("request_headers")
+        over.set()
+        # Its last record is written when its stream has ended.
+        with pytest.raises(grpc.RpcError):
+            next(other)
 
 
 def test_a_principals_caps_answer_429(worker: Running) -> None:
