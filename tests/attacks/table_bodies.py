@@ -73,7 +73,7 @@ _BODIES: list[tuple[str, bytes, bytes, Status]] = [
         200,
     ),
     ("code in what a rule takes for a value, text", b"text/plain", b"-----BEGIN PRIVATE KEY-----\nDROP TABLE b", 200),
-    ("gRPC", b"application/grpc", b"\0\0\0\0\1a", 200),
+    ("gRPC-Web", b"application/grpc-web", b"\0\0\0\0\1a", 200),
     ("bytes", b"application/octet-stream", bytes(range(256)), 200),
     ("lines of JSON", b"application/x-ndjson", _TWICE + b"\n{}", 200),
     ("text in Latin-1", b"text/plain; charset=latin1", b"\xff\xfe", 200),
