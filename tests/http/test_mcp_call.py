@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.protocols.http.mcp_call import McpCall, read_mcp_call
+from extproc.protocols.http import mcp_call
+from extproc.protocols.http.mcp_call import McpCall
+
+
+def read_mcp_call(method: str, body: object) -> McpCall | None:
+    """The message in this body."""
+    return mcp_call.read_mcp_call(method, body, json.dumps(body).encode())
+
 
 V: dict[str, Any] = {"jsonrpc": "2.0"}
 MESSAGES: list[tuple[dict[str, Any], tuple[str, str, str]]] = [
@@ -71,6 +78,22 @@ def test_an_approval_binds_all_but_the_attempt() -> None:
         assert bound(call | {"params": {"name": "t", "arguments": other}}) != bound(call)
     assert bound(call | {"params": {"name": "u", "arguments": {"a": 1}}}) != bound(call)
     assert bound({"id": 1, "result": {}}) != bound({"id": 2, "result": {}})
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("1e400", "1e999"), ("0", "-0"), ("0.1", "0.10000000000000000001"), ("1", "1.0")]
+)
+def test_numbers_are_bound_as_they_are_written(one: str, other: str) -> None:
+    """Also where a float has no room for what makes them differ."""
+
+    def of(number: str) -> bytes:
+        data = f'{{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {{"name": "t", "a": {number}}}}}'
+        call = mcp_call.read_mcp_call("POST", json.loads(data), data.encode())
+        assert call is not None
+        return call.bound
+
+    assert of(one) == of(one)
+    assert of(one) != of(other)
 
 
 _ANY = st.recursive(

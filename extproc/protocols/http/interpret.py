@@ -116,7 +116,7 @@ def _read_body(head: RequestHead, data: bytes, shown: dict[str, JSON]) -> ModelC
         return None
     # The document goes to the engine as its own bytes: nothing is rounded, reordered or built twice.
     shown["json"] = cast(JSON, orjson.Fragment(data))
-    return read_model_call(head.method, head.path, parsed) or read_mcp_call(head.method, parsed)
+    return read_model_call(head.method, head.path, parsed) or read_mcp_call(head.method, parsed, data)
 
 
 def _form(data: bytes) -> JSON:

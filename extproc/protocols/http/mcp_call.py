@@ -43,9 +43,9 @@ class McpCall:
         return {"kind": self.kind.value, "method": self.method, "name": self.name}
 
 
-def read_mcp_call(method: str, body: object) -> McpCall | None:
-    """The message in a parsed JSON body, or None where the request has none. Never raises: a body of another shape,
-    JSON-RPC of something else, or a batch, is simply no message, and policy still sees it whole."""
+def read_mcp_call(method: str, body: object, data: bytes) -> McpCall | None:
+    """The message in a JSON body, given parsed and as it came; None where the request has none. Never raises: a body of
+    another shape, JSON-RPC of something else, or a batch, is no message, and policy still sees it whole."""
     if method != "POST" or not isinstance(body, Mapping) or body.get("jsonrpc") != VERSION or set(body) - _MEMBERS:
         return None
     named, params, identity = body.get("method"), body.get("params", {}), body.get("id")
@@ -53,12 +53,12 @@ def read_mcp_call(method: str, body: object) -> McpCall | None:
         return None
     if named is None:
         known = identity is not None and ("result" in body) != ("error" in body)
-        return McpCall(Kind.RESPONSE, "", "", identity, _text(body)) if known else None
+        return McpCall(Kind.RESPONSE, "", "", identity, data) if known else None
     if not isinstance(named, str) or not (named in _METHODS or named.startswith(_FAMILIES)) or set(body) & _ANSWERS:
         return None
     kind = Kind.REQUEST if "id" in body else Kind.NOTIFICATION
     name = params.get("name", params.get("uri"))
-    return McpCall(kind, named, name if isinstance(name, str) else "", identity, _bound(body, params))
+    return McpCall(kind, named, name if isinstance(name, str) else "", identity, _bound(data))
 
 
 def refusal(call: McpCall, text: str, details: Mapping[str, object]) -> bytes:
@@ -67,15 +67,18 @@ def refusal(call: McpCall, text: str, details: Mapping[str, object]) -> bytes:
     return orjson.dumps({"jsonrpc": VERSION, "id": call.id, "error": error})
 
 
-def _bound(body: Mapping[str, object], params: Mapping[str, object]) -> bytes:
-    bound = {name: value for name, value in body.items() if name != "id"}
-    meta = params.get("_meta")
-    if isinstance(meta, Mapping):
-        kept = {name: value for name, value in meta.items() if name != "progressToken"}
-        bound["params"] = {**params, "_meta": kept}
-    # One form for one meaning: members in whatever order.
-    return _text(bound)
+def _bound(data: bytes) -> bytes:
+    """One form for one meaning: members in whatever order. Numbers keep their text, for servers may read more digits of
+    them than a float has."""
+    bound = json.loads(data, parse_float=_number, parse_int=_number)
+    bound.pop("id", None)
+    params = bound.get("params")
+    meta = params.get("_meta") if isinstance(params, dict) else None
+    if isinstance(meta, dict):
+        meta.pop("progressToken", None)
+    return json.dumps(bound, sort_keys=True, separators=(",", ":")).encode()
 
 
-def _text(message: object) -> bytes:
-    return json.dumps(message, sort_keys=True, separators=(",", ":")).encode()
+def _number(text: str) -> str:
+    """A text that no JSON string is: half a surrogate pair is refused there."""
+    return f"\ud800{text}"
