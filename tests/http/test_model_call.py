@@ -56,6 +56,8 @@ CALLS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         {"tools": (), "hosted_tools": ("code_execution_20250825", "7")},
     ),
     ("/v1/chat/completions", {"messages": [], "web_search_options": {"a": 1}}, {"hosted_tools": ("web_search",)}),
+    ("/v1/chat/completions", {"messages": [], "web_search_options": {}}, {"hosted_tools": ("web_search",)}),
+    ("/v1/responses", {"model": "m", "prompt": {"id": "pmpt_1"}}, {"hosted_tools": ("prompt",)}),
 ]
 
 

@@ -21,8 +21,9 @@ _PATHS = {"/chat/completions": Api.CHAT, "/responses": Api.RESPONSES, "/messages
 # Kinds of tools that the client itself runs; Anthropic's have a date behind them. All others run where the model does.
 _CLIENT_RUN = frozenset({"function", "custom", "local_shell", "apply_patch", "computer_use_preview"})
 _CLIENT_RUN_DATED = ("bash_", "text_editor_", "computer_", "memory_")
-# Members beside `tools` that have the vendor act, and the tool that each stands for.
-_HOSTED_MEMBERS = {"web_search_options": "web_search", "mcp_servers": "mcp", "plugins": "plugins"}
+# Members beside `tools` that have the vendor act, or may, and the tool that each stands for. A prompt that the vendor
+# keeps can have tools of its own.
+_HOSTED_MEMBERS = {"web_search_options": "web_search", "mcp_servers": "mcp", "plugins": "plugins", "prompt": "prompt"}
 
 
 @dataclass(frozen=True, slots=True)
