@@ -52,7 +52,7 @@ class _Leftover:
 
 
 class NotTaken(Exception):
-    """What was written is not in force yet; the message says who does not have it."""
+    """A change is not in force yet; the message names the programs or files that lack it."""
 
 
 class Door:

@@ -181,7 +181,7 @@ async def _keepers(
 
 
 def where(settings: Settings) -> str:
-    """Where agents and operators connect, in words: every listener."""
+    """Addresses of all listeners, in words."""
     listen = settings.listen
     if not listen.managed:
         agents = "an Envoy of your own" + (", for databases too" if listen.postgres else "")

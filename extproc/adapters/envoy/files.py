@@ -52,7 +52,7 @@ def watches(resources: Resources) -> frozenset[str]:
 
 
 def watch_limit() -> int | None:
-    """How many inotify instances a user may have; None where the system does not say."""
+    """The kernel's limit of inotify instances for one user; None where it can't be read."""
     try:
         return int(_WATCH_LIMIT.read_text("ascii"))
     except (OSError, ValueError):

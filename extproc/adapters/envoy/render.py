@@ -126,7 +126,7 @@ def _map_of(write: _Write) -> _Write:
 
 
 def _wrapped(unwrap: Callable[[], Anything]) -> _Write:
-    """What Python has a type for, such as a duration."""
+    """Writer of a field whose value has a Python type, such as a duration."""
     return lambda value: unwrap().from_wrapped(value).to_dict()
 
 
