@@ -39,8 +39,8 @@ class Targets:
         self._turn = asyncio.Lock()
 
     def shown(self) -> Document:
-        """Targets of the published configuration, with `pending` (why it is not in force yet) and `refused` (why a later
-        one was refused)."""
+        """Targets of the published configuration, with `pending` (why it is not in force yet) and `refused` (why a
+        later one was refused)."""
         refused, in_force = _document(self._layout.config / REFUSED), _document(self._layout.config / IN_FORCE)
         pending = in_force.get("version") != self._live.version
         return {
